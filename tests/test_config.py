@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from radflow.config import Recipe, dump_recipe, load_recipe, make_recipe
+from radflow.errors import MissingFileError, RecipeError
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_shipped_recipe_parses_and_survives_a_round_trip(path: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(path)
+    copy = tmp_path / "recipe.toml"
+    copy.write_text(dump_recipe(recipe))
+    again = load_recipe(copy)
+    assert again == recipe.model_copy(update={"data": again.data})
+    assert again.data.source == recipe.data.source
+
+
+def test_there_are_shipped_recipes() -> None:
+    assert {"quickstart", "iu-xray"} <= {path.stem for path in RECIPES}
+
+
+def test_a_misspelt_key_gets_a_suggestion(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("[rft]\nlerning_rate = 1e-3\n")
+    with pytest.raises(
+        RecipeError, match=r"r\.toml: unknown key 'rft\.lerning_rate'\. Did you mean 'learning_rate'"
+    ):
+        load_recipe(path)
+
+
+def test_a_misspelt_section_gets_a_suggestion() -> None:
+    with pytest.raises(RecipeError, match=r"unknown key 'rtf'\. Did you mean 'rft'"):
+        make_recipe({"rtf": {}})
+
+
+def test_overrides_reach_nested_values(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("seed = 1\n")
+    recipe = load_recipe(path, {"policy.tiny.patch_size": "8", "rft.steps": "3", "seed": "7"})
+    assert (recipe.policy.tiny.patch_size, recipe.rft.steps, recipe.seed) == (8, 3, 7)
+
+
+def test_a_value_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"rft\.steps.*got 'many'"):
+        make_recipe({"rft": {"steps": "many"}})
+
+
+def test_one_inner_step_is_refused_and_says_why() -> None:
+    with pytest.raises(RecipeError, match=r"ratio is exactly 1, no clip ever binds and CAPO is GRPO"):
+        make_recipe({"rft": {"inner_steps": 1}})
+
+
+def test_paths_in_a_recipe_are_relative_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[data]\nsource = "manifest"\nmanifest = "studies.jsonl"\n')
+    assert load_recipe(path).data.manifest == tmp_path / "studies.jsonl"
+
+
+def test_a_manifest_source_needs_a_manifest() -> None:
+    with pytest.raises(RecipeError, match=r"expected data\.manifest"):
+        make_recipe({"data": {"source": "manifest"}})
+
+
+def test_exploration_needs_a_weight() -> None:
+    with pytest.raises(RecipeError, match="positive weight"):
+        make_recipe({"exploration": {"bleu2": 0, "bertscore": 0, "domain": 0}})
+
+
+def test_missing_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="no such recipe"):
+        load_recipe(tmp_path / "none.toml")
+    path = tmp_path / "r.toml"
+    path.write_text("seed = = 1")
+    with pytest.raises(RecipeError, match="expected TOML"):
+        load_recipe(path)
+
+
+def test_recipes_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Recipe().seed = 3  # ty: ignore[invalid-assignment]

@@ -1,0 +1,284 @@
+"""Manifests: JSONL, one study a line, images relative to the manifest's folder.
+
+A line holds the fields of `Study` that are not at their default. The reference report is stored as
+
+* ``"findings"`` and ``"impression"``, when it is exactly what `render_report` writes for them;
+* these and the whole ``"report"``, when it says more (a MIMIC-CXR report with its technique and history);
+* ``"report"`` alone, when it has no sections. `parse_report` is asked again on reading.
+
+Reading sets bad studies aside with one reason each and goes on; only when too many are bad does it stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from radflow.errors import DataError, MissingFileError, NotWritableError, RadflowError, did_you_mean
+from radflow.reports import Report, parse_report, render_report
+from radflow.studies.images import check_image
+from radflow.studies.study import MODALITIES, SPLITS, Split, Study
+from radflow.workspace import write_jsonl
+
+MAX_BAD_SHARE = 0.05
+_SHOWN = 3  # rejected studies named in an error
+
+# The fields of a line by JSON type. Any other key is an error: a misspelt one would be lost in silence.
+_STRINGS = ("study_id", "patient_id", "report", "findings", "impression", "indication", "comparison")
+_STRINGS += ("split", "modality", "critical_by")
+_FIELDS: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(_STRINGS, (str, "a string")),
+    **dict.fromkeys(("images", "views"), (list, "a list of strings")),
+    **dict.fromkeys(("critical", "drawn"), (bool, "true or false")),
+    "truth": (dict, "an object"),
+}
+_REQUIRED = ("study_id", "patient_id", "images", "split")
+
+
+class Rejected(NamedTuple):
+    """A study that was set aside: its id, or its line number where the id cannot be read, and why."""
+
+    study: str | int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a manifest held.
+
+    Attributes:
+        path: the file.
+        studies: the good studies, in the order of the file.
+        rejected: the bad ones, with one reason each that names file and line.
+    """
+
+    path: Path
+    studies: tuple[Study, ...]
+    rejected: tuple[Rejected, ...]
+
+    def split(self, name: Split) -> tuple[Study, ...]:
+        """The studies of one split."""
+        return tuple(study for study in self.studies if study.split == name)
+
+
+def write_manifest(path: Path, studies: Iterable[Study]) -> None:
+    """Write a manifest, whole or not at all.
+
+    Raises:
+        NotWritableError: the folder cannot be made or written.
+    """
+    folder = path.absolute().parent
+    try:
+        write_jsonl(path, (_to_row(study, folder) for study in studies))
+    except OSError as error:
+        raise NotWritableError(
+            f"{path}: the manifest cannot be written ({error.strerror or error}); choose another folder"
+        ) from None
+
+
+def read_manifest(
+    path: Path,
+    *,
+    check_images: bool = True,
+    max_bad_share: float = MAX_BAD_SHARE,
+    rejected: Path | None = None,
+) -> Manifest:
+    """Read a manifest and set its bad studies aside.
+
+    Bad is: a line that is not a JSON object, a field that is missing, misspelt or of the wrong type, an empty
+    report, a study id that came before, a patient who came before in another split, an image that is missing,
+    empty, truncated or not an image. A report without headers is good.
+
+    Args:
+        path: the manifest.
+        check_images: look at every image file (header and end mark, see `check_image`).
+        max_bad_share: the share of bad studies, 0 to 1, above which reading stops.
+        rejected: where to write the bad ones as JSONL (``study``, ``reason``); a file of an earlier reading
+            is replaced, or removed when nothing is bad.
+
+    Raises:
+        MissingFileError: there is no such manifest.
+        DataError: no study, or a share of bad ones above ``max_bad_share``; names the first few.
+    """
+    good: list[Study] = []
+    bad: list[Rejected] = []
+    ids: dict[str, int] = {}
+    patients: dict[str, tuple[Split, int]] = {}
+    for number, line in _lines(path):
+        where = f"{path}:{number}"
+        name: str | int = number
+        try:
+            row = _parse_line(line, where)
+            name = row["study_id"] if isinstance(row.get("study_id"), str) else number
+            study = _from_row(row, where, path.absolute().parent)
+            _check_unique(study, where, ids, patients)
+            if check_images:
+                _check_images(study, where)
+        except RadflowError as error:
+            bad.append(Rejected(name, str(error)))
+            continue
+        ids[study.study_id] = number
+        patients.setdefault(study.patient_id, (study.split, number))
+        good.append(study)
+    if rejected is not None:
+        _write_rejected(rejected, bad)
+    if not good and not bad:
+        raise DataError(f"{path}: expected one study a line, got an empty file; run 'radflow prepare' again")
+    if len(bad) > max_bad_share * (len(good) + len(bad)):
+        raise DataError(_too_many(path, bad, len(good) + len(bad), max_bad_share, rejected))
+    return Manifest(path=path, studies=tuple(good), rejected=tuple(bad))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, as bytes, so that broken UTF-8 spoils one study and not the file."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: no such manifest; make one with 'radflow prepare'") from None
+    except OSError as error:
+        raise DataError(f"{path}: the manifest cannot be read ({error.strerror or error})") from None
+
+
+def _parse_line(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: expected one JSON object, got broken JSON ({error})") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected one JSON object, got {type(row).__name__}")
+    return row
+
+
+def _from_row(row: Mapping[str, Any], where: str, folder: Path) -> Study:
+    """A study from a line's object, its fields checked."""
+    _check_fields(row, where)
+    fields = {name: value for name, value in row.items() if value is not None}
+    report = _report(fields, where)
+    for name in ("report", "findings", "impression"):
+        fields.pop(name, None)
+    images = tuple(Path(os.path.normpath(folder / image)) for image in fields.pop("images"))
+    return Study(reference=report, images=images, views=tuple(fields.pop("views", ())), **fields)
+
+
+def _check_fields(row: Mapping[str, Any], where: str) -> None:
+    for name in row:
+        if name not in _FIELDS:
+            raise DataError(f"{where}: unknown field {name!r}.{did_you_mean(name, _FIELDS)}")
+    for name in _REQUIRED:
+        if row.get(name) in (None, "", []):
+            raise DataError(f"{where}: the field {name!r} is missing or empty")
+    for name, value in row.items():
+        kind, words = _FIELDS[name]
+        if value is not None and not (isinstance(value, kind) and _holds_strings(value)):
+            raise DataError(f"{where}: {name!r} should be {words}, got {value!r:.80}")
+    for name, known in (("split", SPLITS), ("modality", MODALITIES)):
+        if row.get(name) is not None and row[name] not in known:
+            raise DataError(f"{where}: {name!r} should be one of {', '.join(known)}, got {row[name]!r:.80}")
+    views = row.get("views")
+    if views and len(views) != len(row["images"]):
+        raise DataError(f"{where}: {len(row['images'])} images but {len(views)} views; one word an image")
+
+
+def _holds_strings(value: Any) -> bool:
+    """False for a list with anything but strings that say something; true for all else."""
+    return not isinstance(value, list) or all(isinstance(item, str) and item for item in value)
+
+
+def _report(fields: Mapping[str, Any], where: str) -> Report:
+    """The reference report of a line (the module's docstring says how it is stored)."""
+    text, findings, impression = (_filled(fields.get(name)) for name in ("report", "findings", "impression"))
+    if findings is not None or impression is not None:
+        return Report(
+            text=text or render_report(findings, impression), findings=findings, impression=impression
+        )
+    if text is None:
+        raise DataError(f"{where}: the report is empty: no 'findings', no 'impression' and no 'report'")
+    return parse_report(text)
+
+
+def _filled(text: str | None) -> str | None:
+    return text if text and text.strip() else None
+
+
+def _check_unique(
+    study: Study, where: str, ids: Mapping[str, int], patients: Mapping[str, tuple[Split, int]]
+) -> None:
+    if study.study_id in ids:
+        raise DataError(f"{where}: study {study.study_id!r} was already on line {ids[study.study_id]}")
+    split, line = patients.get(study.patient_id, (study.split, 0))
+    if split != study.split:
+        raise DataError(
+            f"{where}: patient {study.patient_id!r} is in {study.split} here, in {split} on line {line}; "
+            "keep a patient in one split"
+        )
+
+
+def _check_images(study: Study, where: str) -> None:
+    for image in study.images:
+        try:
+            check_image(image)
+        except RadflowError as error:
+            raise DataError(f"{where}: study {study.study_id!r}: {error}") from None
+
+
+def _to_row(study: Study, folder: Path) -> dict[str, Any]:
+    """The JSON object of a study, defaults left out."""
+    reference = study.reference
+    row: dict[str, Any] = {"study_id": study.study_id, "patient_id": study.patient_id, "split": study.split}
+    row["modality"] = study.modality
+    row["images"] = [_relative(image, folder) for image in study.images]
+    row |= {"findings": reference.findings, "impression": reference.impression}
+    if reference.text != render_report(reference.findings, reference.impression) or not _has_sections(
+        reference
+    ):
+        row["report"] = reference.text
+    for name in ("indication", "comparison", "critical", "critical_by"):
+        row[name] = getattr(study, name)
+    if study.views:
+        row["views"] = list(study.views)
+    if study.drawn:
+        row["drawn"] = True
+    if study.truth:
+        row["truth"] = dict(study.truth)
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _has_sections(report: Report) -> bool:
+    return report.findings is not None or report.impression is not None
+
+
+def _relative(image: Path, folder: Path) -> str:
+    """The path from the manifest's folder; absolute where there is none (another drive of Windows)."""
+    try:
+        return Path(os.path.relpath(image.absolute(), folder)).as_posix()
+    except ValueError:
+        return image.absolute().as_posix()
+
+
+def _write_rejected(path: Path, bad: list[Rejected]) -> None:
+    try:
+        if bad:
+            write_jsonl(path, (item._asdict() for item in bad))
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise NotWritableError(
+            f"{path}: cannot write the rejected studies ({error.strerror or error})"
+        ) from None
+
+
+def _too_many(path: Path, bad: list[Rejected], total: int, allowed: float, rejected: Path | None) -> str:
+    first = "".join(f"\n  {item.reason}" for item in bad[:_SHOWN])
+    more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    place = f", all listed in {rejected}" if rejected is not None else ""
+    return (
+        f"{path}: {len(bad)} of {total} studies are bad, more than the allowed {allowed:.0%}{place}; "
+        f"mend them, prepare again, or allow a larger share:{first}{more}"
+    )

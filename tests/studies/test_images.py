@@ -1,0 +1,157 @@
+"""Image files to pixels: bit depths, colours, and everything that is not a whole image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis.extra import numpy as arrays
+from PIL import Image
+
+from radflow.errors import DataError, MissingFileError
+from radflow.studies import load_image, to_pil
+from radflow.studies.images import check_image, square_pad
+
+RAMP = np.arange(0, 256, dtype=np.uint8).reshape(16, 16)
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
+    Image.fromarray(pixels).save(path, **options)  # ty: ignore[invalid-argument-type]
+    return path
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Path:
+    return save(tmp_path / "ramp.png", np.tile(RAMP, (8, 8)))
+
+
+def test_8_bit_gray_is_divided_by_255(tmp_path: Path) -> None:
+    image = load_image(save(tmp_path / "a.png", RAMP))
+    assert image.dtype == np.float32
+    np.testing.assert_allclose(image, RAMP / 255, atol=1e-7)
+
+
+def test_16_bit_gray_keeps_its_range(tmp_path: Path) -> None:
+    deep = np.array([[0, 255, 256], [32768, 65534, 65535]], dtype=np.uint16)
+    path = save(tmp_path / "deep.png", deep)
+    np.testing.assert_allclose(load_image(path), deep / 65535, atol=1e-7)
+    # Pillow alone would give 255 for everything from 255 up.
+    assert np.asarray(to_pil(path))[..., 0].tolist() == [[0, 1, 1], [128, 255, 255]]
+
+
+def test_colour_becomes_luminance_and_stays_for_the_processor(tmp_path: Path) -> None:
+    red = np.zeros((4, 4, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    path = save(tmp_path / "red.png", red)
+    assert load_image(path)[0, 0] == pytest.approx(0.299, abs=0.002)
+    np.testing.assert_array_equal(np.asarray(to_pil(path)), red)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_every_png_mode_gives_one_plane_in_0_to_1(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / f"{mode}.png"
+    Image.fromarray(RAMP).convert(mode).save(path)
+    image = load_image(path)
+    assert image.shape == (16, 16)
+    assert image.min() == 0.0
+    assert image.max() == 1.0
+    assert to_pil(path).mode == "RGB"
+
+
+def test_transparent_pixels_are_black(tmp_path: Path) -> None:
+    clear = np.full((4, 4, 4), 255, dtype=np.uint8)
+    clear[:2, :, 3] = 0
+    assert load_image(save(tmp_path / "clear.png", clear)).mean() == 0.5
+
+
+def test_jpeg_and_its_orientation(tmp_path: Path) -> None:
+    wide = np.zeros((16, 32), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
+    path = save(tmp_path / "photo.jpg", wide, exif=exif)
+    assert load_image(path).shape == (32, 16)
+    assert to_pil(path).size == (16, 32)
+    assert check_image(path) == (16, 32)
+
+
+@settings(deadline=None)
+@given(arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)))
+def test_padding_keeps_every_pixel(pixels: np.ndarray) -> None:
+    square = square_pad(pixels)
+    assert square.shape == (max(pixels.shape),) * 2
+    assert square.dtype == pixels.dtype
+    assert square.sum() == pixels.sum()
+    top, left = ((side - own) // 2 for side, own in zip(square.shape, pixels.shape, strict=True))
+    np.testing.assert_array_equal(square[top : top + pixels.shape[0], left : left + pixels.shape[1]], pixels)
+
+
+@pytest.mark.parametrize("function", [load_image, to_pil, check_image])
+class TestBadFiles:
+    def test_missing(self, function: Callable[[Path], object], tmp_path: Path) -> None:
+        with pytest.raises(MissingFileError, match=r"gone\.png: no such image"):
+            function(tmp_path / "gone.png")
+
+    def test_empty(self, function: Callable[[Path], object], tmp_path: Path) -> None:
+        (tmp_path / "empty.png").touch()
+        with pytest.raises(DataError, match=r"empty\.png: the image file is empty \(0 bytes\)"):
+            function(tmp_path / "empty.png")
+
+    @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+    @pytest.mark.parametrize("kind", ["png", "jpg"])
+    def test_truncated(
+        self, function: Callable[[Path], object], tmp_path: Path, share: float, kind: str
+    ) -> None:
+        noise = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
+        whole = save(tmp_path / f"whole.{kind}", noise).read_bytes()
+        path = tmp_path / f"cut.{kind}"
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(DataError, match="truncated"):
+            function(path)
+
+    def test_text_named_png(self, function: Callable[[Path], object], tmp_path: Path) -> None:
+        (tmp_path / "text.png").write_text("<html>not found</html>")
+        with pytest.raises(DataError, match="expected a PNG or JPEG"):
+            function(tmp_path / "text.png")
+
+    def test_folder(self, function: Callable[[Path], object], tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="got a folder"):
+            function(tmp_path)
+
+    def test_decompression_bomb(
+        self, function: Callable[[Path], object], png: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for limit in (100, 10_000):  # above twice the limit Pillow raises, above the limit it only warns
+            monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+            with pytest.raises(DataError, match="decompression bomb"):
+                function(png)
+
+    @pytest.mark.parametrize("name", ["scan.dcm", "IM000001"])
+    def test_dicom_says_what_is_missing(
+        self, function: Callable[[Path], object], tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / name).write_bytes(bytes(128) + b"DICM" + bytes(64))
+        with pytest.raises(DataError, match=r"no DICOM reader yet.*Export the image to PNG"):
+            function(tmp_path / name)
+
+
+def test_damage_in_the_middle_is_found_on_loading(png: Path) -> None:
+    content = bytearray(png.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    png.write_bytes(bytes(content))
+    assert check_image(png) == (128, 128)
+    with pytest.raises(DataError, match="truncated or broken"):
+        load_image(png)
+
+
+def test_real_radiographs(iu_xray: Path) -> None:
+    paths = sorted((iu_xray / "images").glob("*.png"))
+    assert len(paths) == 9
+    for path in paths:
+        height, width = check_image(path)
+        assert min(height, width) >= 2000
+    image = load_image(paths[0])
+    assert image.shape == check_image(paths[0])
+    assert 0.2 < image.mean() < 0.8

@@ -1,0 +1,229 @@
+"""Which findings of a sentence are present, uncertain, absent, or of another time.
+
+The engine walks once over the phrases of a sentence, in the tradition of NegEx (Chapman et al. 2001) and
+ConText (Harkema et al. 2009). A cue *before* a finding (``no``, ``may represent``) opens a scope that closes
+at a stop (``but``, ``with``, ``;``) or where a list ends; a cue *after* (``is not seen``, ``is possible``)
+reaches back over its own list. What differs from those papers:
+
+- A comma closes a negation only when a new statement starts behind it ("No pneumothorax, small effusion"
+  against "No consolidation, large effusion, or pneumothorax"): decided by what follows, and by whether an
+  ``or`` is ahead.
+- "A versus B" and "A or B" make both uncertain where nothing else was said about them.
+- A hedge inside a negation stays a negation ("no opacity to suggest pneumonia").
+
+All cues are in ``lexicon/scope.toml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from radflow.readers.lexicon import Entry, Match, Trie, lexicon, word_list
+from radflow.readers.tokens import Sentence, sentences
+
+Assertion = Literal["present", "uncertain", "absent", "aside"]
+
+_CUES = frozenset({"before", "after", "either", "ignore", "stop", "seen", "join", "copula"})
+_ASIDE_REACH = 5  # words: "history of pneumonia" is aside, "history of cancer, now with an effusion" is not
+_ALTERNATIVE_REACH = 4  # words between A and "or B"
+
+
+@dataclass(slots=True)
+class Mention:
+    """A phrase that is not a cue, with what the sentence says about it.
+
+    Attributes:
+        match: where it stands and which entry of the lexicon it is.
+        assertion: present, uncertain, absent, or aside: of another time, or only asked for.
+        clause: number of the clause it stands in, for linking subjects to predicates.
+        cue: the cue that decided, or ``None`` when it is simply stated.
+    """
+
+    match: Match
+    assertion: Assertion
+    clause: int
+    cue: Match | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One sentence and the mentions in it, in order."""
+
+    sentence: Sentence
+    mentions: Sequence[Mention]
+
+
+class Scope:
+    """Reads text with the cues of ``scope.toml`` and the phrases of a reader.
+
+    Args:
+        entries: the reader's phrases; every kind that is not a cue becomes mentions.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._trie = Trie([*lexicon("scope"), *entries])
+
+    def read(self, text: str) -> list[Reading]:
+        """Read a text; sentences without any mention are left out."""
+        readings = []
+        for sentence in sentences(text):
+            mentions = self.mentions(sentence.words)
+            if mentions:
+                readings.append(Reading(sentence, mentions))
+        return readings
+
+    def mentions(self, words: Sequence[str]) -> list[Mention]:
+        """Assert the mentions of one sentence. Linear in the number of words."""
+        matches = self._trie.matches(words)
+        if not any(match.entry.kind not in _CUES for match in matches):
+            return []
+        return _Pass(words, matches).run()
+
+
+class _Pass:
+    """One walk over the matches of one sentence."""
+
+    def __init__(self, words: Sequence[str], matches: Sequence[Match]) -> None:
+        self.words = words
+        self.matches = matches
+        self.mentions: list[Mention] = []
+        self.active: Match | None = None  # the cue in force
+        self.active_from = 0  # first mention it can have reached
+        self.clause = 0
+        self.clause_start = 0  # first mention of the clause: how far back a later cue reaches
+        self.item_start = 0  # first mention since the last comma that did not continue a list
+        self.listing = False  # the last comma was followed by "and" / "or"
+        self.or_ahead = _or_ahead(matches)
+
+    def run(self) -> list[Mention]:
+        for number, match in enumerate(self.matches):
+            kind = match.entry.kind
+            if kind not in _CUES:
+                self._mention(match)
+            elif kind == "before":
+                self._before(match)
+            elif kind == "after":
+                self._after(match)
+            elif kind == "either":
+                self._either(match, number)
+            elif kind == "join":
+                self._join(match, number)
+            elif kind == "copula":
+                self._copula()
+            elif kind == "stop" or kind == "seen":
+                self._stop()
+        return self.mentions
+
+    def _mention(self, match: Match) -> None:
+        cue = self.active
+        if cue is not None and cue.entry.name == "aside" and match.start - cue.end > _ASIDE_REACH:
+            cue = None
+        assertion = cue.entry.name if cue is not None else "present"
+        self.mentions.append(Mention(match, assertion, self.clause, cue))  # ty: ignore[invalid-argument-type]
+
+    def _before(self, match: Match) -> None:
+        meaning = match.entry.name
+        if meaning == "alternative":
+            self._alternative(match)
+            return
+        if self.active is not None and self.active.entry.name == "absent" and meaning != "absent":
+            return  # "no opacity to suggest pneumonia": still absent
+        self.active, self.active_from = match, len(self.mentions)
+
+    def _either(self, match: Match, number: int) -> None:
+        """``possible`` hedges what follows; at the end of a clause it hedges what stood before."""
+        following = self.words[match.end] if match.end < len(self.words) else ","
+        last = number + 1 == len(self.matches)
+        if last or following in (",", ";", ")", "but", "and"):
+            self._after(match)
+        else:
+            self._before(match)
+
+    def _alternative(self, match: Match) -> None:
+        """``A versus B``: A becomes uncertain, and so does what follows."""
+        if self.active is None and len(self.mentions) > self.clause_start:
+            _hedge(self.mentions[-1], match)
+            self.active, self.active_from = match._replace(entry=_UNCERTAIN), len(self.mentions)
+
+    def _after(self, match: Match) -> None:
+        first = self.clause_start if self.listing else max(self.item_start, self.clause_start)
+        if first == len(self.mentions):  # "prior pneumonia, now resolved"
+            first = self.clause_start
+        for mention in self.mentions[first:]:
+            if match.entry.name == "absent" or mention.assertion == "present":
+                mention.assertion, mention.cue = match.entry.name, match  # ty: ignore[invalid-assignment]
+        self._stop()
+
+    def _join(self, match: Match, number: int) -> None:
+        """A comma, ``and`` or ``or``: does the list go on, or does a new statement start?"""
+        word = match.entry.name
+        following = self.words[match.end] if match.end < len(self.words) else ""
+        if self.active is None:
+            if word == "or":
+                self._or(match, following)
+            elif word == "comma":
+                self.listing = following in ("and", "or", "nor")
+                self.item_start = len(self.mentions) if not self.listing else self.item_start
+            return
+        if word == "or" or self.or_ahead[number]:
+            return
+        cue_next = number + 1 < len(self.matches) and _starts_statement(self.matches[number + 1], match.end)
+        if cue_next or following in _RESTARTS:
+            self._stop()
+        elif word == "comma":
+            self.item_start = len(self.mentions)
+
+    def _or(self, match: Match, following: str) -> None:
+        if len(self.mentions) > self.clause_start and following not in ("equal", "less", "more", "so"):
+            last = self.mentions[-1]
+            if match.start - last.match.end <= _ALTERNATIVE_REACH and last.match.entry.data.get(
+                "hedge", True
+            ):
+                _hedge(last, match)
+                self.active, self.active_from = match._replace(entry=_UNCERTAIN), len(self.mentions)
+
+    def _copula(self) -> None:
+        """``No pneumothorax, heart is enlarged``: the subject of a verb behind a comma is not negated."""
+        if self.active is not None and self.clause_start < self.item_start:
+            for mention in self.mentions[max(self.item_start, self.active_from) :]:
+                if mention.cue is self.active:
+                    mention.assertion, mention.cue = "present", None
+            self.active = None
+
+    def _stop(self) -> None:
+        self.active = None
+        self.listing = False
+        self.clause += 1
+        self.clause_start = self.item_start = len(self.mentions)
+
+
+def _hedge(mention: Mention, cue: Match) -> None:
+    if mention.assertion == "present" and mention.match.entry.kind in ("finding", "observation"):
+        mention.assertion, mention.cue = "uncertain", cue
+
+
+def _starts_statement(match: Match, at: int) -> bool:
+    return (
+        match.start == at and match.entry.kind in ("before", "either") and match.entry.name not in _CONTINUE
+    )
+
+
+def _or_ahead(matches: Sequence[Match]) -> list[bool]:
+    """For each match: does an ``or`` follow before the next cue or stop? One pass from the right."""
+    ahead = [False] * len(matches)
+    seen = False
+    for number in range(len(matches) - 1, -1, -1):
+        ahead[number] = seen
+        entry = matches[number].entry
+        if entry.kind == "join":
+            seen = seen or entry.name == "or"
+        elif entry.kind in ("before", "stop", "seen", "after", "copula"):
+            seen = False
+    return ahead
+
+
+_CONTINUE = frozenset({"absent", "alternative"})  # "no effusion, no edema"; "effusion, and/or edema"
+_UNCERTAIN = Entry(kind="before", name="uncertain", phrases=())
+_RESTARTS = word_list("scope", "start a new statement")

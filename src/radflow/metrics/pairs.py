@@ -1,0 +1,96 @@
+"""What every metric needs before it starts: pairs that are pairs, and each text read once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Generic, TypeVar
+
+from radflow import readers
+from radflow.errors import DataError
+
+Reading = TypeVar("Reading")
+Reader = Callable[[Sequence[str]], Sequence[Any]]
+"""Anything that turns a list of texts into a list of readings, one a text, each a function of its text."""
+
+
+def check_pairs(generated: Sequence[Any], reference: Sequence[Any]) -> None:
+    """Raise unless there is exactly one reference for each generated report.
+
+    Raises:
+        DataError: the lengths differ, or one of the two is a bare string.
+    """
+    if isinstance(generated, str) or isinstance(reference, str):
+        raise DataError(
+            "Expected two lists of reports, got a single string. Wrap it: score([text], [reference])."
+        )
+    if len(generated) != len(reference):
+        raise DataError(
+            f"Expected one reference for each generated report, got {len(generated)} generated and "
+            f"{len(reference)} references. Pair them by study id first."
+        )
+
+
+def read_pairs(
+    generated: Sequence[str], reference: Sequence[str], reader: Reader | None, default: str
+) -> tuple[list[Any], list[Any]]:
+    """Read both sides of all pairs in one call, each distinct text once.
+
+    Args:
+        generated: generated reports.
+        reference: their references.
+        reader: texts to readings, or ``None``.
+        default: the name of the reader to load where ``reader`` is ``None``.
+
+    Raises:
+        DataError: the lists differ in length.
+    """
+    check_pairs(generated, reference)
+    if reader is None:
+        reader = readers.load(default)
+    readings = ReadOnce(reader, size=len(generated) + len(reference) + 1)([*generated, *reference])
+    return readings[: len(generated)], readings[len(generated) :]
+
+
+class ReadOnce(Generic[Reading]):
+    """A bounded memory in front of a reader: a text that was read before is not read again.
+
+    In reinforcement fine-tuning the G completions of a study share one reference, and a study comes back
+    epoch after epoch; reading is most of what a clinical metric costs.
+
+    Args:
+        reader: texts to readings.
+        size: how many readings are kept; the least recently used goes first.
+
+    >>> calls = []
+    >>> def reader(texts):
+    ...     calls.extend(texts)
+    ...     return [text.split() for text in texts]
+    >>> read = ReadOnce(reader)
+    >>> read(["no edema", "no edema", "clear"])
+    [['no', 'edema'], ['no', 'edema'], ['clear']]
+    >>> calls
+    ['no edema', 'clear']
+    """
+
+    def __init__(self, reader: Callable[[Sequence[str]], Sequence[Reading]], size: int = 16384) -> None:
+        if size < 1:
+            raise ValueError(f"Expected room for at least one reading, got size={size}.")
+        self.reader = reader
+        self.size = size
+        self._readings: OrderedDict[Hashable, Reading] = OrderedDict()
+
+    def __call__(self, texts: Sequence[str]) -> list[Reading]:
+        """Return one reading a text, in order."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._readings]
+        # Held apart until the end: a batch larger than the memory must not evict its own readings.
+        fresh = dict(zip(new, self.reader(new), strict=True)) if new else {}
+        readings = [fresh[text] if text in fresh else self._recall(text) for text in texts]
+        self._readings.update(fresh)
+        while len(self._readings) > self.size:
+            self._readings.popitem(last=False)
+        return readings
+
+    def _recall(self, text: str) -> Reading:
+        self._readings.move_to_end(text)
+        return self._readings[text]

@@ -1,0 +1,185 @@
+"""Every metric by name, what its number means, and one function that computes any of them.
+
+A metric is a function ``(generated, reference[, reader]) -> array``, one number a pair, and depends on that
+pair alone: the same alone, in any batch, in any order. To add one, write the function and add a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from radflow.errors import DataError, did_you_mean
+from radflow.metrics.pairs import check_pairs
+
+CHEST = "chest-xray"
+CAROTID = "carotid-us"
+UNBOUNDED = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What is known of a metric before any number is computed.
+
+    Attributes:
+        name: the key in :data:`METRICS`, in files and on the command line.
+        target: ``"module:attribute"`` of the function.
+        label: as printed, with the model behind the number where there is one.
+        higher_is_better: the direction.
+        range: least and greatest value.
+        modality: the only modality it applies to, or ``None`` for any.
+        reader: the reader it loads when given none, or ``None`` where it reads nothing.
+        requires: official weights without which it raises, or ``None``.
+    """
+
+    name: str
+    target: str
+    label: str
+    higher_is_better: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+    modality: str | None = None
+    reader: str | None = None
+    requires: str | None = None
+
+    @property
+    def arrow(self) -> str:
+        """``↑`` where higher is better, ``↓`` where lower is."""
+        return "↑" if self.higher_is_better else "↓"
+
+    def load(self) -> Callable[..., np.ndarray]:
+        """Import the function."""
+        module, attribute = self.target.split(":")
+        return getattr(import_module(module), attribute)
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(name="bleu2", target="radflow.metrics.lexical:bleu2", label="BLEU-2"),
+        Metric(name="bleu4", target="radflow.metrics.lexical:bleu4", label="BLEU-4"),
+        Metric(name="rouge_l", target="radflow.metrics.lexical:rouge_l", label="ROUGE-L"),
+        Metric(
+            name="bertscore",
+            target="radflow.metrics.bertscore:bertscore",
+            label="BERTScore (minilm)",
+            range=(-1.0, 1.0),
+            reader="minilm",
+        ),
+        Metric(
+            name="semb_score",
+            target="radflow.metrics.semb_score:semb_score",
+            label="SembScore",
+            range=(-1.0, 1.0),
+            modality=CHEST,
+            requires="CheXbert",
+        ),
+        Metric(
+            name="radgraph_f1",
+            target="radflow.metrics.radgraph_f1:radgraph_f1",
+            label="RadGraph F1 (rules)",
+            modality=CHEST,
+            reader="radgraph-rules",
+        ),
+        Metric(
+            name="chexpert_f1",
+            target="radflow.metrics.chexpert_f1:chexpert_f1",
+            label="CheXpert F1 (rules)",
+            modality=CHEST,
+            reader="chexpert-rules",
+        ),
+        Metric(
+            name="radcliq_v0",
+            target="radflow.metrics.composite:radcliq_v0",
+            label="RadCliQ-v0",
+            higher_is_better=False,
+            range=UNBOUNDED,
+            modality=CHEST,
+            requires="RadGraph, distilroberta-base and CheXbert",
+        ),
+        Metric(
+            name="radcliq_v1",
+            target="radflow.metrics.composite:radcliq_v1",
+            label="RadCliQ-v1",
+            higher_is_better=False,
+            range=UNBOUNDED,
+            modality=CHEST,
+            requires="RadGraph, distilroberta-base and CheXbert",
+        ),
+        Metric(
+            name="keyword_match",
+            target="radflow.metrics.keyword_match:keyword_match",
+            label="KeyWordMatch (rules)",
+            modality=CAROTID,
+            reader="carotid-terms",
+        ),
+        Metric(
+            name="carotid_f1",
+            target="radflow.metrics.carotid_f1:carotid_f1",
+            label="Carotid F1 (rules)",
+            modality=CAROTID,
+            reader="carotid-labels",
+        ),
+    )
+}
+"""Name to record. The visible table: there is no other way in."""
+
+
+def default_metrics(modality: str) -> tuple[str, ...]:
+    """The metrics that apply to a modality and need no download, in table order.
+
+    Raises:
+        DataError: no metric record knows the modality.
+
+    >>> default_metrics("carotid-us")
+    ('bleu2', 'bleu4', 'rouge_l', 'bertscore', 'keyword_match', 'carotid_f1')
+    """
+    known = {metric.modality for metric in METRICS.values() if metric.modality}
+    if modality not in known:
+        raise DataError(f"Expected modality to be one of {', '.join(sorted(known))}; got {modality!r}.")
+    return tuple(name for name, m in METRICS.items() if m.requires is None and m.modality in (None, modality))
+
+
+def score(
+    generated: Sequence[str],
+    reference: Sequence[str],
+    metrics: Sequence[str] | None = None,
+    *,
+    readers: Mapping[str, Any] | None = None,
+) -> dict[str, Float[np.ndarray, " N"]]:
+    """Score generated reports against their references.
+
+    Args:
+        generated: generated reports, N of them.
+        reference: their references, in the same order.
+        metrics: names from :data:`METRICS`; ``None`` is :func:`default_metrics` of chest X-ray reports.
+        readers: metric name to the reader it should use in place of its default.
+
+    Returns:
+        name to float64 array (N,), one number a pair, in the order asked for.
+
+    Raises:
+        DataError: the lists differ in length, a name is unknown, or a reader is given for another metric.
+        MissingFileError: a metric was asked for whose official weights were not given.
+        MissingDependencyError: the package behind a default reader is not installed.
+
+    >>> score(["No effusion."], ["No effusion."], ["bleu2", "rouge_l"])["bleu2"].tolist()
+    [1.0]
+    """
+    check_pairs(generated, reference)
+    names = default_metrics(CHEST) if metrics is None else tuple(metrics)
+    readers = {} if readers is None else readers
+    for name in (*names, *readers):
+        if name not in METRICS:
+            raise DataError(
+                f"Expected metrics among {', '.join(METRICS)}; got {name!r}.{did_you_mean(name, METRICS)}"
+            )
+    scores = {}
+    for name in names:
+        arguments = (readers[name],) if name in readers else ()
+        scores[name] = np.asarray(METRICS[name].load()(generated, reference, *arguments), dtype=np.float64)
+    return scores

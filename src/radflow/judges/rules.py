@@ -1,0 +1,95 @@
+"""The rule judge: explains itself, needs no network, answers thousands of reports a second.
+
+It reads both sections with radflow's readers and looks for what cannot follow: see
+:mod:`radflow.judges.chest` and :mod:`radflow.judges.carotid`. Which of the two reads a report is decided by
+its words. It is a judge by rules, and says so by its name: it knows the observations of its readers and no
+others, so an Impression about something else passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import lru_cache
+from typing import Any
+
+from radflow import readers
+from radflow.judges.base import Pair, Verdict
+from radflow.judges.carotid import carotid_faults
+from radflow.judges.chest import Labels, chest_faults
+
+_CAROTID = re.compile(r"\b(?:carotids?|plaques?|intima|IMT|PSV|stenosis|ICA|CCA)\b", re.IGNORECASE)
+# A chest report may mention carotid calcifications; a carotid report has no lungs.
+_CHEST = re.compile(
+    r"\b(?:lungs?|heart|cardi\w+|pulmonary|pleural?|pneumo\w+|chest|thora\w+)\b", re.IGNORECASE
+)
+_BLANK = re.compile(r"[\s.,;:–-]*")
+
+# Report sentences repeat: a few thousand distinct ones cover most of a data set.
+_SENTENCES_KEPT = 16384
+
+
+class RulesJudge:
+    """Judges pairs of (findings, impression) by rules.
+
+    Args:
+        labeler: texts to CheXpert labels; ``None`` loads ``chexpert-rules``.
+        terms: texts to carotid key terms; ``None`` loads ``carotid-terms``.
+        graphs: texts to RadGraph graphs, to tell a chest Impression that says nothing; ``None`` loads
+            ``radgraph-rules``.
+        cache_size: how many verdicts are remembered; the least recently used goes first.
+
+    >>> judge = RulesJudge()
+    >>> judge([("Small left pleural effusion.", "Left pleural effusion."), ("Clear lungs.", "Pneumothorax.")])
+    [True, False]
+    >>> judge.explain("No pleural effusion.", "Left pleural effusion.").reasons
+    ('Pleural Effusion: asserted in the Impression, denied in the Findings',)
+    """
+
+    name = "rules"
+
+    def __init__(
+        self,
+        *,
+        labeler: Callable[[Sequence[str]], Sequence[Labels]] | None = None,
+        terms: Callable[[Sequence[str]], Sequence[Set[str]]] | None = None,
+        graphs: Callable[[Sequence[str]], Sequence[Mapping[str, Any]]] | None = None,
+        cache_size: int = 65536,
+    ) -> None:
+        read_labels = readers.load("chexpert-rules") if labeler is None else labeler
+        self._terms = readers.load("carotid-terms") if terms is None else terms
+        self._graphs = readers.load("radgraph-rules") if graphs is None else graphs
+        self._label = lru_cache(maxsize=_SENTENCES_KEPT)(lambda sentence: read_labels([sentence])[0])
+        self._cache_size = cache_size
+        self._verdicts: OrderedDict[Pair, Verdict] = OrderedDict()
+
+    def __call__(self, pairs: Sequence[Pair]) -> list[bool]:
+        """Return whether each Impression follows from its Findings."""
+        return [self.explain(findings, impression).consistent for findings, impression in pairs]
+
+    def explain(self, findings: str, impression: str) -> Verdict:
+        """Return the verdict on one pair with its reasons."""
+        pair = (findings, impression)
+        verdict = self._verdicts.get(pair)
+        if verdict is None:
+            reasons = self._faults(findings, impression)
+            verdict = self._verdicts[pair] = Verdict(consistent=not reasons, reasons=reasons)
+            if len(self._verdicts) > self._cache_size:
+                self._verdicts.popitem(last=False)
+        self._verdicts.move_to_end(pair)
+        return verdict
+
+    def _faults(self, findings: str, impression: str) -> tuple[str, ...]:
+        for name, section in (("Findings", findings), ("Impression", impression)):
+            if _BLANK.fullmatch(section):
+                return (f"no {name}",)
+        both = f"{findings} {impression}"
+        if _CAROTID.search(both) and not _CHEST.search(both):
+            premise, conclusion = self._terms([findings, impression])
+            return tuple(carotid_faults(findings, impression, premise, conclusion))
+        faults = chest_faults(findings, impression, self._label, self._says_something)
+        return tuple(dict.fromkeys(faults))
+
+    def _says_something(self, text: str) -> bool:
+        return bool(self._graphs([text])[0]["entities"])

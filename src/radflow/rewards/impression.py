@@ -1,0 +1,51 @@
+"""R_imp (Eq. 6-7): is the diagnosis right? F1 between the labels of two Impressions.
+
+The expert model is a label reader (CheXpert rules for chest, carotid labels for ultrasound). Its states are
+binarised, uncertain counting as positive, and compared by F1; where neither Impression asserts anything the
+two agree, and the term is 1.0. Where either report has no Impression the term is skipped: ``None``, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from radflow.errors import DataError
+from radflow.metrics import Reader, ReadOnce, label_f1
+from radflow.metrics.label_f1 import Labels
+from radflow.reports import Report
+
+LABELERS: dict[str, str] = {"chest-xray": "chexpert-rules", "carotid-us": "carotid-labels"}
+"""Modality to the name of its default labeler."""
+
+
+class ImpressionReward:
+    """The impression term of one modality, with its readings remembered by text.
+
+    Args:
+        modality: ``chest-xray`` or ``carotid-us``.
+        labeler: texts to labels; ``None`` loads the modality's default.
+
+    Raises:
+        DataError: the modality is unknown.
+    """
+
+    def __init__(self, modality: str, labeler: Reader | None = None) -> None:
+        if modality not in LABELERS:
+            raise DataError(f"Expected modality to be one of {', '.join(LABELERS)}; got {modality!r}.")
+        if labeler is None:
+            from radflow import readers
+
+            labeler = readers.load(LABELERS[modality])
+        self._read: ReadOnce[Labels] = ReadOnce(labeler)
+
+    def __call__(self, generated: Sequence[Report], reference: Sequence[Report]) -> list[float | None]:
+        """F1 in [0, 1] for each pair, or ``None`` where the term is skipped."""
+        rewards: list[float | None] = [None] * len(generated)
+        pairs = list(zip(generated, reference, strict=True))
+        scored = [
+            i for i, (ours, theirs) in enumerate(pairs) if ours.sectioned and theirs.impression is not None
+        ]
+        labels = self._read([report.impression or "" for i in scored for report in pairs[i]])
+        for i, value in zip(scored, label_f1(labels[0::2], labels[1::2]).tolist(), strict=True):
+            rewards[i] = value
+        return rewards

@@ -1,0 +1,19 @@
+"""CAPO: group-relative policy optimisation with a clipping range per case, as pure tensor functions.
+
+Axes: ``P`` studies, ``G`` completions a study, ``N = P * G`` rows, ``T`` tokens, ``V`` vocabulary.
+"""
+
+from radflow.capo.advantage import dead_groups, group_advantage
+from radflow.capo.clip import clip_range
+from radflow.capo.loss import CapoStats, capo_loss
+from radflow.capo.shift import exact_shift, visited_shift
+
+__all__ = [
+    "CapoStats",
+    "capo_loss",
+    "clip_range",
+    "dead_groups",
+    "exact_shift",
+    "group_advantage",
+    "visited_shift",
+]

@@ -1,0 +1,25 @@
+"""The policy: load a vision-language model, put LoRA on it, write its prompts, sample groups of reports.
+
+A *group* is the unit of reinforcement fine-tuning: one study, one prompt, G completions, one clipping range.
+"""
+
+from radflow.policy.groups import Completion, Group
+from radflow.policy.load import Policy, load_policy, save_policy
+from radflow.policy.logprobs import completion_logprobs, group_logprobs
+from radflow.policy.prompts import PromptEncoder
+from radflow.policy.sample import greedy_reports, sample_groups
+from radflow.policy.tiny import build_tiny
+
+__all__ = [
+    "Completion",
+    "Group",
+    "Policy",
+    "PromptEncoder",
+    "build_tiny",
+    "completion_logprobs",
+    "greedy_reports",
+    "group_logprobs",
+    "load_policy",
+    "sample_groups",
+    "save_policy",
+]

@@ -1,0 +1,223 @@
+"""Load any ``AutoModelForImageTextToText`` by name or folder, put LoRA on its language model, save it.
+
+    a full model folder      config.json and weights: a hub name, a download, or the tiny policy after SFT
+    an adapter folder        adapter_config.json: an ordinary PEFT folder on the base model it names
+
+Weights are read from safetensors; code that comes with a model runs only when the recipe says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from radflow import config as recipe
+from radflow.errors import MissingDependencyError, MissingFileError, TrainingError
+
+transformers_logging.disable_progress_bar()  # radflow shows its own
+
+REFERENCE = "reference"
+"""Name of the frozen copy of the SFT adapter that stands for the reference policy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """A model with its processor.
+
+    Attributes:
+        model: a transformers model, or PEFT's wrapper around one.
+        processor: turns text and pictures into the model's inputs.
+        source: the name or folder it came from.
+    """
+
+    model: nn.Module
+    processor: Any
+    source: str
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills rows."""
+        pad = self.tokenizer.pad_token_id
+        return pad if pad is not None else self.end_ids[0]
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The tokens that end a report: the generation configuration's, else the tokenizer's."""
+        configured = getattr(unwrap(self.model), "generation_config", None)
+        ids = getattr(configured, "eos_token_id", None)
+        if ids is None:
+            ids = self.tokenizer.eos_token_id
+        return (ids,) if isinstance(ids, int) else tuple(ids)
+
+    @contextmanager
+    def as_reference(self) -> Generator[None]:
+        """Within the block the model is the reference policy: what SFT gave, without what RFT added."""
+        model = self.model
+        if not isinstance(model, PeftModel):
+            raise TrainingError("expected a policy with an adapter: without one there is no reference policy")
+        if REFERENCE in model.peft_config:
+            model.set_adapter(REFERENCE, inference_mode=True)
+            try:
+                yield
+            finally:
+                model.set_adapter("default")
+        else:
+            with model.disable_adapter():
+                yield
+
+
+def unwrap(model: nn.Module) -> Any:
+    """The transformers model inside PEFT's wrapper."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def load_policy(
+    source: str | Path, settings: recipe.Policy, *, adapter: str = "none", device: torch.device | str = "cpu"
+) -> Policy:
+    """Load a policy.
+
+    Args:
+        source: hub name, model folder or adapter folder.
+        settings: LoRA rank and alpha, dtype, whether remote code may run.
+        adapter: ``none`` to use the model as it is; ``fresh`` to put a new LoRA on the language model;
+            ``continue`` to go on training the folder's adapter with a frozen copy of it as the reference
+            policy (a folder without an adapter gets a fresh one, and is the reference itself).
+        device: where to put it.
+
+    Raises:
+        MissingFileError: no such folder, and not a name that can be reached.
+        MissingDependencyError: the processor needs a package that is not installed.
+    """
+    folder = Path(source)
+    has_adapter = (folder / "adapter_config.json").is_file()
+    base = _base_of(folder) if has_adapter else str(source)
+    model: nn.Module = _load_model(base, settings, device)
+    processor = _load_processor(source if has_adapter else base, settings)
+    if has_adapter and adapter != "fresh":
+        trainable = adapter == "continue"
+        model = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        if trainable:
+            model.load_adapter(str(folder), adapter_name=REFERENCE, is_trainable=False)
+            model.set_adapter("default")
+    elif adapter != "none":
+        model = add_lora(model, settings)
+    return Policy(model=model.to(device), processor=processor, source=str(source))
+
+
+def add_lora(model: nn.Module, settings: recipe.Policy) -> PeftModel:
+    """Put fresh LoRA adapters on every linear layer of the language model, and freeze the rest.
+
+    The layers are named one by one: a pattern such as ``q_proj`` would also hit the vision tower.
+    """
+    config = LoraConfig(
+        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=language_layers(model)
+    )
+    wrapped = get_peft_model(cast(PreTrainedModel, model), config)
+    assert isinstance(wrapped, PeftModel)
+    return wrapped
+
+
+def language_layers(model: nn.Module) -> list[str]:
+    """Full names of the linear layers inside the language model, without the output head."""
+    decoder = unwrap(model).get_decoder()
+    inside = {id(module) for module in decoder.modules()}
+    names = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) in inside]
+    vision = [n for n in names if "vision" in n]
+    if not names or vision:
+        raise TrainingError(
+            f"{type(unwrap(model)).__name__}: could not tell its language model from its vision tower "
+            f"({'found ' + vision[0] if vision else 'no linear layer found'}); LoRA would go astray"
+        )
+    return names
+
+
+def save_policy(policy: Policy, folder: Path) -> None:
+    """Save to a folder that `load_policy` reads: an adapter as a PEFT folder, a full model whole."""
+    model = policy.model
+    if isinstance(model, PeftModel):
+        model.save_pretrained(str(folder), selected_adapters=["default"])
+    else:
+        assert isinstance(model, PreTrainedModel)
+        model.save_pretrained(folder)
+    policy.processor.save_pretrained(folder)
+
+
+def save_merged(policy: Policy, folder: Path) -> None:
+    """Save the model with its adapter folded into the weights, leaving ``policy`` as it is."""
+    model = policy.model
+    if not isinstance(model, PeftModel):
+        return save_policy(policy, folder)
+    model.merge_adapter(["default"])
+    try:
+        base = unwrap(model)
+        weights = {
+            name.replace(".base_layer.", "."): tensor
+            for name, tensor in base.state_dict().items()
+            if ".lora_" not in name
+        }
+        tied = getattr(base, "_tied_weights_keys", None) or {}
+        weights = {name: tensor for name, tensor in weights.items() if name not in tied}
+        base.save_pretrained(folder, state_dict=weights)
+    finally:
+        model.unmerge_adapter()
+    policy.processor.save_pretrained(folder)
+    return None
+
+
+def _base_of(folder: Path) -> str:
+    base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
+    if not base:
+        raise MissingFileError(
+            f"{folder}/adapter_config.json: expected base_model_name_or_path to name a model"
+        )
+    return base
+
+
+def _load_model(source: str, settings: recipe.Policy, device: torch.device | str) -> nn.Module:
+    try:
+        return AutoModelForImageTextToText.from_pretrained(
+            source,
+            dtype=_dtype(settings.dtype, device),
+            use_safetensors=True,
+            trust_remote_code=settings.trust_remote_code,
+        )
+    except OSError as error:
+        raise MissingFileError(
+            f"{source}: expected the name or folder of an image-text-to-text model with safetensors weights "
+            f"({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _load_processor(source: str | Path, settings: recipe.Policy) -> Any:
+    try:
+        return AutoProcessor.from_pretrained(
+            str(source), trust_remote_code=settings.trust_remote_code, backend="pil"
+        )
+    except ImportError as error:
+        raise MissingDependencyError(f"{source}: its processor needs a missing package: {error}") from None
+
+
+def _dtype(name: str, device: torch.device | str) -> torch.dtype:
+    if name != "auto":
+        return getattr(torch, name)
+    on_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if on_gpu else torch.float32

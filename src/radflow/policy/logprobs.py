@@ -1,0 +1,71 @@
+"""Log-probabilities of given completions: the plain forward, one padded row a completion.
+
+Axes: ``N`` completions, ``T`` tokens of the longest completion, ``V`` vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from radflow.policy.groups import Group
+from radflow.policy.prompts import EncodedPrompt, PromptEncoder, collate
+
+
+def completion_logprobs(
+    model: nn.Module,
+    prompts: Sequence[EncodedPrompt],
+    completions: Sequence[Sequence[int]],
+    *,
+    pad_id: int,
+    temperature: float = 1.0,
+) -> tuple[Float[Tensor, "N T"], Bool[Tensor, "N T"]]:
+    """Log-probability of every completion token given its prompt and what stands before it.
+
+    Args:
+        model: called as a module, so that data-parallel wrappers see the pass.
+        prompts: one a completion; the same object may stand several times.
+        completions: token ids, ragged, each at least one token long.
+        pad_id: fills the rows.
+        temperature: the logits are divided by it, as they were in sampling.
+
+    Returns:
+        Log-probabilities in nats, 0 where the mask is false; and the mask, true on completion tokens.
+    """
+    if not all(completions):
+        raise ValueError("expected every completion to have at least one token")
+    device = next(model.parameters()).device
+    batch = collate(prompts, completions, pad_id=pad_id, device=device)
+    length = batch["input_ids"].shape[1]
+    starts = torch.tensor([len(p.input_ids) for p in prompts], device=device)
+    keep = length - int(starts.min()) + 1
+    logits = model(**batch, use_cache=False, logits_to_keep=keep).logits
+
+    longest = max(map(len, completions))
+    sizes = torch.tensor([len(c) for c in completions], device=device)
+    steps = torch.arange(longest, device=device)
+    mask = steps < sizes[:, None]
+    # The logits at position t predict token t + 1; the kept ones begin at `length - keep`.
+    positions = (starts[:, None] + steps).clamp(max=length - 1)
+    targets = batch["input_ids"].gather(1, positions)
+    rows = torch.arange(len(completions), device=device)[:, None]
+    picked = logits[rows, positions - 1 - (length - keep)].float() / temperature
+    logprobs = picked.log_softmax(-1).gather(-1, targets[..., None]).squeeze(-1)
+    return logprobs.masked_fill(~mask, 0.0), mask
+
+
+def group_logprobs(
+    model: nn.Module,
+    groups: Sequence[Group],
+    encoder: PromptEncoder,
+    *,
+    pad_id: int,
+    temperature: float = 1.0,
+) -> tuple[Float[Tensor, "N T"], Bool[Tensor, "N T"]]:
+    """`completion_logprobs` of all completions of some groups, in the order of the groups."""
+    prompts = [encoder(group.study) for group in groups for _ in group.completions]
+    completions = [c.token_ids for group in groups for c in group.completions]
+    return completion_logprobs(model, prompts, completions, pad_id=pad_id, temperature=temperature)

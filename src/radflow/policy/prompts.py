@@ -1,0 +1,166 @@
+"""From a study to the model's inputs, once per study.
+
+Every study is encoded alone: the processor sees one prompt and its pictures, and what it returns is kept. A
+batch then pads what belongs to tokens and joins what belongs to pictures, which LLaVA, Qwen-VL, InternVL,
+Gemma3, Idefics3 and SmolVLM all lay out along their first axis. So the pictures of a study are decoded and
+resized once, however often it is sampled, scored or trained on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from radflow.errors import DataError
+from radflow.policy.load import Policy
+from radflow.studies import Study
+from radflow.studies.images import to_pil
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedPrompt:
+    """The prompt of one study.
+
+    Attributes:
+        input_ids: the prompt with its image tokens, ``(T,)``.
+        token_fields: other inputs with one entry a token, e.g. ``token_type_ids``.
+        image_fields: inputs that belong to the pictures, e.g. ``pixel_values``.
+    """
+
+    input_ids: Int[Tensor, "T"]
+    token_fields: dict[str, Tensor]
+    image_fields: dict[str, Tensor]
+
+    @property
+    def bytes(self) -> int:
+        """Memory it takes."""
+        return sum(
+            t.nbytes for t in (self.input_ids, *self.token_fields.values(), *self.image_fields.values())
+        )
+
+
+def prompt_text(study: Study, instruction: str, *, context: bool = True) -> str:
+    """The words of the prompt: indication and comparison where the study has them, then the instruction."""
+    lines = []
+    if context and study.indication:
+        lines.append(f"Indication: {study.indication}")
+    if context and study.comparison:
+        lines.append(f"Comparison: {study.comparison}")
+    return "\n".join([*lines, instruction])
+
+
+class PromptEncoder:
+    """Encodes studies, keeping the results in a bounded memory.
+
+    Args:
+        policy: whose processor and chat template to use.
+        instruction: the request that ends every prompt.
+        context: whether indication and comparison are part of it.
+        max_tokens: a longer prompt is an error.
+        max_bytes: memory for encoded studies; the least recently used go first.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        instruction: str,
+        context: bool = True,
+        max_tokens: int = 2_048,
+        max_bytes: int = 2 * 1024**3,
+    ) -> None:
+        self._processor = policy.processor
+        self._instruction = instruction
+        self._context = context
+        self._max_tokens = max_tokens
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[tuple[Any, ...], EncodedPrompt] = OrderedDict()
+        self._used = 0
+
+    def __call__(self, study: Study) -> EncodedPrompt:
+        """Encode one study.
+
+        Raises:
+            DataError: the study has no picture, one cannot be read, or the prompt is too long.
+        """
+        text = prompt_text(study, self._instruction, context=self._context)
+        key = (study.images, text)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        encoded = self._encode(study, text)
+        self._kept[key] = encoded
+        self._used += encoded.bytes
+        while self._used > self._max_bytes and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._used -= oldest.bytes
+        return encoded
+
+    def _encode(self, study: Study, text: str) -> EncodedPrompt:
+        if not study.images:
+            raise DataError(f"study {study.study_id}: expected at least one image, found none")
+        content = [{"type": "image"} for _ in study.images] + [{"type": "text", "text": text}]
+        chat = self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        pictures = [to_pil(path) for path in study.images]
+        fields = self._processor(text=[chat], images=pictures, return_tensors="pt")
+        ids = fields.pop("input_ids")
+        fields.pop("attention_mask", None)
+        if ids.shape[1] > self._max_tokens:
+            raise DataError(
+                f"study {study.study_id}: the prompt has {ids.shape[1]} tokens, more than the "
+                f"{self._max_tokens} of policy.max_prompt_tokens"
+            )
+        per_token = {k: v[0] for k, v in fields.items() if v.shape == ids.shape}
+        per_image = {k: v for k, v in fields.items() if k not in per_token}
+        return EncodedPrompt(input_ids=ids[0], token_fields=per_token, image_fields=per_image)
+
+
+def collate(
+    prompts: Sequence[EncodedPrompt],
+    completions: Sequence[Sequence[int]] | None = None,
+    *,
+    pad_id: int,
+    left: bool = False,
+    device: torch.device | str = "cpu",
+) -> dict[str, Tensor]:
+    """Join encoded prompts, each followed by its completion, into one padded batch of model inputs.
+
+    Args:
+        prompts: ``N`` encoded prompts; the same object may stand several times.
+        completions: token ids that follow each prompt.
+        pad_id: fills the rows.
+        left: pad on the left, as generation wants it.
+        device: where to put the batch.
+    """
+    tails = completions or [()] * len(prompts)
+    rows = [
+        torch.cat([p.input_ids, torch.tensor(tail, dtype=torch.long)])
+        for p, tail in zip(prompts, tails, strict=True)
+    ]
+    length = max(map(len, rows))
+
+    def padded(row: Tensor, value: int) -> Tensor:
+        gap = (length - len(row), 0) if left else (0, length - len(row))
+        return torch.nn.functional.pad(row, gap, value=value)
+
+    batch = {
+        "input_ids": torch.stack([padded(row, pad_id) for row in rows]),
+        "attention_mask": torch.stack([padded(torch.ones_like(row), 0) for row in rows]),
+    }
+    for name in prompts[0].token_fields:  # completions are text: type 0
+        fields = [
+            torch.cat([p.token_fields[name], p.token_fields[name].new_zeros(len(t))])
+            for p, t in zip(prompts, tails, strict=True)
+        ]
+        batch[name] = torch.stack([padded(field, 0) for field in fields])
+    for name in prompts[0].image_fields:
+        batch[name] = torch.cat([p.image_fields[name] for p in prompts])
+    return {name: tensor.to(device) for name, tensor in batch.items()}

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from radflow.config import Policy as PolicyKnobs
+from radflow.errors import DataError
+from radflow.policy import Policy, PromptEncoder
+from radflow.policy.prompts import collate, prompt_text
+from radflow.studies import Study
+
+
+def test_context_stands_before_the_instruction(studies: list[Study]) -> None:
+    study = replace(studies[1], comparison="None.")
+    assert prompt_text(study, "Write.") == "Indication: Cough.\nComparison: None.\nWrite."
+    assert prompt_text(study, "Write.", context=False) == "Write."
+    assert prompt_text(studies[0], "Write.") == "Write."
+
+
+def test_every_picture_gets_its_tokens(policy: Policy, encoder: PromptEncoder, studies: list[Study]) -> None:
+    image_id = policy.model.config.image_token_id
+    per_picture = (32 // 16) ** 2
+    for study in studies:
+        encoded = encoder(study)
+        assert int((encoded.input_ids == image_id).sum()) == per_picture * len(study.images)
+        assert len(encoded.image_fields["pixel_values"]) == len(study.images)
+
+
+def test_a_study_is_encoded_once_while_memory_lasts(
+    policy: Policy, knobs: PolicyKnobs, studies: list[Study]
+) -> None:
+    roomy = PromptEncoder(policy, instruction=knobs.prompt)
+    assert roomy(studies[0]) is roomy(studies[0])
+    tight = PromptEncoder(policy, instruction=knobs.prompt, max_bytes=1)
+    first = tight(studies[0])
+    tight(studies[1])
+    assert tight(studies[0]) is not first
+
+
+def test_errors_name_the_study(policy: Policy, knobs: PolicyKnobs, studies: list[Study]) -> None:
+    with pytest.raises(DataError, match=r"study s0: the prompt has .* more than the 3"):
+        PromptEncoder(policy, instruction=knobs.prompt, max_tokens=3)(studies[0])
+    with pytest.raises(DataError, match="study s1: expected at least one image"):
+        PromptEncoder(policy, instruction=knobs.prompt)(replace(studies[1], images=()))
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_collate_pads_on_the_side_asked_for(
+    encoder: PromptEncoder, policy: Policy, studies: list[Study], left: bool
+) -> None:
+    prompts = [encoder(s) for s in studies[:2]]
+    batch = collate(prompts, [(5, 6, 7), (8,)], pad_id=policy.pad_id, left=left)
+    mask = batch["attention_mask"]
+    assert mask.sum(1).tolist() == [len(p.input_ids) + n for p, n in zip(prompts, (3, 1), strict=True)]
+    for row, (prompt, tail) in enumerate(zip(prompts, ((5, 6, 7), (8,)), strict=True)):
+        kept = batch["input_ids"][row][mask[row].bool()]
+        assert kept.tolist() == [*prompt.input_ids.tolist(), *tail]
+    assert torch.equal(mask[0, -1:], mask.new_ones(1)) or not left
+    assert len(batch["pixel_values"]) == 3

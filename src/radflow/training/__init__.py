@@ -1,0 +1,1 @@
+"""The stages that change a policy: supervised fine-tuning, Target Exploration, reinforcement fine-tuning."""

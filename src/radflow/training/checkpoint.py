@@ -1,0 +1,73 @@
+"""Checkpoints that a killed run picks up from, and the seeds that make it end the same.
+
+A checkpoint holds the trainable weights, the optimiser, and the loop's own state. Nothing else is needed:
+every random choice of a step is seeded from the run's seed and the step's number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from radflow.errors import DataError
+from radflow.workspace import replaced_folder, settle_folder
+
+
+def trainable_weights(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights that training changes, by name, on the CPU."""
+    return {n: p.detach().to("cpu", copy=True) for n, p in model.named_parameters() if p.requires_grad}
+
+
+@torch.no_grad()
+def restore_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put weights from `trainable_weights` back in place."""
+    own = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if own.keys() != weights.keys():
+        odd = sorted(own.keys() ^ weights.keys())[0]
+        raise DataError(f"checkpoint: its weights are not this model's (first difference: {odd})")
+    for name, value in weights.items():
+        own[name].copy_(value)
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: Mapping[str, Any],
+    best: Mapping[str, Tensor] | None,
+) -> None:
+    """Write a checkpoint whole, in place of the one before.
+
+    Args:
+        folder: where it stands.
+        model: its trainable weights are kept.
+        optimizer: kept.
+        state: the loop's own state, as JSON holds it.
+        best: trainable weights of the best step so far.
+    """
+    with replaced_folder(folder) as fresh:
+        save_file(trainable_weights(model), fresh / "weights.safetensors")
+        if best is not None:
+            save_file(dict(best), fresh / "best.safetensors")
+        torch.save(optimizer.state_dict(), fresh / "optimizer.pt")
+        (fresh / "state.json").write_text(json.dumps(dict(state)), encoding="utf-8")
+
+
+def load_checkpoint(
+    folder: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Any], dict[str, Tensor] | None] | None:
+    """Restore model and optimiser; return the loop's state and the best weights. ``None``: nothing there."""
+    folder = settle_folder(folder)
+    if not (folder / "state.json").exists():
+        return None
+    restore_weights(model, load_file(folder / "weights.safetensors"))
+    optimizer.load_state_dict(torch.load(folder / "optimizer.pt", weights_only=True))
+    best = load_file(folder / "best.safetensors") if (folder / "best.safetensors").exists() else None
+    return json.loads((folder / "state.json").read_text(encoding="utf-8")), best

@@ -1,0 +1,250 @@
+"""Target Exploration: which training studies reinforcement fine-tuning should see (paper, section 4.1).
+
+1. Predict greedily on the training split with the SFT policy.
+2. Score each prediction with BLEU-2, BERTScore and RadGraph F1 (KeyWordMatch on ultrasound).
+3. Put each metric on a common scale over the split, add them up, and keep the lowest k percent.
+
+The hardest studies are not a fair sample: on the carotid phantom nearly all of them are critical. So what was
+picked is described beside the split it came from, and the recipe can balance it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from jaxtyping import Float
+
+from radflow import config
+from radflow.errors import DataError, TrainingError
+from radflow.studies import Study
+from radflow.workspace import Workspace, read_json, read_jsonl, write_json, write_jsonl
+
+CHUNK = 256
+"""Studies between two appends to the predictions file, and so the most that a kill can cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One training study with its prediction and scores.
+
+    Attributes:
+        study_id: which study.
+        prediction: the greedy report.
+        metrics: each metric as it is.
+        score: their normalised, weighted mean in [0, 1]; low is hard.
+    """
+
+    study_id: str
+    prediction: str
+    metrics: Mapping[str, float]
+    score: float
+
+
+def normalise(values: Float[np.ndarray, "P"], how: str) -> Float[np.ndarray, "P"]:
+    """Put a metric on [0, 1] over the split, by its range or by rank (ties share their mean rank).
+
+    >>> normalise(np.array([2.0, 4.0, 3.0]), "minmax")
+    array([0. , 1. , 0.5])
+    >>> normalise(np.array([2.0, 9.0, 2.0]), "rank")
+    array([0.25, 1.  , 0.25])
+    """
+    if how == "minmax":
+        spread = values.max() - values.min()
+        return (values - values.min()) / spread if spread > 0 else np.zeros_like(values)
+    if how != "rank":
+        raise ValueError(f"expected 'minmax' or 'rank', got {how!r}")
+    if len(values) == 1:
+        return np.zeros(1)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    first = np.cumsum(counts) - counts
+    return (first + (counts - 1) / 2)[inverse] / (len(values) - 1)
+
+
+def composite_score(
+    metrics: Mapping[str, Float[np.ndarray, "P"]], weights: Mapping[str, float], how: str
+) -> Float[np.ndarray, "P"]:
+    """The score s_i of section 4.1: the weighted mean of the normalised metrics, in [0, 1]."""
+    total = sum(weights[name] for name in metrics)
+    if total <= 0:
+        raise ValueError("expected a positive weight for at least one metric")
+    parts = [weights[name] / total * normalise(values, how) for name, values in metrics.items()]
+    return np.sum(parts, axis=0)
+
+
+def pick(
+    scores: Float[np.ndarray, "P"],
+    critical: Sequence[bool],
+    knobs: config.Exploration,
+    *,
+    seed: int,
+) -> list[int]:
+    """Indices of the studies to keep, hardest first where difficulty decides."""
+    order = np.argsort(scores, kind="stable")
+    if knobs.threshold is not None:
+        return [int(i) for i in order if scores[i] < knobs.threshold]
+    count = len(scores) if knobs.strategy == "all" else max(1, round(len(scores) * knobs.keep_percent / 100))
+    if knobs.strategy == "random":
+        return [int(i) for i in np.random.default_rng(seed).permutation(len(scores))[:count]]
+    if knobs.strategy == "balanced":
+        flags = np.asarray(critical, dtype=bool)
+        hard = round(count * flags.mean())
+        kept = {*order[flags[order]][:hard].tolist(), *order[~flags[order]][: count - hard].tolist()}
+        return [int(i) for i in order if int(i) in kept]
+    return [int(i) for i in order[:count]]
+
+
+def run_exploration(
+    workspace: Workspace,
+    knobs: config.Exploration,
+    studies: Sequence[Study],
+    *,
+    predict: Callable[[Sequence[Study]], Iterator[str]],
+    score: Callable[[Sequence[Study], Sequence[str]], Mapping[str, Float[np.ndarray, "P"]]],
+    weights: Mapping[str, float],
+    describe: Callable[[Sequence[Study]], Mapping[str, Any]],
+    accelerator: Accelerator,
+) -> list[Study]:
+    """Predict, score and pick; write ``exploration/scores.jsonl``, ``picked.json`` and ``summary.json``.
+
+    Predictions are appended chunk by chunk, so memory does not grow with the split and a killed run goes on
+    where it was.
+
+    Args:
+        workspace: the run's folder.
+        knobs: the section ``exploration``.
+        studies: the training split.
+        predict: greedy reports of some studies, in their order.
+        score: the metrics of some predictions, by name.
+        weights: the weight of each metric in the score.
+        describe: figures of a set of studies: critical share, words, positives, label prevalence.
+        accelerator: several processes take the chunks in turn.
+    """
+    if not studies:
+        raise TrainingError("exploration: expected a training split, got no study")
+    studies = _sample(studies, knobs.studies, workspace.seed("exploration", "sample"))
+    rows = _predict_all(workspace, studies, predict, score, accelerator)
+    names = [name for name, weight in weights.items() if weight > 0]
+    columns = {n: np.array([row[n] for row in rows], dtype=float) for n in names}
+    scores = composite_score(columns, weights, knobs.normalise)
+    if any(study.critical is None for study in studies):
+        raise DataError(
+            "exploration: expected every study to be annotated critical or not; run prepare again"
+        )
+    chosen = pick(
+        scores, [bool(s.critical) for s in studies], knobs, seed=workspace.seed("exploration", "pick")
+    )
+    if not chosen:
+        raise TrainingError(
+            f"exploration: no study scores below exploration.threshold = {knobs.threshold}; "
+            f"the lowest is {scores.min():.3f}"
+        )
+    summary = _summary(knobs, studies, rows, scores, chosen, names, describe)
+    if accelerator.is_main_process:
+        write_jsonl(
+            workspace.path("exploration", "scores.jsonl"),
+            ({**row, "score": float(s)} for row, s in zip(rows, scores, strict=True)),
+        )
+        write_json(workspace.path("exploration", "picked.json"), [studies[i].study_id for i in chosen])
+        write_json(workspace.path("exploration", "summary.json"), summary)
+    share = summary["critical_share"]
+    workspace.say(
+        f"exploration: kept {len(chosen)} of {len(studies)} studies ({knobs.strategy}); "
+        f"critical {share['picked']:.0%} of them, {share['split']:.0%} of the split"
+    )
+    return [studies[i] for i in chosen]
+
+
+def _sample(studies: Sequence[Study], at_most: int | None, seed: int) -> Sequence[Study]:
+    if at_most is None or at_most >= len(studies):
+        return studies
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(studies))[:at_most])
+    return [studies[i] for i in chosen]
+
+
+def _predict_all(
+    workspace: Workspace,
+    studies: Sequence[Study],
+    predict: Callable[[Sequence[Study]], Iterator[str]],
+    score: Callable[[Sequence[Study], Sequence[str]], Mapping[str, Float[np.ndarray, "P"]]],
+    accelerator: Accelerator,
+) -> list[dict[str, Any]]:
+    """Rows of study_id, prediction and metrics; what an earlier try finished is read back."""
+    chunks = [studies[i : i + CHUNK] for i in range(0, len(studies), CHUNK)]
+    paths = [workspace.path("exploration", "predictions", f"{i:05d}.jsonl") for i in range(len(chunks))]
+    ranks, rank = accelerator.num_processes, accelerator.process_index
+    with workspace.track("Target Exploration", len(studies)) as advance:
+        for part, path in list(zip(chunks, paths, strict=True))[rank::ranks]:
+            if not path.exists():
+                texts = list(predict(part))
+                values = score(part, texts)
+                write_jsonl(
+                    path,
+                    (
+                        {
+                            "study_id": s.study_id,
+                            "prediction": t,
+                            **{n: float(v[i]) for n, v in values.items()},
+                        }
+                        for i, (s, t) in enumerate(zip(part, texts, strict=True))
+                    ),
+                )
+            advance(len(part) * ranks)
+    accelerator.wait_for_everyone()
+    return [row for path in paths for row in read_jsonl(path)]
+
+
+def _summary(
+    knobs: config.Exploration,
+    studies: Sequence[Study],
+    rows: Sequence[Mapping[str, Any]],
+    scores: Float[np.ndarray, "P"],
+    chosen: Sequence[int],
+    names: Sequence[str],
+    describe: Callable[[Sequence[Study]], Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What was picked, beside the split it was picked from."""
+    edges = np.linspace(0.0, 1.0, 41)
+    split, picked = describe(studies), describe([studies[i] for i in chosen])
+    labels = {
+        name: {"split": split["labels"][name], "picked": picked["labels"][name]} for name in split["labels"]
+    }
+    hardest = [int(i) for i in np.argsort(scores, kind="stable")[:5]]
+    by_difficulty = knobs.strategy in ("hardest",) or knobs.threshold is not None
+    return {
+        "strategy": "threshold" if knobs.threshold is not None else knobs.strategy,
+        "keep_percent": knobs.keep_percent,
+        "threshold": float(max(scores[i] for i in chosen)) if by_difficulty else None,
+        "split_size": len(studies),
+        "picked_size": len(chosen),
+        "metrics": list(names),
+        "scores": {
+            "edges": edges.tolist(),
+            "split": np.histogram(scores, edges)[0].tolist(),
+            "picked": np.histogram(scores[list(chosen)], edges)[0].tolist(),
+        },
+        **{
+            key: {"split": split[key], "picked": picked[key]}
+            for key in ("critical_share", "words", "positives")
+        },
+        "labels": labels,
+        "hardest": [
+            {
+                "study_id": studies[i].study_id,
+                "score": float(scores[i]),
+                **{n: rows[i][n] for n in names},
+                "reference": studies[i].reference.text,
+                "prediction": rows[i]["prediction"],
+            }
+            for i in hardest
+        ],
+    }
+
+
+def read_picked(folder: Path) -> list[str]:
+    """Study ids that a finished exploration picked, in its order."""
+    return read_json(folder / "picked.json")

@@ -1,0 +1,265 @@
+"""Score the systems of a run on its test studies, beside the template and with the images shuffled.
+
+Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line a study) and ``evaluation/cases.json``
+(what the page shows side by side).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from radflow import config
+from radflow.errors import DataError
+from radflow.evaluation.drift import measure_drift
+from radflow.evaluation.intervals import paired_difference
+from radflow.evaluation.marks import mark_sentences
+from radflow.evaluation.results import Results, ShuffledImages, write_results
+from radflow.evaluation.scorecard import Scorecard, gain, make_scorecard
+from radflow.metrics import METRICS, default_metrics, score
+from radflow.metrics.modality import DOMAIN_METRIC, LABEL_METRIC, labeler
+from radflow.reports import parse_report, render_report
+from radflow.rewards import PARTS, HierarchicalReward, Reward
+from radflow.studies import Study
+from radflow.workspace import Workspace, write_json, write_jsonl
+
+TEMPLATE, SFT, RADFLOW = "template", "sft", "radflow"
+SHUFFLED = "radflow-shuffled"
+"""Name of the predictions that RadFlow makes when each study gets the pictures of another."""
+
+
+def reference_text(study: Study) -> str:
+    """The reference as it is scored: both sections in one line, or the whole text where it has none."""
+    report = study.reference
+    return render_report(report.findings, report.impression) if report.sectioned else report.text
+
+
+def canonical(text: str) -> str:
+    """A prediction as it is scored: its sections in one line, or the whole text where it has none."""
+    report = parse_report(text)
+    return render_report(report.findings, report.impression) if report.sectioned else text
+
+
+def score_system(
+    studies: Sequence[Study], texts: Sequence[str], reward: HierarchicalReward
+) -> tuple[dict[str, Float[np.ndarray, "N"]], list[Reward]]:
+    """Default metrics and the reward with its parts, one number a study; NaN where a term was skipped."""
+    modality = studies[0].modality
+    values = score(
+        [canonical(t) for t in texts], [reference_text(s) for s in studies], default_metrics(modality)
+    )
+    rewards = [row[0] for row in reward.score_many(studies, [[text] for text in texts])]
+    values["reward"] = np.array([r.total for r in rewards])
+    for part in PARTS:
+        column = [r.parts.get(part) for r in rewards]
+        values[f"reward/{part}"] = np.array([math.nan if v is None else v for v in column], dtype=float)
+    return values, rewards
+
+
+def evaluate_run(
+    workspace: Workspace,
+    knobs: config.Evaluation,
+    studies: Sequence[Study],
+    predictions: Mapping[str, Sequence[str]],
+    reward: HierarchicalReward,
+    *,
+    warnings: Sequence[str] = (),
+) -> Results:
+    """Score all systems on the same studies and write what the run measured.
+
+    Args:
+        workspace: the run's folder.
+        knobs: the section ``evaluation``.
+        studies: the test studies.
+        predictions: one text a study for ``template``, ``sft``, ``radflow`` and ``radflow-shuffled``.
+        reward: the reward of the run.
+        warnings: what earlier stages want said.
+
+    Raises:
+        DataError: no studies, studies of two modalities, or a system without a text for each study.
+    """
+    _check(studies, predictions)
+    modality = studies[0].modality
+    ids, patients = [s.study_id for s in studies], [s.patient_id for s in studies]
+    seed = workspace.seed("evaluation", "bootstrap")
+    cards: dict[str, Scorecard] = {}
+    rewards: dict[str, list[Reward]] = {}
+    for system, texts in predictions.items():
+        values, rewards[system] = score_system(studies, texts, reward)
+        cards[system] = make_scorecard(system, ids, patients, values, resamples=knobs.resamples, seed=seed)
+        write_jsonl(workspace.path("evaluation", "scores", f"{system}.jsonl"), _rows(cards[system]))
+    shown = {name: card for name, card in cards.items() if name != SHUFFLED}
+    gains = gain(cards[RADFLOW], cards[SFT], resamples=knobs.resamples, seed=seed)
+    shuffled = _shuffled_control(cards, modality, knobs, seed)
+    read = labeler(modality)
+    drift = {
+        name: measure_drift(predictions[name], read(predictions[name])).as_dict()
+        for name in (*shown, SHUFFLED)
+        if name in predictions
+    }
+    references = [reference_text(s) for s in studies]
+    drift["reference"] = measure_drift(references, read(references)).as_dict()
+    said = [*warnings, *_warnings(cards, gains, shuffled, drift, modality)]
+    results = Results(
+        systems={name: card.summary for name, card in shown.items()},
+        gain=gains,
+        cases=len(studies),
+        images="drawn" if any(s.drawn for s in studies) else "real",
+        seconds=workspace.seconds(),
+        shuffled=shuffled,
+        drift=drift,
+        extra={
+            "name": workspace.recipe.name,
+            "seed": workspace.recipe.seed,
+            "modality": modality,
+            "split": "test",
+            "warnings": said,
+            "date": time.strftime("%Y-%m-%d"),
+            "versions": {name: version(name) for name in ("radflow", "torch", "transformers", "peft")},
+            "labels": {
+                **{name: METRICS[name].label for name in default_metrics(modality)},
+                "reward/consistency": f"Consistency ({reward.judge.name})",
+            },
+            "higher_is_better": {name: METRICS[name].higher_is_better for name in default_metrics(modality)},
+        },
+    )
+    write_results(workspace.path("results.json"), results)
+    cases = _cases(studies, predictions, rewards, knobs.cases, modality)
+    write_json(workspace.path("evaluation", "cases.json"), cases)
+    return results
+
+
+def _check(studies: Sequence[Study], predictions: Mapping[str, Sequence[str]]) -> None:
+    if not studies:
+        raise DataError("evaluate: expected test studies, got none; does the manifest have a test split?")
+    if len({s.modality for s in studies}) > 1:
+        raise DataError("evaluate: expected studies of one modality, got chest and carotid studies together")
+    for system, texts in predictions.items():
+        if len(texts) != len(studies):
+            raise DataError(f"evaluate: expected {len(studies)} reports of {system}, got {len(texts)}")
+
+
+def _rows(card: Scorecard) -> list[dict[str, Any]]:
+    columns = {name: values.tolist() for name, values in card.per_case.items()}
+    return [
+        {"study_id": study, **{n: None if math.isnan(c[i]) else c[i] for n, c in columns.items()}}
+        for i, study in enumerate(card.study_ids)
+    ]
+
+
+def _shuffled_control(
+    cards: Mapping[str, Scorecard], modality: str, knobs: config.Evaluation, seed: int
+) -> dict[str, ShuffledImages]:
+    """What RadFlow loses when it sees the pictures of another study."""
+    if SHUFFLED not in cards:
+        return {}
+    true, other = cards[RADFLOW], cards[SHUFFLED]
+    names = ("reward", LABEL_METRIC[modality], DOMAIN_METRIC[modality], "reward/impression")
+    return {
+        name: ShuffledImages(
+            true=true.summary[name],
+            shuffled=other.summary[name],
+            fall=paired_difference(
+                true.per_case[name],
+                other.per_case[name],
+                clusters=true.patient_ids,
+                resamples=knobs.resamples,
+                seed=seed,
+            ),
+        )
+        for name in names
+        if name in true.summary and name in other.summary
+    }
+
+
+def _warnings(
+    cards: Mapping[str, Scorecard],
+    gains: Mapping[str, Any],
+    shuffled: Mapping[str, ShuffledImages],
+    drift: Mapping[str, Mapping[str, float]],
+    modality: str,
+) -> list[str]:
+    """What a reader of the table must be told."""
+    label = LABEL_METRIC[modality]
+    name = METRICS[label].label
+    said = [
+        f"RadFlow does not significantly lose {metric} when images are shuffled: it may not be looking."
+        for metric, key in ((name, label), ("reward", "reward"))
+        if key in shuffled and shuffled[key].fall.low <= 0
+    ]
+    if label in gains and gains[label].high < 0 < gains["reward"].mean:
+        said.append(f"The reward rose while {name} fell: the policy learnt to please the reward.")
+    for metric, key in ((name, label), ("reward", "reward")):
+        if TEMPLATE in cards and cards[RADFLOW].summary[key].mean <= cards[TEMPLATE].summary[key].mean:
+            said.append(f"RadFlow's {metric} is not above that of the template, which looks at nothing.")
+    before, after = drift[SFT], drift[RADFLOW]
+    if before["positives"] > 0 and not 0.75 <= after["positives"] / before["positives"] <= 1.33:
+        said.append(
+            f"Positives per report went from {before['positives']:.2f} (SFT) to {after['positives']:.2f} "
+            f"(RadFlow); the references have {drift['reference']['positives']:.2f}."
+        )
+    if not 0.75 <= after["words"] / max(before["words"], 1e-9) <= 1.33:
+        said.append(f"Reports went from {before['words']:.0f} words (SFT) to {after['words']:.0f} (RadFlow).")
+    if after["distinct"] < 0.5 * before["distinct"]:
+        said.append(
+            f"The share of distinct reports fell from {before['distinct']:.0%} (SFT) to "
+            f"{after['distinct']:.0%} (RadFlow)."
+        )
+    return said
+
+
+def _cases(
+    studies: Sequence[Study],
+    predictions: Mapping[str, Sequence[str]],
+    rewards: Mapping[str, Sequence[Reward]],
+    count: int,
+    modality: str,
+) -> list[dict[str, Any]]:
+    """A third where RadFlow gained most, a third where it lost most, the rest spread evenly."""
+    change = np.array([a.total - b.total for a, b in zip(rewards[RADFLOW], rewards[SFT], strict=True)])
+    order = np.argsort(-change, kind="stable").tolist()
+    third = min(count, len(order)) // 3
+    chosen = [*order[:third], *(order[-third:] if third else [])]
+    rest = [i for i in range(len(studies)) if i not in set(chosen)]
+    stride = max(1, len(rest) // max(1, count - len(chosen)))
+    chosen += rest[::stride][: count - len(chosen)]
+    read = labeler(modality)
+    return [
+        _case(studies[i], {n: (predictions[n][i], rewards[n][i]) for n in (TEMPLATE, SFT, RADFLOW)}, read)
+        for i in chosen
+    ]
+
+
+def _case(study: Study, systems: Mapping[str, tuple[str, Reward]], read: Any) -> dict[str, Any]:
+    truth = reference_text(study)
+    shown = {}
+    for name, (text, reward) in systems.items():
+        report = parse_report(text)
+        shown[name] = {
+            "text": text,
+            "findings": report.findings,
+            "impression": report.impression,
+            "reward": reward.total,
+            "parts": dict(reward.parts),
+            "marks": mark_sentences(text, truth, read),
+        }
+    reference = study.reference
+    return {
+        "study_id": study.study_id,
+        "critical": study.critical,
+        "images": [str(path) for path in study.images],
+        "views": list(study.views),
+        "indication": study.indication,
+        "reference": {
+            "text": reference.text,
+            "findings": reference.findings,
+            "impression": reference.impression,
+        },
+        "systems": shown,
+    }

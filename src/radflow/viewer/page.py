@@ -1,0 +1,143 @@
+"""A run as one self-contained page.
+
+Everything is inside the file: styles, script, charts as SVG, images as data URIs. The page's own security
+policy forbids any request, and any script but the one it came with, so text from a report can do nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from radflow.errors import NotWritableError
+from radflow.viewer.cases import blocks, case_views, counts, template_report
+from radflow.viewer.curves import rft_panels, sft_panels
+from radflow.viewer.explored import exploration_view
+from radflow.viewer.facts import recipe_facts, run_facts, seconds_table, tiles
+from radflow.viewer.records import Results
+from radflow.viewer.run_files import RunFiles, read_run
+from radflow.viewer.tables import drift_table, result_table, shuffled_table, unmoved
+from radflow.viewer.verdict import verdict
+from radflow.workspace import write_atomic
+
+__all__ = ["render_page", "write_page"]
+
+
+def write_page(run: Path) -> Path:
+    """Write ``report.html`` into a run's folder and return its path.
+
+    The same files give the same page, byte for byte.
+
+    Args:
+        run: the folder of a run. Files it lacks make their section say so.
+
+    Raises:
+        MissingFileError: there is no such folder, or nothing in it that a page could show.
+        DataError: a file of the run is broken; the message names the file and the place.
+        NotWritableError: the page cannot be written.
+    """
+    page = run / "report.html"
+    content = render_page(read_run(run))
+    try:
+        write_atomic(page, content)
+    except OSError as error:
+        raise NotWritableError(
+            f"{page}: cannot write the page ({error.strerror or error}). Check the folder's permissions."
+        ) from error
+    return page
+
+
+def render_page(files: RunFiles) -> str:
+    """Return the page of a run as HTML."""
+    style, script = _asset("page.css"), _asset("page.js")
+    template = _environment().get_template("page.jinja")
+    return template.render(
+        style=style,
+        script=script,
+        style_hash=_csp_hash(style),
+        script_hash=_csp_hash(script),
+        title=_title(files),
+        date=_date(files),
+        drawn=files.results is not None and files.results.images == "drawn",
+        facts=run_facts(files),
+        recipe_facts=recipe_facts(files.recipe),
+        recipe=files.recipe,
+        **_measured(files.results),
+        **_trained(files),
+        **_shown(files),
+    )
+
+
+def _measured(results: Results | None) -> Mapping[str, Any]:
+    """Return what sections 1 to 3 and the last one print from ``results.json``."""
+    known = results or Results()
+    return {
+        "results": results,
+        "verdict": verdict(known) if results else "",
+        "warnings": known.warnings,
+        "tiles": tiles(known),
+        "table": result_table(known) if known.systems else None,
+        "drift": drift_table(known) if known.drift else None,
+        "shuffled": shuffled_table(known) if known.shuffled else None,
+        "blind": unmoved(known),
+        "seconds": seconds_table(known.seconds),
+    }
+
+
+def _trained(files: RunFiles) -> Mapping[str, Any]:
+    """Return what sections 4 and 5 print."""
+    best = files.rft.best_step if files.rft else None
+    return {
+        "best_step": best,
+        "sft_panels": sft_panels(files.log) if files.log else [],
+        "rft_panels": rft_panels(files.log, best) if files.log else [],
+        "exploration": exploration_view(files.exploration) if files.exploration else None,
+    }
+
+
+def _shown(files: RunFiles) -> Mapping[str, Any]:
+    """Return what section 6 prints."""
+    views = case_views(files.cases or (), files.folder)
+    return {"cases": views, "filters": counts(views), "template_report": template_report(files.cases or ())}
+
+
+def _title(files: RunFiles) -> str:
+    return (files.results.name if files.results else None) or files.folder.resolve().name
+
+
+def _date(files: RunFiles) -> str:
+    """Return the run's own date, or the day on which the newest of its files was written."""
+    if files.results and files.results.date:
+        return files.results.date
+    known = [files.folder / name for name in ("results.json", "metrics.jsonl")]
+    newest = max((path.stat().st_mtime for path in known if path.is_file()), default=math.nan)
+    return f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d}" if math.isfinite(newest) else ""
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("radflow.viewer"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["blocks"] = blocks
+    return environment
+
+
+def _asset(name: str) -> str:
+    return resources.files("radflow.viewer").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    """Return the hash by which a content security policy admits exactly this text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

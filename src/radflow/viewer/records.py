@@ -1,0 +1,185 @@
+"""What a run's files hold, as types. `radflow.viewer.run_files` reads them.
+
+``null`` and ``NaN`` both become NaN: a mean over no studies is not 0. A key nobody knows is ignored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+MarkKind = Literal["agree", "contradict", "extra"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean with the two ends of its 95% interval."""
+
+    mean: Number
+    low: Number = math.nan
+    high: Number = math.nan
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of 0. False where an end is not known.
+
+        >>> Interval(mean=0.1, low=0.05, high=0.15).excludes_zero
+        True
+        >>> Interval(mean=0.1).excludes_zero
+        False
+        """
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShuffledImages:
+    """One metric with the right images, with images dealt out among the studies, and the paired fall."""
+
+    true: Interval
+    shuffled: Interval
+    fall: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """``results.json``: what the evaluation measured. Metrics are keyed by their names in radflow.metrics."""
+
+    systems: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    gain: Mapping[str, Interval] = field(default_factory=dict)
+    cases: int | None = None
+    images: Literal["drawn", "real"] | None = None
+    seconds: Mapping[str, Number] = field(default_factory=dict)
+    shuffled: Mapping[str, ShuffledImages] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    date: str | None = None
+    modality: str | None = None
+    split: str = "test"
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricLog:
+    """``metrics.jsonl``: one mapping of floats a line, by stage and step."""
+
+    lines: tuple[Mapping[str, Any], ...]
+
+    def series(self, stage: str, key: str) -> list[tuple[float, float]]:
+        """Return ``(step, value)`` by step. Of a step that was done twice (resume) the last counts."""
+        values: dict[float, float] = {}
+        for line in self.lines:
+            if line["stage"] == stage and key in line:
+                value = line[key]
+                values[float(line["step"])] = float(value) if isinstance(value, int | float) else math.nan
+        return sorted(values.items())
+
+    def last_step(self, stage: str) -> int | None:
+        """Return the highest step logged for ``stage``, or ``None``."""
+        return max((line["step"] for line in self.lines if line["stage"] == stage), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitAndPicked:
+    """The same quantity over the whole training split and over the studies that were picked."""
+
+    split: Number
+    picked: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreHistogram:
+    """Counts between consecutive ``edges`` (one more edge than counts)."""
+
+    edges: tuple[float, ...]
+    split: tuple[int, ...]
+    picked: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardCase:
+    """One of the studies with the lowest score."""
+
+    study_id: str
+    score: Number
+    reference: str = ""
+    prediction: str = ""
+    bleu2: Number = math.nan
+    bertscore: Number = math.nan
+    radgraph_f1: Number = math.nan
+    keyword_match: Number = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploration:
+    """``exploration/summary.json``: which studies Target Exploration picked, and how they differ."""
+
+    strategy: str
+    picked_size: int
+    split_size: int
+    keep_percent: Number = math.nan
+    threshold: Number = math.nan
+    metrics: tuple[str, ...] = ()
+    scores: ScoreHistogram | None = None
+    critical_share: SplitAndPicked | None = None
+    words: SplitAndPicked | None = None
+    positives: SplitAndPicked | None = None
+    labels: Mapping[str, SplitAndPicked] = field(default_factory=dict)
+    hardest: tuple[HardCase, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RftSummary:
+    """``rft/summary.json``: the step that validation chose. Step 0 is the SFT model."""
+
+    best_step: int | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Characters ``start`` to ``end`` of a text, and how they stand to the reference."""
+
+    start: int
+    end: int
+    kind: MarkKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemReport:
+    """What one system wrote for a study, and what it earned. A part that was skipped is NaN or absent."""
+
+    text: str
+    reward: Number = math.nan
+    parts: Mapping[str, Number] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceReport:
+    """The radiologist's report, with its sections where they are known."""
+
+    text: str
+    findings: str | None = None
+    impression: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One study of ``evaluation/cases.json``. Image paths are absolute or relative to the run."""
+
+    study_id: str
+    reference: ReferenceReport
+    systems: Mapping[str, SystemReport]
+    critical: bool | None = None
+    images: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    indication: str | None = None

@@ -1,0 +1,159 @@
+"""The printed names of systems and metrics, and how numbers are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from radflow.viewer.records import Interval
+
+SYSTEMS: Mapping[str, str] = {
+    "template": "Template (most frequent report)",
+    "sft": "SFT",
+    "radflow": "RadFlow",
+    "radflow-shuffled": "RadFlow, shuffled images",
+    "reference": "Reference",
+}
+
+REWARD_TERMS: Mapping[str, str] = {
+    "reward/syntax": "syntax",
+    "reward/domain": "domain",
+    "reward/consistency": "consistency",
+    "reward/impression": "impression",
+}
+
+# Used only where results.json does not say which reader or model stands behind a metric.
+METRICS: Mapping[str, str] = {
+    "reward": "Total reward",
+    "reward/syntax": "Syntax term",
+    "reward/domain": "Domain term",
+    "reward/consistency": "Consistency term",
+    "reward/impression": "Impression term",
+    "bleu2": "BLEU-2",
+    "bleu4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "bertscore": "BERTScore",
+    "semb_score": "SembScore",
+    "radgraph_f1": "RadGraph F1",
+    "radcliq_v0": "RadCliQ-v0",
+    "radcliq_v1": "RadCliQ-v1",
+    "chexpert_f1": "CheXpert F1",
+    "carotid_f1": "Carotid label F1",
+    "keyword_match": "KeyWordMatch",
+}
+
+LABEL_F1 = ("chexpert_f1", "carotid_f1")
+"""The metrics that say whether the diagnosis is right; a run has one of them."""
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Clinical content": (
+        *LABEL_F1,
+        "radgraph_f1",
+        "keyword_match",
+        "semb_score",
+        "radcliq_v0",
+        "radcliq_v1",
+    ),
+    "Reward": ("reward", *REWARD_TERMS),
+    "Language": ("bleu2", "bleu4", "rouge_l", "bertscore"),
+}
+
+_LOWER_IS_BETTER = ("radcliq_v0", "radcliq_v1")
+
+
+def system_name(system: str) -> str:
+    """Return the printed name of a system.
+
+    >>> system_name("sft"), system_name("nearest")
+    ('SFT', 'nearest')
+    """
+    return SYSTEMS.get(system, system)
+
+
+def metric_name(metric: str, labels: Mapping[str, str]) -> str:
+    """Return the printed name of a metric: the run's own label first, since it names the reader.
+
+    >>> metric_name("radgraph_f1", {"radgraph_f1": "RadGraph F1 (rules)"}), metric_name("bleu2", {})
+    ('RadGraph F1 (rules)', 'BLEU-2')
+    """
+    return labels.get(metric) or METRICS.get(metric, metric)
+
+
+def is_better_higher(metric: str, stated: Mapping[str, bool]) -> bool:
+    """Whether more of ``metric`` is better.
+
+    >>> is_better_higher("bleu2", {}), is_better_higher("radcliq_v1", {})
+    (True, False)
+    """
+    return stated.get(metric, metric not in _LOWER_IS_BETTER)
+
+
+def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Put metrics under the headings of the table; those nobody knows come last, under "Other".
+
+    >>> grouped(["bleu2", "mine", "reward"])
+    [('Reward', ['reward']), ('Language', ['bleu2']), ('Other', ['mine'])]
+    """
+    given = list(dict.fromkeys(metrics))
+    groups = [(title, [name for name in known if name in given]) for title, known in GROUPS.items()]
+    placed = {name for _, names in groups for name in names}
+    groups.append(("Other", [name for name in given if name not in placed]))
+    return [(title, names) for title, names in groups if names]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number with a true minus sign; what is not known is a dash.
+
+    >>> number(-0.1234), number(float("nan")), number(1234.5, 0)
+    ('−0.123', '–', '1,234')
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    rounded = round(value, digits) or 0.0  # never "−0.000"
+    return f"{rounded:,.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Write a difference, always with its sign.
+
+    >>> signed(0.05), signed(-0.05), signed(0.00001)
+    ('+0.050', '−0.050', '0.000')
+    """
+    return ("+" if round(value, digits) > 0 else "") + number(value, digits)
+
+
+def brackets(interval: Interval, write: str = "number") -> str:
+    """Write the two ends of an interval, or nothing where they are not known.
+
+    >>> brackets(Interval(mean=0.1, low=-0.05, high=0.25)), brackets(Interval(mean=0.1))
+    ('[−0.050, 0.250]', '')
+    """
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return ""
+    form = signed if write == "signed" else number
+    return f"[{form(interval.low)}, {form(interval.high)}]"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share as a percentage.
+
+    >>> percent(0.634), percent(float("nan"))
+    ('63%', '–')
+    """
+    return number(100 * share, digits) + ("%" if math.isfinite(share) else "")
+
+
+def duration(seconds: float) -> str:
+    """Write a time as people say it.
+
+    >>> duration(8.31), duration(106.4), duration(7384.0)
+    ('8.3 s', '1 min 46 s', '2 h 03 min')
+    """
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,43 @@
+import pytest
+
+from radflow.viewer.records import Interval, Results
+from radflow.viewer.verdict import label_metric, tone, verdict
+
+UP = Interval(mean=0.1, low=0.05, high=0.15)
+DOWN = Interval(mean=-0.1, low=-0.15, high=-0.05)
+FLAT = Interval(mean=0.01, low=-0.05, high=0.07)
+
+
+@pytest.mark.parametrize(
+    ("reward", "label", "said"),
+    [
+        (UP, UP, "RFT raised the reward against SFT (+0.100 [+0.050, +0.150]); CheXpert F1 rose (+0.100 "),
+        (UP, DOWN, ", but CheXpert F1 fell (−0.100 [−0.150, −0.050])."),
+        (UP, FLAT, "; CheXpert F1 did not clearly change (+0.010 [−0.050, +0.070])."),
+        (DOWN, FLAT, "RFT lowered the reward against SFT (−0.100 [−0.150, −0.050])"),
+        (FLAT, FLAT, "RFT made no clear difference to the reward against SFT (+0.010 [−0.050, +0.070])"),
+    ],
+)
+def test_the_verdict_follows_the_intervals(reward, label, said):
+    assert said in verdict(Results(gain={"reward": reward, "chexpert_f1": label}))
+
+
+def test_the_verdict_counts_the_studies_of_the_split():
+    results = Results(gain={"reward": UP}, cases=2347, split="validate")
+    assert verdict(results).endswith(" on 2,347 validate studies.")
+
+
+def test_without_a_comparison_the_verdict_says_so():
+    assert verdict(Results()) == "This run did not compare reinforcement fine-tuning with SFT."
+
+
+def test_a_lower_is_better_metric_that_falls_is_better():
+    assert tone("radcliq_v1", DOWN, Results()) == "better"
+    assert tone("radcliq_v1", UP, Results()) == "worse"
+    assert tone("bleu2", FLAT, Results()) == "unclear"
+    assert tone("mine", DOWN, Results(higher_is_better={"mine": False})) == "better"
+
+
+def test_the_label_metric_is_the_one_the_run_has():
+    assert label_metric(Results(gain={"carotid_f1": UP})) == "carotid_f1"
+    assert label_metric(Results(gain={"bleu2": UP})) is None

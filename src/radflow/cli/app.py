@@ -1,0 +1,250 @@
+"""``radflow``: every command, its options and its help. The modules beside this one do the work.
+
+Nothing here imports torch until a command needs it, so that ``radflow --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from radflow import __version__
+from radflow.config import Recipe, load_recipe
+from radflow.errors import RadflowError, RecipeError
+
+if TYPE_CHECKING:
+    from radflow.cli.pipeline import Pipeline
+
+app = App(name="radflow", version=__version__, help_format="markdown")
+app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
+screen = Console(soft_wrap=True, highlight=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+Overrides = Annotated[
+    str,
+    Parameter(show=False, allow_leading_hyphen=True, help="Any knob of the recipe, as --section.key VALUE."),
+]
+SHIPPED = Path(__file__).parents[1] / "recipes"
+
+
+def main() -> None:
+    """Run a command; an error that radflow raised on purpose is one line, and exit status 1."""
+    try:
+        app()
+    except RadflowError as error:
+        errors.print(f"[bold red]error[/]: {_plain(str(error))}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("stopped; run the same command again to go on from the last checkpoint")
+        sys.exit(130)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _recipe(path: Path | str, overrides: tuple[str, ...]) -> Recipe:
+    """Load a recipe: a file, or the name of a shipped one; with overrides from the command line."""
+    path = Path(path)
+    shipped = SHIPPED / f"{path.name}.toml"
+    if not path.exists() and path.suffix == "" and shipped.exists():
+        path = shipped
+    return load_recipe(path, _pairs(overrides))
+
+
+def _pairs(tokens: tuple[str, ...]) -> dict[str, str]:
+    """``--section.key VALUE`` and ``--section.key=VALUE`` as a dictionary."""
+    pairs: dict[str, str] = {}
+    rest = list(tokens)
+    while rest:
+        key = rest.pop(0)
+        if not key.startswith("--"):
+            raise RecipeError(f"expected --section.key VALUE, got {key!r}")
+        name, equals, value = key[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise RecipeError(f"--{name}: expected a value after it")
+            value = rest.pop(0)
+        pairs[name.replace("-", "_")] = value
+    return pairs
+
+
+def _stage(recipe: Path, overrides: tuple[str, ...], work: Callable[[Pipeline], object]) -> None:
+    """Open the run of a recipe and do one thing with it."""
+    from radflow.cli.pipeline import Pipeline
+
+    work(Pipeline(_recipe(recipe, overrides), echo=lambda line: screen.print(_plain(line))))
+
+
+def _finish(recipe: Recipe) -> None:
+    """Run all stages and print the table."""
+    from radflow.cli.pipeline import Pipeline
+    from radflow.cli.summary import print_results
+
+    pipeline = Pipeline(recipe, echo=lambda line: screen.print(_plain(line)))
+    results = pipeline.run()
+    if results is not None:
+        print_results(screen, results, pipeline.workspace.root)
+
+
+@app.command
+def quickstart(*overrides: Overrides, out: Path = Path("runs/quickstart"), seed: int = 0) -> None:
+    """The whole workflow on drawn carotid ultrasound, in minutes on two cores.
+
+    Args:
+        out: The run's folder.
+        seed: Every random choice follows from it.
+    """
+    _finish(_recipe("quickstart", ("--out", str(out), "--seed", str(seed), *overrides)))
+
+
+@app.command
+def run(recipe: Path, *overrides: Overrides) -> None:
+    """Every stage of a recipe; picks up where it stopped, and skips what is done.
+
+    Any knob can be set from the command line: `radflow run recipe.toml --rft.steps 20 --out runs/other`.
+
+    Args:
+        recipe: A TOML file, or the name of a shipped recipe (quickstart, carotid, iu-xray, ...).
+    """
+    _finish(_recipe(recipe, overrides))
+
+
+@app.command
+def sft(recipe: Path, *overrides: Overrides) -> None:
+    """Prepare the studies and fine-tune on image-report pairs."""
+    _stage(recipe, overrides, lambda p: (p.prepare(), p.sft()))
+
+
+@app.command
+def explore(recipe: Path, *overrides: Overrides) -> None:
+    """Target Exploration with the policy that `sft` made."""
+    _stage(recipe, overrides, lambda p: p.explore())
+
+
+@app.command
+def rft(recipe: Path, *overrides: Overrides) -> None:
+    """Reinforcement fine-tuning with CAPO on what `explore` kept."""
+    _stage(recipe, overrides, lambda p: p.rft())
+
+
+@app.command
+def generate(recipe: Path, *overrides: Overrides) -> None:
+    """Reports of every system for the test studies."""
+    _stage(recipe, overrides, lambda p: p.generate())
+
+
+@app.command
+def evaluate(recipe: Path, *overrides: Overrides) -> None:
+    """Score the reports of `generate`; write results.json and report.html, and print the table."""
+    from radflow.cli.summary import print_results
+
+    def work(pipeline: Pipeline) -> None:
+        results = pipeline.evaluate()
+        if results is not None:
+            print_results(screen, results, pipeline.workspace.root)
+
+    _stage(recipe, overrides, work)
+
+
+@app.command
+def prepare(
+    source: str,
+    *,
+    out: Path = Path("data/studies.jsonl"),
+    count: int | None = None,
+    images: Path | None = None,
+    seed: int = 0,
+    image_size: int | None = None,
+    contact_sheet: Path | None = None,
+) -> None:
+    """Turn a data set into a manifest that recipes and other tools read.
+
+    Args:
+        source: carotid-phantom or open-i.
+        out: The manifest to write; drawn images go beside it.
+        count: Studies to draw, or at most this many reports.
+        images: Folder of real radiographs for open-i; without it they are drawn.
+        seed: Of the drawing and of the splits.
+        image_size: Edge of a drawn image in pixels.
+        contact_sheet: Also draw a grid of some studies with their tags to this PNG.
+    """
+    from radflow.cli.preparing import prepare_command
+
+    prepare_command(screen, source, out, count, images, seed, image_size, contact_sheet)
+
+
+@app.command
+def score(
+    predictions: Path,
+    *,
+    reference: Path | None = None,
+    metrics: str | None = None,
+    modality: Literal["chest-xray", "carotid-us"] = "chest-xray",
+    out: Path | None = None,
+) -> None:
+    """Score generated reports against their references.
+
+    Args:
+        predictions: CSV, JSON or JSONL with a study id and a report, and the reference unless given apart.
+        reference: File with the reference reports, paired by study id.
+        metrics: Names separated by commas; all that apply when not given.
+        modality: Decides which metrics apply.
+        out: Folder for per-report scores (scores.csv) and the summary (scores.json).
+    """
+    from radflow.cli.scoring import score_command
+
+    score_command(screen, predictions, reference, metrics, modality, out)
+
+
+@app.command
+def label(
+    reports: Path,
+    *,
+    modality: Literal["chest-xray", "carotid-us"] = "chest-xray",
+    out: Path | None = None,
+) -> None:
+    """Label reports with the 14 CheXpert observations (or the carotid ones), by rules; CSV out.
+
+    Args:
+        reports: CSV or JSONL with a column `report` (or `text`), or plain text with one report a line.
+        modality: Which labels.
+        out: CSV file to write; standard output when not given.
+    """
+    from radflow.cli.scoring import label_command
+
+    label_command(reports, modality, out)
+
+
+@app.command
+def draft(
+    images: Annotated[list[Path], Parameter(negative=())],
+    *,
+    model: Path,
+    indication: str | None = None,
+    json: bool = False,
+) -> None:
+    """Draft a report for one study. A draft, not for diagnosis.
+
+    Args:
+        images: The pictures of one study (PNG or JPEG), in the order the model was trained on.
+        model: A run's folder, a model folder, or an adapter folder.
+        indication: Why the study was asked for.
+        json: Print one JSON object instead of text.
+    """
+    from radflow.cli.drafting import draft_command
+
+    draft_command(screen, images, model, indication, json)
+
+
+@app.command
+def doctor() -> None:
+    """What works on this machine, what is missing, and how to get it."""
+    from radflow.cli.doctor import doctor_command
+
+    doctor_command(screen)

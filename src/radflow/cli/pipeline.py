@@ -1,0 +1,402 @@
+"""The stages of a run wired together, from studies to the page.
+
+Each stage knows the fingerprint of everything it depends on: its part of the recipe and the stages before it.
+A stage that is done with the same fingerprint is skipped; a changed knob reruns from there on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from radflow import __version__
+from radflow.baselines import most_frequent_report
+from radflow.cli.studies import prepare_studies
+from radflow.config import Recipe
+from radflow.errors import DataError, TrainingError
+from radflow.evaluation import Results, derangement, read_results
+from radflow.evaluation.evaluate import (
+    RADFLOW,
+    SFT,
+    SHUFFLED,
+    TEMPLATE,
+    canonical,
+    evaluate_run,
+    reference_text,
+)
+from radflow.metrics import score
+from radflow.metrics.modality import DOMAIN_METRIC, LABEL_METRIC, labeler
+from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_reports, load_policy, save_policy
+from radflow.policy.load import save_merged
+from radflow.policy.prompts import prompt_text
+from radflow.readers import label_vector
+from radflow.rewards import HierarchicalReward
+from radflow.studies import Study
+from radflow.studies.manifest import read_manifest
+from radflow.training.exploration import read_picked, run_exploration
+from radflow.training.rft import Validation, run_rft
+from radflow.training.sft import run_sft
+from radflow.viewer import write_page
+from radflow.workspace import (
+    Workspace,
+    file_fingerprint,
+    fingerprint,
+    read_jsonl,
+    replaced_folder,
+    settle_folder,
+    write_jsonl,
+)
+
+STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
+TINY = "tiny"
+
+
+class Pipeline:
+    """All stages of one run, in one folder.
+
+    Args:
+        recipe: what to do.
+        echo: called with every line of the log.
+    """
+
+    def __init__(self, recipe: Recipe, *, echo: Callable[[str], None] | None = None) -> None:
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        self.recipe = recipe
+        self.accelerator = Accelerator()
+        self.workspace = Workspace(
+            recipe.out,
+            recipe,
+            echo=echo if self.accelerator.is_main_process else None,
+            writes=self.accelerator.is_main_process,
+        )
+        self.accelerator.wait_for_everyone()
+
+    # ---- what the stages share ---------------------------------------------------------------------------
+
+    @cached_property
+    def studies(self) -> dict[str, list[Study]]:
+        """The studies of each split, each annotated critical or not."""
+        manifest = read_manifest(self.workspace.path("prepare", "studies.jsonl"), check_images=False)
+        splits: dict[str, list[Study]] = {"train": [], "validate": [], "test": []}
+        for study in manifest.studies:
+            splits[study.split].append(study)
+        for name, studies in splits.items():
+            if not studies:
+                raise DataError(f"the {name} split is empty; give more studies (data.count) or other splits")
+        if len({s.modality for s in manifest.studies}) > 1:
+            raise DataError(
+                "expected studies of one modality in a run, got chest and carotid studies together"
+            )
+        return splits
+
+    @property
+    def modality(self) -> str:
+        """Of all studies of the run."""
+        return self.studies["train"][0].modality
+
+    @cached_property
+    def reward(self) -> HierarchicalReward:
+        """The hierarchical reward of the recipe."""
+        knobs = self.recipe.reward
+        return HierarchicalReward(
+            modality=self.modality,
+            judge=knobs.judge,
+            gamma=knobs.gamma,
+            syntax_weight=knobs.syntax,
+            domain_weight=knobs.domain,
+            consistency_weight=knobs.consistency,
+        )
+
+    def encoder(self, policy: Policy) -> PromptEncoder:
+        """The prompts of the recipe for a policy."""
+        knobs = self.recipe.policy
+        return PromptEncoder(
+            policy,
+            instruction=knobs.prompt,
+            context=knobs.prompt_context,
+            max_tokens=knobs.max_prompt_tokens,
+        )
+
+    def predict(self, policy: Policy, encoder: PromptEncoder, studies: Sequence[Study]) -> Iterator[str]:
+        """Greedy reports, in order."""
+        for _, completion in greedy_reports(
+            policy,
+            encoder,
+            studies,
+            max_new_tokens=self.recipe.policy.max_new_tokens,
+            batch_size=self.recipe.evaluation.batch_size,
+        ):
+            yield completion.text
+
+    def _inputs(self, stage: str) -> str:
+        """Fingerprint of everything a stage depends on."""
+        recipe = self.recipe.model_dump(mode="json")
+        own: dict[str, Any] = {
+            "prepare": [recipe["data"], _manifest_fingerprint(self.recipe)],
+            "sft": [recipe["policy"], recipe["sft"]],
+            "exploration": [recipe["exploration"]],
+            "rft": [recipe["rft"], recipe["reward"]],
+            "generate": [recipe["evaluation"]["studies"]],
+            "evaluation": [recipe["evaluation"], recipe["name"]],
+        }
+        before = STAGES[: STAGES.index(stage) + 1]
+        return fingerprint([__version__, recipe["seed"], *[own[name] for name in before]])
+
+    def _stage(self, name: str, work: Callable[[], None]) -> None:
+        """Run a stage unless it is done with the same inputs."""
+        inputs = self._inputs(name)
+        done = self.workspace.done(name, inputs)
+        self.accelerator.wait_for_everyone()
+        if done:
+            self.workspace.say(f"{name}: done already, inputs unchanged")
+            return
+        self.workspace.begin(name, inputs)
+        self.accelerator.wait_for_everyone()
+        begun = time.perf_counter()
+        work()
+        self.accelerator.wait_for_everyone()
+        self.workspace.finish(name, inputs, time.perf_counter() - begun)
+
+    def _needs(self, stage: str) -> None:
+        """Raise unless an earlier stage is done with the present recipe."""
+        if not self.workspace.done(stage, self._inputs(stage)):
+            raise TrainingError(
+                f"{self.workspace.root}: the stage '{stage}' is not done with this recipe; run it first, "
+                "or `radflow run` for all stages"
+            )
+
+    # ---- the stages --------------------------------------------------------------------------------------
+
+    def run(self) -> Results | None:
+        """All stages, in order; returns what the run measured."""
+        self.prepare()
+        self.sft()
+        self.explore()
+        self.rft()
+        self.generate()
+        return self.evaluate()
+
+    def prepare(self) -> None:
+        """Studies, from the data set or the manifest of the recipe, each with its criticality."""
+
+        def work() -> None:
+            if self.accelerator.is_main_process:
+                prepare_studies(self.workspace, self.recipe)
+
+        self._stage("prepare", work)
+
+    def sft(self) -> None:
+        """Supervised fine-tuning."""
+        self._needs("prepare")
+
+        def work() -> None:
+            torch.manual_seed(self.workspace.seed("sft", "adapter"))
+            tiny = self.recipe.policy.model == TINY
+            source = str(self._tiny_base()) if tiny else self.recipe.policy.model
+            policy = self._load(source, "none" if tiny else "fresh")
+            run_sft(
+                self.workspace,
+                self.recipe,
+                policy,
+                self.encoder(policy),
+                train=self.studies["train"],
+                validate=self.studies["validate"],
+                accelerator=self.accelerator,
+                label_vectors=self._label_vectors,
+            )
+
+        self._stage("sft", work)
+
+    def explore(self) -> None:
+        """Target Exploration on the training split."""
+        self._needs("sft")
+
+        def work() -> None:
+            policy = self._load(self.workspace.path("sft", "model"), "none")
+            encoder = self.encoder(policy)
+            knobs = self.recipe.exploration
+            weights = {
+                "bleu2": knobs.bleu2,
+                "bertscore": knobs.bertscore,
+                DOMAIN_METRIC[self.modality]: knobs.domain,
+            }
+
+            def scores(studies: Sequence[Study], texts: Sequence[str]) -> Mapping[str, np.ndarray]:
+                pairs = [canonical(t) for t in texts], [reference_text(s) for s in studies]
+                return score(*pairs, [name for name, weight in weights.items() if weight > 0])
+
+            run_exploration(
+                self.workspace,
+                knobs,
+                self.studies["train"],
+                predict=lambda studies: self.predict(policy, encoder, studies),
+                score=scores,
+                weights=weights,
+                describe=self._describe,
+                accelerator=self.accelerator,
+            )
+
+        self._stage("exploration", work)
+
+    def rft(self) -> None:
+        """Reinforcement fine-tuning with CAPO."""
+        self._needs("exploration")
+
+        def work() -> None:
+            torch.manual_seed(self.workspace.seed("rft", "adapter"))
+            policy = self._load(self.workspace.path("sft", "model"), "continue")
+            encoder = self.encoder(policy)
+            by_id = {study.study_id: study for study in self.studies["train"]}
+            picked = [by_id[i] for i in read_picked(self.workspace.path("exploration"))]
+            held_out = self.studies["validate"][: self.recipe.rft.validation_studies]
+            run_rft(
+                self.workspace,
+                self.recipe,
+                policy,
+                encoder,
+                studies=picked,
+                reward=self.reward,
+                validate=lambda p: self._validate(p, encoder, held_out),
+                accelerator=self.accelerator,
+                save=save_merged if self.recipe.policy.model == TINY else save_policy,
+            )
+
+        self._stage("rft", work)
+
+    def generate(self) -> None:
+        """Reports of every system for the test studies, and of RadFlow with the images shuffled."""
+        self._needs("rft")
+
+        def work() -> None:
+            if not self.accelerator.is_main_process:
+                return
+            test = self.test_studies()
+            template = most_frequent_report([reference_text(s) for s in self.studies["train"]])
+            self._write_predictions(TEMPLATE, test, [template] * len(test))
+            order = derangement(len(test), seed=self.workspace.seed("generate", "shuffle") % 2**32)
+            dealt = [replace(s, images=test[j].images) for s, j in zip(test, order.tolist(), strict=True)]
+            for system, stage, studies in (
+                (SFT, "sft", test),
+                (RADFLOW, "rft", test),
+                (SHUFFLED, "rft", dealt),
+            ):
+                if self.workspace.path("generate", f"{system}.jsonl").exists():
+                    continue
+                policy = self._load(self.workspace.path(stage, "model"), "none")
+                texts = self.predict(policy, self.encoder(policy), studies)
+                with self.workspace.track(f"Reports of {system}", len(studies)) as advance:
+                    self._write_predictions(system, studies, [_ticked(t, advance) for t in texts])
+
+        self._stage("generate", work)
+
+    def evaluate(self) -> Results | None:
+        """Score everything, write ``results.json`` and the page."""
+        self._needs("generate")
+
+        def work() -> None:
+            if not self.accelerator.is_main_process:
+                return
+            predictions = {
+                system: [
+                    row["text"] for row in read_jsonl(self.workspace.path("generate", f"{system}.jsonl"))
+                ]
+                for system in (TEMPLATE, SFT, RADFLOW, SHUFFLED)
+            }
+            evaluate_run(
+                self.workspace, self.recipe.evaluation, self.test_studies(), predictions, self.reward
+            )
+            write_page(self.workspace.root)
+
+        self._stage("evaluation", work)
+        if not self.accelerator.is_main_process:
+            return None
+        return read_results(self.workspace.path("results.json"))
+
+    # ---- parts of stages ---------------------------------------------------------------------------------
+
+    def test_studies(self) -> list[Study]:
+        """The test studies that are scored."""
+        test, at_most = self.studies["test"], self.recipe.evaluation.studies
+        if at_most is None or at_most >= len(test):
+            return test
+        order = np.random.default_rng(self.workspace.seed("evaluation", "sample")).permutation(len(test))
+        return [test[i] for i in np.sort(order[:at_most])]
+
+    def _load(self, source: Path | str, adapter: str) -> Policy:
+        if isinstance(source, Path):
+            settle_folder(source)
+        return load_policy(source, self.recipe.policy, adapter=adapter, device=self.accelerator.device)
+
+    def _tiny_base(self) -> Path:
+        """The untrained tiny model, built once."""
+        folder = settle_folder(self.workspace.path("sft", "base"))
+        if self.accelerator.is_main_process and not folder.exists():
+            knobs, train = self.recipe.policy, self.studies["train"]
+            texts = [reference_text(s) for s in train]
+            texts += [prompt_text(s, knobs.prompt, context=knobs.prompt_context) for s in train]
+            with replaced_folder(folder) as fresh:
+                build_tiny(
+                    knobs.tiny,
+                    fresh,
+                    texts=texts,
+                    images=[path for s in train[:64] for path in s.images],
+                    seed=self.workspace.seed("sft", "weights") % 2**63,
+                )
+        self.accelerator.wait_for_everyone()
+        return folder
+
+    def _label_vectors(self, studies: Sequence[Study]) -> list[list[float]]:
+        """Binary label vectors of the reference reports, for the auxiliary loss of SFT."""
+        labels = labeler(self.modality)([reference_text(s) for s in studies])
+        return label_vector(labels).astype(float).tolist()
+
+    def _validate(self, policy: Policy, encoder: PromptEncoder, studies: Sequence[Study]) -> Validation:
+        texts = list(self.predict(policy, encoder, studies))
+        rewards = self.reward.score_many(studies, [[t] for t in texts])
+        label = LABEL_METRIC[self.modality]
+        f1 = score([canonical(t) for t in texts], [reference_text(s) for s in studies], [label])[label]
+        positives = label_vector(labeler(self.modality)(texts)).sum(axis=1)
+        return Validation(
+            reward=float(np.mean([r[0].total for r in rewards])),
+            label_f1=float(f1.mean()),
+            figures={
+                "words": float(np.mean([len(t.split()) for t in texts])),
+                "positives": float(positives.mean()),
+                "distinct": len(set(texts)) / len(texts),
+            },
+        )
+
+    def _describe(self, studies: Sequence[Study]) -> dict[str, Any]:
+        """Figures of a set of studies, from their reference reports."""
+        texts = [reference_text(s) for s in studies]
+        labels = labeler(self.modality)(texts)
+        vectors = label_vector(labels)
+        return {
+            "critical_share": float(np.mean([bool(s.critical) for s in studies])),
+            "words": float(np.mean([len(t.split()) for t in texts])),
+            "positives": float(vectors.sum(axis=1).mean()),
+            "labels": dict(zip(labels[0], vectors.mean(axis=0).tolist(), strict=True)),
+        }
+
+    def _write_predictions(self, system: str, studies: Sequence[Study], texts: Sequence[str]) -> None:
+        rows = ({"study_id": s.study_id, "text": t} for s, t in zip(studies, texts, strict=True))
+        write_jsonl(self.workspace.path("generate", f"{system}.jsonl"), rows)
+
+
+def _ticked(text: str, advance: Callable[[int], None]) -> str:
+    advance(1)
+    return text
+
+
+def _manifest_fingerprint(recipe: Recipe) -> str | None:
+    manifest = recipe.data.manifest
+    return file_fingerprint(manifest) if manifest is not None and manifest.exists() else None

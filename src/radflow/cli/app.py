@@ -6,6 +6,7 @@ Nothing here imports torch until a command needs it, so that ``radflow --help`` 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -34,6 +35,7 @@ SHIPPED = Path(__file__).parents[1] / "recipes"
 
 def main() -> None:
     """Run a command; an error that radflow raised on purpose is one line, and exit status 1."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of peft, not of ours
     try:
         app()
     except RadflowError as error:

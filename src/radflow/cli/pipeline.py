@@ -366,8 +366,8 @@ class Pipeline:
         f1 = score([canonical(t) for t in texts], [reference_text(s) for s in studies], [label])[label]
         positives = label_vector(labeler(self.modality)(texts)).sum(axis=1)
         return Validation(
-            reward=float(np.mean([r[0].total for r in rewards])),
-            label_f1=float(f1.mean()),
+            rewards=[r[0].total for r in rewards],
+            label_f1s=f1.tolist(),
             figures={
                 "words": float(np.mean([len(t.split()) for t in texts])),
                 "positives": float(positives.mean()),

@@ -5,8 +5,9 @@ steps on Eq. 8 with the clipping range of each case. The first of them has ratio
 from the second on, which is why one alone is refused.
 
 The step that is kept is chosen on the validation split, step 0 included: the highest mean reward among the
-steps whose label F1 is not below that of step 0. A reward can be raised by reports that are merely safer; the
-label F1 says so, and a policy that lost it is not an improvement.
+steps that did not lose label F1. A reward can be raised by reports that are merely safer; the label F1 says
+so, and a policy that lost it is not an improvement. "Did not lose" is paired, study by study: the mean
+difference from step 0 is not below minus one standard error.
 """
 
 from __future__ import annotations
@@ -55,13 +56,13 @@ class Validation:
     """How the policy does on validation studies, greedily.
 
     Attributes:
-        reward: mean total reward.
-        label_f1: mean label F1.
-        figures: more means for the log: words, positives, share of distinct reports.
+        rewards: total reward of each study.
+        label_f1s: label F1 of each study.
+        figures: means for the log: words, positives, share of distinct reports.
     """
 
-    reward: float
-    label_f1: float
+    rewards: Sequence[float]
+    label_f1s: Sequence[float]
     figures: Mapping[str, float]
 
 
@@ -77,16 +78,25 @@ class Rollout:
     critical: Bool[Tensor, "N"]
 
 
-def choose_step(validations: Sequence[Mapping[str, float]]) -> int:
-    """The step to keep: the highest reward among those whose label F1 is not below that of step 0.
+def choose_step(validations: Sequence[Mapping[str, Any]]) -> int:
+    """The step to keep: the highest mean reward among those that did not lose label F1 against step 0.
 
-    >>> start = {"step": 0, "reward": 2.0, "label_f1": 0.7}
-    >>> pleasing = {"step": 2, "reward": 9.0, "label_f1": 0.6}
+    Args:
+        validations: ``step``, ``reward`` (mean) and ``label_f1s`` (one a study) of each validation; step 0 first.
+
+    >>> start = {"step": 0, "reward": 2.0, "label_f1s": [0.7, 0.8, 0.6]}
+    >>> pleasing = {"step": 2, "reward": 9.0, "label_f1s": [0.5, 0.7, 0.4]}
     >>> choose_step([start, pleasing, start | {"step": 4, "reward": 3.0}])
     4
     """
-    floor = validations[0]["label_f1"]
-    allowed = [v for v in validations if v["label_f1"] >= floor]
+    start = np.asarray(validations[0]["label_f1s"])
+
+    def kept_its_labels(validation: Mapping[str, Any]) -> bool:
+        change = np.asarray(validation["label_f1s"]) - start
+        error = change.std(ddof=1) / math.sqrt(len(change)) if len(change) > 1 else 0.0
+        return bool(change.mean() >= -error)
+
+    allowed = [v for v in validations if kept_its_labels(v)]
     return int(max(allowed, key=lambda v: (v["reward"], -v["step"]))["step"])
 
 
@@ -143,17 +153,20 @@ def run_rft(
         """Validate, remember the weights when they are the best so far, and say so."""
         nonlocal best
         outcome = validate(policy)
-        state["validation"].append({"step": step, "reward": outcome.reward, "label_f1": outcome.label_f1})
+        reward_mean, label_f1 = float(np.mean(outcome.rewards)), float(np.mean(outcome.label_f1s))
+        state["validation"].append(
+            {"step": step, "reward": reward_mean, "label_f1": label_f1, "label_f1s": list(outcome.label_f1s)}
+        )
         chosen = choose_step(state["validation"]) == step
         if chosen:
             best = trainable_weights(policy.model)
         workspace.say(
-            f"rft: step {step}/{knobs.steps} validation reward {outcome.reward:.3f}, "
-            f"label F1 {outcome.label_f1:.3f}{' (best so far)' if chosen else ''}"
+            f"rft: step {step}/{knobs.steps} validation reward {reward_mean:.3f}, "
+            f"label F1 {label_f1:.3f}{' (best so far)' if chosen else ''}"
         )
         return {
-            "validation_reward": outcome.reward,
-            "validation_label_f1": outcome.label_f1,
+            "validation_reward": reward_mean,
+            "validation_label_f1": label_f1,
             **{f"validation_{name}": value for name, value in outcome.figures.items()},
         }
 
@@ -198,7 +211,13 @@ def run_rft(
         chosen_step = choose_step(state["validation"])
         write_json(
             workspace.path("rft", "summary.json"),
-            {"best_step": chosen_step, "steps": knobs.steps, "validation": state["validation"]},
+            {
+                "best_step": chosen_step,
+                "steps": knobs.steps,
+                "validation": [
+                    {k: v[k] for k in ("step", "reward", "label_f1")} for v in state["validation"]
+                ],
+            },
         )
         workspace.say(f"rft: kept step {chosen_step} of {knobs.steps}, chosen on validation")
     accelerator.wait_for_everyone()

@@ -82,7 +82,7 @@ def choose_step(validations: Sequence[Mapping[str, Any]]) -> int:
     """The step to keep: the highest mean reward among those that did not lose label F1 against step 0.
 
     Args:
-        validations: ``step``, ``reward`` (mean) and ``label_f1s`` (one a study) of each validation; step 0 first.
+        validations: ``step``, ``reward`` (mean) and ``label_f1s`` (one a study) of each; step 0 first.
 
     >>> start = {"step": 0, "reward": 2.0, "label_f1s": [0.7, 0.8, 0.6]}
     >>> pleasing = {"step": 2, "reward": 9.0, "label_f1s": [0.5, 0.7, 0.4]}

@@ -167,6 +167,8 @@ class Rft(Section):
     """G, completions per study (the paper's 4)."""
     studies_per_step: Count = 16
     """Studies per rollout, on each process."""
+    rows_per_pass: Count = 16
+    """Completions per forward pass, of similar length. Memory grows with it; the gradient does not change."""
     steps: Count = 14
     """Rollouts in all."""
     inner_steps: Count = 2

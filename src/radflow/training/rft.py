@@ -22,13 +22,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from radflow import config
-from radflow.capo import CapoStats, capo_loss, clip_range, dead_groups, group_advantage
+from radflow.capo import CapoStats, clip_range, dead_groups, group_advantage
 from radflow.errors import DataError, RewardError, TrainingError
-from radflow.policy import Group, Policy, PromptEncoder, completion_logprobs, sample_groups, save_policy
+from radflow.policy import Policy, PromptEncoder, sample_groups, save_policy
 from radflow.rewards import Reward
 from radflow.studies import Study
 from radflow.training.checkpoint import (
@@ -38,6 +37,7 @@ from radflow.training.checkpoint import (
     trainable_weights,
 )
 from radflow.training.schedule import rollout_order
+from radflow.training.update import Rollout, update_policy
 from radflow.workspace import Workspace, replaced_folder, write_json
 
 TERMS = ("syntax", "domain", "consistency", "impression")
@@ -64,18 +64,6 @@ class Validation:
     rewards: Sequence[float]
     label_f1s: Sequence[float]
     figures: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """Sampled groups with what the loss needs. ``N = P * G`` rows in the order of the groups."""
-
-    groups: Sequence[Group]
-    rewards: Float[np.ndarray, "P G"]
-    parts: Mapping[str, Float[np.ndarray, "P G"]]
-    advantage: Float[Tensor, "N"]
-    clip: Float[Tensor, "N"]
-    critical: Bool[Tensor, "N"]
 
 
 def choose_step(validations: Sequence[Mapping[str, Any]]) -> int:
@@ -142,7 +130,7 @@ def run_rft(
     if loaded is not None:
         state, best = loaded
         workspace.say(f"rft: picking up at step {state['step']} of {knobs.steps}")
-    workspace.forget_metrics("rft", after=state["step"])
+    workspace.forget_metrics("rft", after=state["step"] if loaded is not None else -1)
 
     ranks, rank = accelerator.num_processes, accelerator.process_index
     order = rollout_order(
@@ -183,7 +171,7 @@ def run_rft(
             rate = knobs.learning_rate * min(1.0, (step + 1) / max(1, knobs.warmup_steps))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            losses, stats = _update(policy, model, encoder, rollout, optimizer, accelerator, knobs)
+            losses, stats = update_policy(policy, model, encoder, rollout, optimizer, accelerator, knobs)
             tokens = sum(len(c.token_ids) for g in rollout.groups for c in g.completions)
             row = _figures(rollout, losses, stats, accelerator)
             row |= {
@@ -279,45 +267,6 @@ def _rollout(
         clip=clip.repeat_interleave(knobs.group_size),
         critical=critical.repeat_interleave(knobs.group_size),
     )
-
-
-def _update(
-    policy: Policy,
-    model: torch.nn.Module,
-    encoder: PromptEncoder,
-    rollout: Rollout,
-    optimizer: torch.optim.Optimizer,
-    accelerator: Accelerator,
-    knobs: config.Rft,
-) -> tuple[list[float], CapoStats]:
-    """All inner steps on one rollout; the losses, and the statistics of the last."""
-    prompts = [encoder(g.study) for g in rollout.groups for _ in g.completions]
-    completions = [c.token_ids for g in rollout.groups for c in g.completions]
-
-    def logprobs() -> tuple[Tensor, Tensor]:
-        return completion_logprobs(
-            model, prompts, completions, pad_id=policy.pad_id, temperature=knobs.temperature
-        )
-
-    model.eval()  # no dropout: the ratio compares the same function before and after the update
-    with torch.no_grad():
-        old, mask = logprobs()
-        with policy.as_reference():
-            reference, _ = logprobs()
-    losses: list[float] = []
-    for _ in range(knobs.inner_steps):
-        current, _ = logprobs()
-        loss, stats = capo_loss(
-            current, old, reference, mask, rollout.advantage, rollout.clip, beta=knobs.beta, kl=knobs.kl
-        )
-        if not torch.isfinite(loss):
-            raise TrainingError(f"rft: the loss is {loss.item()}; lower rft.learning_rate")
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    return losses, stats
 
 
 def _figures(

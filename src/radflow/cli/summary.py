@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from radflow.evaluation import Results, results_table
+from radflow.evaluation.tables import metric_label
 
 
 def print_results(console: Console, results: Results, root: Path) -> None:
@@ -23,16 +25,22 @@ def print_results(console: Console, results: Results, root: Path) -> None:
 
 
 def _shuffled_table(results: Results) -> Table:
-    table = Table(title="Does it look at the picture? RadFlow with the test images shuffled among studies")
-    for column in ("metric", "true images", "shuffled", "fall [95%]"):
-        table.add_column(column, justify="left" if column == "metric" else "right")
-    labels = results.extra.get("labels", {})
+    table = Table(
+        title="Does it look? RadFlow with the test images shuffled among studies",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    for column in ("Metric", "true images", "shuffled", "fall", "95% interval"):
+        table.add_column(column, justify="left" if column == "Metric" else "right")
     for name, control in results.shuffled.items():
         fall = control.fall
         table.add_row(
-            labels.get(name, name),
+            metric_label(name),
             f"{control.true.mean:.3f}",
             f"{control.shuffled.mean:.3f}",
-            f"{fall.mean:+.3f} \\[{fall.low:+.3f}, {fall.high:+.3f}]",
+            f"{fall.mean:+.3f}",
+            f"{fall.low:+.2f}..{fall.high:+.2f}",
         )
     return table

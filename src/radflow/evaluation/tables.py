@@ -34,16 +34,18 @@ def metric_label(name: str) -> str:
 
 
 def results_table(results: Results) -> Table:
-    """One row a metric, one column a system, the last column the paired gain; means with 95% intervals.
+    """One row a metric, one column a system, the last column the paired gain; means over their 95% intervals.
 
     Says in its title how many studies were scored and whether their images were drawn. A gain whose interval
     holds 0 is dimmed; a gain in the wrong direction is red.
     """
     images = "drawn images" if results.images == "drawn" else "real images"
     table = Table(
-        title=f"{results.cases:,} test studies, {images}; mean [95% interval]",
+        title=f"{results.cases:,} test studies, {images}; mean over its 95% interval",
         box=box.SIMPLE_HEAD,
         title_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),  # three systems and the gain fit into 80 columns
     )
     table.add_column("Metric", no_wrap=True)
     for system in results.systems:
@@ -68,13 +70,13 @@ def _rows(results: Results) -> Sequence[str]:
 def _cell(interval: Interval | None) -> str:
     if interval is None:
         return "–"
-    return f"{interval.mean:.3f}\n\\[{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{interval.mean:.3f}\n{interval.low:.2f}..{interval.high:.2f}"
 
 
 def _gain_cell(name: str, interval: Interval | None) -> Text:
     if interval is None:
         return Text("–")
-    text = f"{interval.mean:+.3f}\n[{interval.low:+.3f}, {interval.high:+.3f}]"
+    text = f"{interval.mean:+.3f}\n{interval.low:+.2f}..{interval.high:+.2f}"
     if not interval.excludes_zero:
         return Text(text, style="dim")
     higher_is_better = METRICS[name].higher_is_better if name in METRICS else True

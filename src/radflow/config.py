@@ -63,7 +63,7 @@ class Tiny(Section):
     heads: Count = 4
     """Attention heads of both."""
     vocabulary: Count = 4_000
-    """Largest size of the word-level vocabulary learnt from the training split."""
+    """Largest vocabulary learnt from the training split; frequent words become one token."""
 
 
 class Policy(Section):
@@ -106,7 +106,10 @@ class Sft(Section):
     max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
     label_loss: Annotated[float, Field(ge=0.0)] = 0.0
-    """Weight of an auxiliary loss that predicts the report's labels from the visual tokens; 0: none."""
+    """Weight of an auxiliary loss that reads the report's labels off the visual tokens and off the language
+    model's state before the first word; 0: none."""
+    label_epochs: Annotated[float, Field(ge=0.0)] = 0.0
+    """Passes with that loss alone, before those with the reports."""
     token_rarity: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Exponent of inverse sentence frequency in the token weights; 0 is the plain mean."""
     validate_every: Count = 100
@@ -249,6 +252,10 @@ class Recipe(Section):
         return self
 
 
+_PATHS = ("data.manifest", "data.images")
+"""Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
+
+
 def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
     """Read a recipe file and apply ``section.key`` overrides.
 
@@ -270,9 +277,9 @@ def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) ->
     if isinstance(data, dict):
         for key in ("manifest", "images"):
             if isinstance(data.get(key), str):
-                data[key] = str(path.parent / Path(data[key]).expanduser())
+                data[key] = str(path.absolute().parent / Path(data[key]).expanduser())
     for key, value in (overrides or {}).items():
-        _assign(raw, key, value)
+        _assign(raw, key, value if key not in _PATHS else str(Path(value).expanduser().absolute()))
     return make_recipe(raw, where=str(path))
 
 

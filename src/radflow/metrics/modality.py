@@ -1,4 +1,4 @@
-"""Which metric speaks for what, by modality: the one place that says so."""
+"""Which metric speaks for medical content and which for diagnosis, by modality."""
 
 from __future__ import annotations
 

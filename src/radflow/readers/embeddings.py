@@ -52,6 +52,7 @@ class TokenEmbedder:
         device: str | torch.device = "cpu",
     ) -> None:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
 
         if Path(model).is_absolute() and not Path(model).is_dir():
             raise MissingFileError(f"Expected a model folder at {model}, found none.")
@@ -59,6 +60,7 @@ class TokenEmbedder:
         self.layer = layer
         self.batch_size = batch_size
         self.device = device
+        transformers_logging.disable_progress_bar()  # radflow shows its own
         self._tokenizer: Any = AutoTokenizer.from_pretrained(str(model))
         self._model: Any = AutoModel.from_pretrained(str(model)).to(device).eval()
         self._limit = min(int(self._model.config.max_position_embeddings), 512)

@@ -3,33 +3,28 @@
 The loss is on the report only, as in any instruction tuning. The tiny policy trains all of its weights, a
 pretrained one its LoRA adapters. The checkpoint with the lowest validation loss wins.
 
-Two optional terms help a policy that starts from noise on varied reports, where the most likely next word
-hardly depends on the picture:
-
-- ``label_loss`` reads the report's labels off the language model's state at the end of the prompt, so that
-  the visual tokens must have been looked at before the first word is written;
-- ``token_rarity`` weights the words of a sentence by the inverse of how often that sentence occurs.
+Two optional terms help a policy that starts from noise on varied reports; `sft_terms` has them.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-import re
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from radflow.config import Recipe
 from radflow.errors import TrainingError
 from radflow.policy import Policy, PromptEncoder, save_policy
+from radflow.policy.load import unwrap
 from radflow.policy.prompts import EncodedPrompt, collate
 from radflow.reports import render_report
 from radflow.studies import Study
@@ -40,6 +35,7 @@ from radflow.training.checkpoint import (
     trainable_weights,
 )
 from radflow.training.schedule import epoch_batches, warmup_cosine
+from radflow.training.sft_terms import LabelProbe, SentenceRarity, make_probe
 from radflow.workspace import Workspace, replaced_folder
 
 IGNORED = -100
@@ -68,36 +64,6 @@ def report_text(study: Study) -> str:
     return render_report(report.findings, report.impression) if report.sectioned else report.text
 
 
-class SentenceRarity:
-    """Weights for the words of a sentence: (frequency among the training reports) ** -exponent."""
-
-    def __init__(self, texts: Sequence[str], exponent: float) -> None:
-        self._counts = Counter(sentence for text in texts for _, sentence in _sentences(text))
-        self._exponent = exponent
-        total = sum(c for c in self._counts.values())
-        self._scale = total / sum(c * c**-exponent for c in self._counts.values())
-
-    def __call__(self, text: str, offsets: Sequence[tuple[int, int]]) -> tuple[float, ...]:
-        """One weight a token; ``offsets`` are the characters of each token in ``text``."""
-        if self._exponent == 0:
-            return (1.0,) * len(offsets)
-        ends, values = [], []
-        for end, sentence in _sentences(text):
-            ends.append(end)
-            values.append(self._scale * max(1, self._counts[sentence]) ** -self._exponent)
-        weights, i = [], 0
-        for start, _ in offsets:
-            while i + 1 < len(ends) and start >= ends[i]:
-                i += 1
-            weights.append(values[i])
-        return tuple(weights)
-
-
-def _sentences(text: str) -> list[tuple[int, str]]:
-    """End offset and normalised text of each sentence."""
-    return [(m.end(), m.group().strip().lower()) for m in re.finditer(r".+?(?:[.](?=\s|$)|$)", text, re.S)]
-
-
 def make_examples(
     policy: Policy,
     studies: Sequence[Study],
@@ -123,18 +89,6 @@ def make_examples(
     return examples
 
 
-class LabelProbe(nn.Module):
-    """Reads labels off the language model's state at the last token of the prompt."""
-
-    def __init__(self, width: int, labels: int) -> None:
-        super().__init__()
-        self.read = nn.Linear(width, labels)
-
-    def forward(self, states: Float[Tensor, "N L D"], last: Tensor) -> Float[Tensor, "N K"]:
-        """Logits of the labels; ``last`` is the position of each prompt's last token."""
-        return self.read(states[torch.arange(len(last), device=states.device), last].float())
-
-
 class SftModel(nn.Module):
     """The policy's model and its loss in one module, so that a data-parallel wrapper sees one forward."""
 
@@ -143,25 +97,36 @@ class SftModel(nn.Module):
         self.model = model
         self.probe = probe
         self.label_loss = label_loss
+        self._can_keep = "logits_to_keep" in inspect.signature(unwrap(model).forward).parameters
 
     def forward(
-        self, batch: dict[str, Tensor], targets: Tensor, weights: Tensor, last: Tensor, labels: Tensor | None
+        self,
+        batch: dict[str, Tensor],
+        targets: Int[Tensor, "N L"],
+        weights: Float[Tensor, "N L"],
+        last: Int[Tensor, "N"],
+        labels: Float[Tensor, "N K"] | None,
     ) -> tuple[Tensor, Tensor]:
-        """The training loss, and the plain mean negative log-likelihood a token for the log."""
-        output = self.model(**batch, use_cache=False, output_hidden_states=self.probe is not None)
-        logits = output.logits[:, :-1].float()
+        """The training loss, and the plain mean negative log-likelihood a token for the log.
+
+        A batch without reports has the label loss alone; its second number is NaN.
+        """
+        # Logits of the prompt are not needed, and with a small model they are much of the work.
+        first = int(last.min())
+        keep = {"logits_to_keep": targets.shape[1] - first} if self._can_keep else {}
+        output = self.model(**batch, **keep, use_cache=False, output_hidden_states=self.probe is not None)
+        targets, weights = targets[:, first + 1 :], weights[:, first + 1 :].flatten()
+        logits = output.logits[:, -targets.shape[1] - 1 : -1].float()
         nll = nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=IGNORED, reduction="none"
+            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
         )
-        weight = weights[:, 1:].flatten()
-        count = (targets[:, 1:] != IGNORED).sum()
-        plain = nll.sum() / count
-        loss = (nll * weight).sum() / weight.sum()
+        count = (targets != IGNORED).sum()
+        plain = (nll.sum() / count).detach()
+        loss = (nll * weights).sum() / weights.sum() if count > 0 else logits.new_zeros(())
         if self.probe is not None and labels is not None:
-            # The state before the last layer: later words can still attend to it.
-            guess = self.probe(output.hidden_states[-2], last)
-            loss = loss + self.label_loss * nn.functional.binary_cross_entropy_with_logits(guess, labels)
-        return loss, plain.detach()
+            cost = self.probe.loss(output.hidden_states, batch["input_ids"], last, labels)
+            loss = loss + (self.label_loss * cost if count > 0 else cost)
+        return loss, plain
 
 
 def run_sft(
@@ -195,6 +160,8 @@ def run_sft(
         raise TrainingError(
             f"sft: expected studies to train and validate on, got {len(train)} and {len(validate)}"
         )
+    if knobs.label_epochs > 0 and (label_vectors is None or knobs.label_loss == 0):
+        raise TrainingError("sft.label_epochs: expected sft.label_loss above 0 with it, got 0; set it to 1")
     validate = validate[: knobs.validation_studies]
     vectors = label_vectors(train) if label_vectors is not None and knobs.label_loss > 0 else None
     rarity = SentenceRarity([report_text(s) for s in train], knobs.token_rarity)
@@ -203,7 +170,7 @@ def run_sft(
     lengths = [len(e.tokens) for e in examples]
 
     torch.manual_seed(workspace.seed("sft", "init"))
-    probe = LabelProbe(_width(policy), len(vectors[0])) if vectors else None
+    probe = make_probe(policy, len(vectors[0])) if vectors else None
     wrapped = SftModel(policy.model, probe, knobs.label_loss)
     parameters = [p for p in wrapped.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
@@ -212,7 +179,8 @@ def run_sft(
     ranks, rank = accelerator.num_processes, accelerator.process_index
     global_batch = knobs.batch_size * ranks
     per_epoch = math.ceil(len(examples) / global_batch)
-    steps = max(1, round(knobs.epochs * per_epoch))
+    warm = round(knobs.label_epochs * per_epoch)
+    steps = warm + max(1, round(knobs.epochs * per_epoch))
     inner = accelerator.unwrap_model(model)
     checkpoint = workspace.path("sft", "checkpoint")
     state: dict[str, Any] = {"step": 0, "best_loss": math.inf, "best_step": -1}
@@ -244,25 +212,27 @@ def run_sft(
             if position == 0 or order is None:
                 order = epoch_batches(lengths, global_batch, seed=workspace.seed("sft", "epoch", epoch))
             indices = order[position][rank::ranks] or order[position][:1]
-            rate = knobs.learning_rate * warmup_cosine(step, steps=steps, warmup=knobs.warmup_steps)
+            words = step >= warm
+            rate = knobs.learning_rate * _factor(step, warm=warm, steps=steps, warmup=knobs.warmup_steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(workspace.seed("sft", "step", step, rank))
             model.train()
             part = [examples[i] for i in indices]
-            loss, plain = model(*_tensors(policy, encoder, part, accelerator.device))
+            loss, plain = model(*_tensors(policy, encoder, part, accelerator.device, words=words))
             if not torch.isfinite(loss):
                 raise TrainingError(f"sft: the loss at step {step} is {loss.item()}; lower sft.learning_rate")
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad()
-            seen += sum(len(e.tokens) for e in part) * ranks
+            seen += sum(len(e.tokens) for e in part) * ranks * words
             advance(1)
 
-            row: dict[str, Any] = {"loss": plain.item(), "learning_rate": rate}
+            row: dict[str, Any] = {"learning_rate": rate}
+            row |= {"loss": plain.item()} if words else {"label_loss": loss.item()}
             last = step + 1 == steps
-            if (step + 1) % knobs.validate_every == 0 or last:
+            if words and ((step + 1) % knobs.validate_every == 0 or last):
                 row["validation_loss"] = validation_loss()
                 row["tokens_per_second"] = seen / (time.perf_counter() - clock)
                 clock, seen = time.perf_counter(), 0
@@ -286,15 +256,27 @@ def run_sft(
     return folder
 
 
-def _width(policy: Policy) -> int:
-    config: Any = policy.model.config
-    return config.get_text_config().hidden_size
+def _factor(step: int, *, warm: int, steps: int, warmup: int) -> float:
+    """The factor on the peak rate: one warm-up and cosine for the labels alone, one for the words."""
+    if step < warm:
+        return warmup_cosine(step, steps=warm, warmup=warmup)
+    return warmup_cosine(step - warm, steps=steps - warm, warmup=warmup)
 
 
 def _tensors(
-    policy: Policy, encoder: PromptEncoder, examples: Sequence[Example], device: torch.device
+    policy: Policy,
+    encoder: PromptEncoder,
+    examples: Sequence[Example],
+    device: torch.device,
+    *,
+    words: bool = True,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor | None]:
-    """Model inputs, targets and weights ``(N, L)``, the position of each prompt's last token, labels."""
+    """Model inputs, targets and weights ``(N, L)``, the position of each prompt's last token, labels.
+
+    Without ``words`` the reports are left out.
+    """
+    if not words:
+        examples = [replace(e, tokens=(), weights=()) for e in examples]
     prompts: list[EncodedPrompt] = [encoder(e.study) for e in examples]
     batch = collate(prompts, [e.tokens for e in examples], pad_id=policy.pad_id, device=device)
     targets = torch.full_like(batch["input_ids"], IGNORED)

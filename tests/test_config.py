@@ -82,3 +82,12 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
 def test_recipes_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Recipe().seed = 3  # ty: ignore[invalid-assignment]
+
+
+def test_sizes_of_the_tiny_policy_must_fit() -> None:
+    with pytest.raises(
+        RecipeError, match=r"policy\.tiny.*expected vision_width to be a multiple of 5, got 96"
+    ):
+        make_recipe({"policy": {"tiny": {"heads": 5}}})
+    with pytest.raises(RecipeError, match="expected image_size to be a multiple of 16, got 100"):
+        make_recipe({"policy": {"tiny": {"image_size": 100}}})

@@ -62,8 +62,19 @@ class Tiny(Section):
     """Layers of the language model."""
     heads: Count = 4
     """Attention heads of both."""
-    vocabulary: Count = 4_000
+    vocabulary: Annotated[int, Field(ge=300)] = 4_000
     """Largest vocabulary learnt from the training split; frequent words become one token."""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Tiny:
+        for name, whole, part in (
+            ("image_size", self.image_size, self.patch_size),
+            ("vision_width", self.vision_width, self.heads),
+            ("text_width", self.text_width, 2 * self.heads),  # rotary embeddings turn pairs
+        ):
+            if whole % part:
+                raise ValueError(f"expected {name} to be a multiple of {part}, got {whole}")
+        return self
 
 
 class Policy(Section):
@@ -176,6 +187,8 @@ class Rft(Section):
     """Rollouts in all."""
     inner_steps: Count = 2
     """Optimiser steps on each rollout. With 1 the ratio is exactly 1 and no clip ever binds: refused."""
+    scale_rewards: bool = True
+    """Divide the advantage by the group's standard deviation (Eq. 1); false is Dr. GRPO's choice."""
     learning_rate: Positive = 2e-3
     """Constant after warm-up; the paper's 1e-5 belongs to a 3B model."""
     warmup_steps: Annotated[int, Field(ge=0)] = 2

@@ -102,6 +102,15 @@ def test_advantage_has_mean_zero_and_ignores_a_shift(seed: int, scale: float) ->
     assert torch.equal(advantage.argsort(-1), rewards.argsort(-1))
 
 
+def test_without_scaling_a_group_weighs_as_much_as_its_rewards_differ() -> None:
+    rewards = torch.tensor([[1.0, 1.02], [1.0, 3.0]])
+    assert group_advantage(rewards).abs().amax(-1).tolist() == pytest.approx([0.702, 0.707], abs=1e-2)
+    assert group_advantage(rewards, scale=False).tolist() == [
+        pytest.approx([-0.01, 0.01]),
+        pytest.approx([-1.0, 1.0]),
+    ]
+
+
 def test_equal_rewards_give_zeros_and_are_counted() -> None:
     rewards = torch.tensor([[1.5, 1.5, 1.5], [0.0, 1.0, 2.0]])
     assert group_advantage(rewards)[0].tolist() == [0.0, 0.0, 0.0]

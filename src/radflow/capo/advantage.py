@@ -10,8 +10,13 @@ STABILISER = 1e-4
 """Added to the standard deviation, as in TRL: a group of equal rewards gives zeros, not NaN."""
 
 
-def group_advantage(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
+def group_advantage(rewards: Float[Tensor, "P G"], *, scale: bool = True) -> Float[Tensor, "P G"]:
     """Normalise rewards within each group: ``(r - mean) / (std + 1e-4)``, the sample standard deviation.
+
+    Args:
+        rewards: one row a study.
+        scale: divide by the standard deviation, as Eq. 1 does. Without it (Liu et al. 2025, Dr. GRPO) a group
+            whose reports differ in a comma no longer weighs as much as one where half contradict themselves.
 
     Raises:
         ValueError: a reward is not finite, or a group has fewer than two completions. A reward that is
@@ -26,7 +31,7 @@ def group_advantage(rewards: Float[Tensor, "P G"]) -> Float[Tensor, "P G"]:
     if not torch.isfinite(rewards).all():
         raise ValueError("expected finite rewards; a failed reward must be retried or stop the run")
     centred = rewards - rewards.mean(dim=-1, keepdim=True)
-    return centred / (rewards.std(dim=-1, keepdim=True) + STABILISER)
+    return centred / (rewards.std(dim=-1, keepdim=True) + STABILISER) if scale else centred
 
 
 def dead_groups(rewards: Float[Tensor, "P G"]) -> Bool[Tensor, "P"]:

@@ -113,3 +113,33 @@ def test_processes_after_the_first_write_nothing(tmp_path: Path) -> None:
     workspace.log("sft", 1, {})
     workspace.begin("sft", "a")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_kill_while_a_stage_is_cleared_leaves_no_mark_of_done(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.begin("sft", "a")
+    workspace.finish("sft", "a", 1.0)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("radflow.workspace.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.begin("sft", "b")
+    assert not workspace.done("sft", "a")
+
+
+def test_what_a_kill_cut_off_in_writing_is_swept_away(workspace: Workspace) -> None:
+    workspace.begin("sft", "a")
+    for name in (".model.x1y2", ".model.old", "checkpoint"):
+        workspace.path("sft", name).mkdir(parents=True)
+    workspace.path("sft", ".summary.json.x1y2").write_text("{")
+    workspace.begin("sft", "a")
+    assert sorted(p.name for p in workspace.path("sft").iterdir()) == [".model.old", "checkpoint"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "way").write_text("")
+    with pytest.raises(NotWritableError, match=r"way/x\.json: cannot be written \(File exists\)"):
+        write_json(tmp_path / "way" / "x.json", {})

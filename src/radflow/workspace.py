@@ -60,20 +60,31 @@ def file_fingerprint(path: Path) -> str:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file whole: a reader sees the old content or the new, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file whole: a reader sees the old content or the new, never half of it.
+
+    Raises:
+        NotWritableError: the folder cannot be made or written, or the disk is full.
+    """
     payload = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(payload)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        refused = NotWritableError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another place"
+        )
+        refused.strerror = error.strerror  # for callers that say it in their own words
+        raise refused from error
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -213,12 +224,24 @@ class Workspace:
         """
         if not self._writes:
             return
+        # First of all: a kill in the middle of this must not leave a mark on what is half removed.
+        self.path("stages", f"{stage}.json").unlink(missing_ok=True)
         started = self.path("stages", f"{stage}.started.json")
         if not (started.exists() and read_json(started)["inputs"] == inputs):
             shutil.rmtree(self.path(stage), ignore_errors=True)
             self.forget_metrics(stage)
             write_json(started, {"inputs": inputs})
-        self.path("stages", f"{stage}.json").unlink(missing_ok=True)
+        self._sweep(stage)
+
+    def _sweep(self, stage: str) -> None:
+        """Remove the hidden files and folders that a kill cut off in the middle of writing."""
+        for left in self.path(stage).glob(".*"):
+            if left.suffix == ".old":  # `settle_folder` may still need it
+                continue
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     def finish(self, stage: str, inputs: str, seconds: float) -> None:
         """Mark a stage as done, with the seconds that the try which finished it took."""

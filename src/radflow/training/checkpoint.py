@@ -26,11 +26,15 @@ def trainable_weights(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def restore_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put weights from `trainable_weights` back in place."""
+    """Put weights from `trainable_weights` back in place.
+
+    Raises:
+        DataError: they are another model's: a name or a shape differs. Nothing is changed.
+    """
     own = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    if own.keys() != weights.keys():
-        odd = sorted(own.keys() ^ weights.keys())[0]
-        raise DataError(f"checkpoint: its weights are not this model's (first difference: {odd})")
+    odd = own.keys() ^ weights.keys() or {n for n, p in own.items() if p.shape != weights[n].shape}
+    if odd:
+        raise DataError(f"checkpoint: its weights are not this model's (first difference: {min(odd)})")
     for name, value in weights.items():
         own[name].copy_(value)
 

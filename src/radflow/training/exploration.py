@@ -24,6 +24,8 @@ from radflow.errors import DataError, TrainingError
 from radflow.studies import Study
 from radflow.workspace import Workspace, read_json, read_jsonl, write_json, write_jsonl
 
+SHIFT_WARNED_OF = 0.15
+"""Difference in critical share, picked against split, from which the run warns."""
 CHUNK = 256
 """Studies between two appends to the predictions file, and so the most that a kill can cost."""
 
@@ -123,18 +125,23 @@ def run_exploration(
         weights: the weight of each metric in the score.
         describe: figures of a set of studies: critical share, words, positives, label prevalence.
         accelerator: several processes take the chunks in turn.
+
+    Raises:
+        TrainingError: there are no studies, or none scores below the threshold.
+        DataError: a study is not annotated critical or not.
     """
     if not studies:
         raise TrainingError("exploration: expected a training split, got no study")
+    for study in studies:
+        if study.critical is None:
+            raise DataError(
+                f"study {study.study_id}: expected it to be annotated critical or not; run prepare again"
+            )
     studies = _sample(studies, knobs.studies, workspace.seed("exploration", "sample"))
     rows = _predict_all(workspace, studies, predict, score, accelerator)
     names = [name for name, weight in weights.items() if weight > 0]
     columns = {n: np.array([row[n] for row in rows], dtype=float) for n in names}
     scores = composite_score(columns, weights, knobs.normalise)
-    if any(study.critical is None for study in studies):
-        raise DataError(
-            "exploration: expected every study to be annotated critical or not; run prepare again"
-        )
     chosen = pick(
         scores, [bool(s.critical) for s in studies], knobs, seed=workspace.seed("exploration", "pick")
     )
@@ -248,3 +255,14 @@ def _summary(
 def read_picked(folder: Path) -> list[str]:
     """Study ids that a finished exploration picked, in its order."""
     return read_json(folder / "picked.json")
+
+
+def exploration_warnings(folder: Path) -> list[str]:
+    """What a reader of the run must be told about the studies that RFT saw."""
+    share = read_json(folder / "summary.json")["critical_share"]
+    if abs(share["picked"] - share["split"]) <= SHIFT_WARNED_OF:
+        return []
+    return [
+        f"Critical studies are {share['picked']:.0%} of what Target Exploration picked and "
+        f"{share['split']:.0%} of the split: RFT may learn to call everything abnormal, or nothing."
+    ]

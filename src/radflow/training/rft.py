@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ from radflow.workspace import Workspace, replaced_folder, write_json
 TERMS = ("syntax", "domain", "consistency", "impression")
 
 
+@runtime_checkable
 class RewardModel(Protocol):
     """What rewards completions: `radflow.rewards.HierarchicalReward`, or anything of this shape."""
 
@@ -258,7 +259,9 @@ def _rollout(
     device = policy.device
     critical = torch.tensor([bool(g.study.critical) for g in groups], device=device)
     clip = clip_range(critical, knobs.epsilon, knobs.divisor)
-    advantage = group_advantage(torch.tensor(totals, dtype=torch.float32, device=device))
+    advantage = group_advantage(
+        torch.tensor(totals, dtype=torch.float32, device=device), scale=knobs.scale_rewards
+    )
     return Rollout(
         groups=groups,
         rewards=totals,

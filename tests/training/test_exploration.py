@@ -1,0 +1,215 @@
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from radflow import config
+from radflow.errors import DataError, TrainingError
+from radflow.studies import Study
+from radflow.training import exploration
+from radflow.training.exploration import composite_score, normalise, pick, read_picked, run_exploration
+from radflow.workspace import Workspace, read_json, read_jsonl
+
+values = arrays(np.float64, st.integers(1, 30), elements=st.integers(-50, 50).map(lambda n: n / 10))
+hows = st.sampled_from(["minmax", "rank"])
+
+
+# ---- a common scale --------------------------------------------------------------------------------------
+
+
+@given(values, hows)
+def test_normalised_values_are_in_the_unit_interval_and_in_the_same_order(values, how) -> None:
+    scaled = normalise(values, how)
+    assert scaled.shape == values.shape
+    assert ((scaled >= 0) & (scaled <= 1)).all()
+    for i in range(len(values)):
+        assert ((values < values[i]) <= (scaled < scaled[i])).all()
+        assert ((values == values[i]) <= (scaled == scaled[i])).all()
+
+
+@given(values, hows, st.integers(1, 9), st.integers(-9, 9))
+def test_units_do_not_matter(values, how, factor, shift) -> None:
+    assert normalise(values * factor + shift, how) == pytest.approx(normalise(values, how), abs=1e-9)
+
+
+@given(values)
+def test_ranks_of_distinct_values_are_evenly_spread(values) -> None:
+    distinct = np.unique(values)
+    assert normalise(distinct, "rank") == pytest.approx(np.linspace(0, len(distinct) > 1, len(distinct)))
+
+
+@given(values, hows, st.floats(0.1, 9))
+def test_the_score_of_one_metric_is_that_metric_whatever_its_weight(values, how, weight) -> None:
+    assert composite_score({"a": values}, {"a": weight}, how) == pytest.approx(normalise(values, how))
+
+
+def test_weights_are_shares() -> None:
+    metrics = {"a": np.array([0.0, 1.0]), "b": np.array([1.0, 0.0])}
+    assert composite_score(metrics, {"a": 3.0, "b": 1.0}, "minmax").tolist() == [0.25, 0.75]
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(ValueError, match="'minmax' or 'rank', got 'log'"):
+        normalise(np.ones(2), "log")
+    with pytest.raises(ValueError, match="positive weight"):
+        composite_score({"a": np.ones(2)}, {"a": 0.0}, "rank")
+
+
+# ---- what is picked --------------------------------------------------------------------------------------
+
+SCORES = np.array([0.9, 0.1, 0.5, 0.2, 0.8, 0.4, 0.7, 0.3])
+CRITICAL = [False, True, False, True, False, True, False, True]  # the hardest half is critical
+
+
+def picked(**knobs: Any) -> list[int]:
+    return pick(SCORES, CRITICAL, config.Exploration(**knobs), seed=3)
+
+
+def test_the_hardest_come_first() -> None:
+    assert picked(keep_percent=50) == [1, 3, 7, 5]
+
+
+def test_balanced_keeps_the_share_of_critical_studies() -> None:
+    assert picked(keep_percent=50, strategy="balanced") == [1, 3, 2, 6]
+
+
+def test_controls() -> None:
+    assert sorted(picked(strategy="all", keep_percent=1)) == list(range(8))
+    chosen = picked(strategy="random", keep_percent=50)
+    assert chosen == picked(strategy="random", keep_percent=50)
+    assert len(set(chosen)) == 4
+    assert chosen != picked(keep_percent=50)
+
+
+def test_a_threshold_goes_before_a_percentage() -> None:
+    assert picked(threshold=0.35, keep_percent=100) == [1, 3, 7]
+    assert picked(threshold=0.05) == []
+
+
+@given(
+    scores=arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1)),
+    percent=st.floats(0.1, 100),
+    strategy=st.sampled_from(["hardest", "balanced", "random"]),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_the_asked_share_is_kept_without_repeats(scores, percent, strategy, seed, data) -> None:
+    critical = data.draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
+    knobs = config.Exploration(strategy=strategy, keep_percent=percent)
+    chosen = pick(scores, critical, knobs, seed=seed)
+    assert len(chosen) == len(set(chosen)) == max(1, round(len(scores) * percent / 100))
+    if strategy == "hardest":
+        rest = set(range(len(scores))) - set(chosen)
+        assert all(scores[i] <= scores[j] for i in chosen for j in rest)
+    if strategy == "balanced":
+        share = len(chosen) * sum(critical) / len(scores)
+        assert abs(sum(critical[i] for i in chosen) - share) <= 0.5 + 1e-9
+
+
+# ---- the stage -------------------------------------------------------------------------------------------
+
+
+class Predictor:
+    """Writes each study's id, and remembers for which it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, studies: Sequence[Study]) -> Iterator[str]:
+        for study in studies:
+            self.asked.append(study.study_id)
+            yield f"report of {study.study_id}"
+
+
+def by_number(studies: Sequence[Study], texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """``s2-1`` scores 12: hardest are the first of the dozen."""
+    assert list(texts) == [f"report of {s.study_id}" for s in studies]
+    numbers = [int(s.study_id[3:]) * 10 + int(s.study_id[1]) for s in studies]
+    return {"bleu2": np.array(numbers, dtype=float)}
+
+
+def describe(studies: Sequence[Study]) -> dict[str, Any]:
+    return {
+        "critical_share": float(np.mean([bool(s.critical) for s in studies])),
+        "words": 3.0,
+        "positives": 1.0,
+        "labels": {"Edema": 0.5},
+    }
+
+
+@pytest.fixture
+def explore(
+    dozen: list[Study], accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[Study]]:
+    monkeypatch.setattr(exploration, "CHUNK", 5)
+
+    def explore(workspace: Workspace, recipe: Any, **more: Any) -> list[Study]:
+        how: dict[str, Any] = {
+            "predict": Predictor(),
+            "score": by_number,
+            "weights": {"bleu2": 1.0, "domain": 0.0},
+            "describe": describe,
+            "accelerator": accelerator,
+        }
+        how |= more
+        return run_exploration(workspace, recipe.exploration, how.pop("studies", dozen), **how)
+
+    return explore
+
+
+def test_what_was_picked_is_written_and_described(explore: Callable, open_run: Callable) -> None:
+    workspace, recipe = open_run(exploration={"keep_percent": 25})
+    chosen = explore(workspace, recipe)
+    ids = ["s0-0", "s1-0", "s2-0"]
+    assert [s.study_id for s in chosen] == read_picked(workspace.path("exploration")) == ids
+    rows = list(read_jsonl(workspace.path("exploration", "scores.jsonl")))
+    assert len(rows) == 12
+    assert rows[0] == {"study_id": "s0-0", "prediction": "report of s0-0", "bleu2": 0.0, "score": 0.0}
+    summary = read_json(workspace.path("exploration", "summary.json"))
+    assert (summary["split_size"], summary["picked_size"], summary["metrics"]) == (12, 3, ["bleu2"])
+    assert sum(summary["scores"]["split"]) == 12
+    assert sum(summary["scores"]["picked"]) == 3
+    assert summary["threshold"] == pytest.approx(2 / 32)
+    assert [row["study_id"] for row in summary["hardest"]] == [*ids, "s0-1", "s1-1"]
+
+
+def test_a_second_run_predicts_only_what_the_first_did_not_finish(
+    explore: Callable, open_run: Callable, dozen: list[Study]
+) -> None:
+    class Failing(Predictor):
+        def __call__(self, studies: Sequence[Study]) -> Iterator[str]:
+            for text in super().__call__(studies):
+                if len(self.asked) == 8:
+                    raise KeyboardInterrupt
+                yield text
+
+    workspace, recipe = open_run(exploration={"keep_percent": 25})
+    with pytest.raises(KeyboardInterrupt):
+        explore(workspace, recipe, predict=Failing())
+    second = Predictor()
+    chosen = explore(workspace, recipe, predict=second)
+    assert second.asked == [s.study_id for s in dozen[5:]]
+    assert [s.study_id for s in chosen] == ["s0-0", "s1-0", "s2-0"]
+
+
+def test_a_sample_of_the_split_is_drawn_in_its_order(explore: Callable, open_run: Callable) -> None:
+    predictor = Predictor()
+    explore(*open_run(exploration={"studies": 6, "strategy": "all"}), predict=predictor)
+    assert len(predictor.asked) == 6
+    assert predictor.asked == sorted(predictor.asked, key=lambda i: (i[3:], i[1]))
+
+
+def test_errors_say_what_to_do(explore: Callable, open_run: Callable, dozen: list[Study]) -> None:
+    with pytest.raises(TrainingError, match="expected a training split, got no study"):
+        explore(*open_run(), studies=[])
+    with pytest.raises(TrainingError, match=r"no study scores below exploration\.threshold = 0\.0; the low"):
+        explore(*open_run(exploration={"threshold": 0.0}))
+    unknown = [replace(dozen[0], critical=None), *dozen[1:]]
+    with pytest.raises(DataError, match="study s0-0: expected it to be annotated critical or not"):
+        explore(*open_run(), studies=unknown)

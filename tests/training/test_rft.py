@@ -1,0 +1,300 @@
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radflow.config import Policy as PolicyKnobs
+from radflow.errors import DataError, RewardError, TrainingError
+from radflow.policy import Policy, PromptEncoder, load_policy, sample_groups
+from radflow.rewards import Reward
+from radflow.studies import Study
+from radflow.training.rft import TERMS, Validation, choose_step, run_rft
+from radflow.training.sft import run_sft
+from radflow.workspace import read_json
+
+RFT = {
+    "steps": 4,
+    "studies_per_step": 4,
+    "validate_every": 1,
+    "checkpoint_every": 2,
+    "warmup_steps": 0,
+    "learning_rate": 0.01,
+}
+LIKED = "effusion"
+
+
+class Likes:
+    """Rewards a text by ``worth(text)``; the terms of the hierarchical reward are skipped."""
+
+    def __init__(self, worth: Callable[[str], float]) -> None:
+        self.worth = worth
+
+    def score_many(self, studies: Sequence[Study], texts: Sequence[Sequence[str]]) -> list[list[Reward]]:
+        nothing = dict.fromkeys(TERMS)
+        return [[Reward(total=self.worth(t), parts=nothing) for t in group] for group in texts]
+
+
+def frequency(text: str) -> float:
+    return float(text.lower().count(LIKED))
+
+
+def length(text: str) -> float:
+    return float(len(text))
+
+
+def constant(reward: float = 1.0, label_f1: float = 0.5) -> Callable[[Policy], Validation]:
+    return lambda policy: Validation(rewards=[reward] * 3, label_f1s=[label_f1] * 3, figures={"words": 4.0})
+
+
+class Rising:
+    """A validation that finds each step better than the one before, until it is asked no more."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, policy: Policy) -> Validation:
+        self.calls += 1
+        return constant(reward=float(self.calls))(policy)
+
+
+@pytest.fixture
+def train(
+    folder: Path, knobs: PolicyKnobs, dozen: list[Study], accelerator: Accelerator
+) -> Callable[..., tuple[Policy, PromptEncoder, Path]]:
+    """Fine-tune a fresh adapter on the untrained model, as a process started anew would."""
+
+    def train(
+        workspace: Any, recipe: Any, source: Path = folder, **more: Any
+    ) -> tuple[Policy, PromptEncoder, Path]:
+        torch.manual_seed(0)
+        policy = load_policy(source, knobs, adapter="continue")
+        encoder = PromptEncoder(policy, instruction=knobs.prompt)
+        how: dict[str, Any] = {
+            "studies": dozen,
+            "reward": Likes(length),
+            "validate": constant(),
+            "accelerator": accelerator,
+        }
+        return policy, encoder, run_rft(workspace, recipe, policy, encoder, **how | more)
+
+    return train
+
+
+@pytest.fixture
+def taught(
+    policy: Policy, encoder: PromptEncoder, dozen: list[Study], open_run: Callable, accelerator: Accelerator
+) -> Path:
+    """The tiny model after some supervised steps: it writes words of the three reports."""
+    workspace, recipe = open_run(
+        "sft", sft={"epochs": 5, "batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01}
+    )
+    how = {"train": dozen, "validate": dozen[:3], "accelerator": accelerator}
+    return run_sft(workspace, recipe, policy, encoder, **how)
+
+
+# ---- which step is kept ----------------------------------------------------------------------------------
+
+f1s = st.lists(st.floats(0, 1), min_size=3, max_size=3)
+steps = st.lists(st.tuples(st.floats(-1, 4), f1s), min_size=1, max_size=8)
+
+
+@given(steps)
+def test_the_kept_step_is_never_worse_than_step_0(outcomes) -> None:
+    validations = [
+        {"step": 2 * i, "reward": reward, "label_f1s": labels} for i, (reward, labels) in enumerate(outcomes)
+    ]
+    chosen = next(v for v in validations if v["step"] == choose_step(validations))
+    assert chosen["reward"] >= validations[0]["reward"]
+    change = np.subtract(chosen["label_f1s"], validations[0]["label_f1s"])
+    assert change.mean() >= -change.std(ddof=1) / math.sqrt(3)
+
+
+def test_of_equal_steps_the_first_is_kept() -> None:
+    same = {"reward": 1.0, "label_f1s": [0.5, 0.5]}
+    assert choose_step([{"step": s, **same} for s in (0, 2, 4)]) == 0
+
+
+def test_one_validation_study_has_no_spread() -> None:
+    start = {"step": 0, "reward": 1.0, "label_f1s": [0.5]}
+    assert choose_step([start, {"step": 2, "reward": 2.0, "label_f1s": [0.49]}]) == 0
+    assert choose_step([start, {"step": 2, "reward": 2.0, "label_f1s": [0.5]}]) == 2
+
+
+# ---- what is learnt --------------------------------------------------------------------------------------
+
+
+def test_a_rewarded_word_is_written_more_often(
+    train: Callable, open_run: Callable, rows: Callable, taught: Path, dozen: list[Study]
+) -> None:
+    knobs = {"steps": 10, "studies_per_step": 6, "group_size": 8}
+    workspace, recipe = open_run(rft={**RFT, **knobs})
+    policy, encoder, _ = train(workspace, recipe, source=taught, reward=Likes(frequency), validate=Rising())
+
+    def mean() -> float:
+        groups = sample_groups(policy, encoder, dozen, group_size=16, max_new_tokens=12, seed=1)
+        return float(np.mean([frequency(text) for g in groups for text in g.texts]))
+
+    after = mean()
+    with policy.as_reference():
+        before = mean()
+    assert after > 1.5 * before
+    kl = [row["kl"] for row in rows(workspace) if row["step"]]
+    assert kl[-1] > kl[0] >= 0
+
+
+def test_a_reward_that_never_differs_teaches_nothing(
+    train: Callable, open_run: Callable, rows: Callable, weights: Callable
+) -> None:
+    workspace, recipe = open_run(rft=RFT)
+    _, _, saved = train(workspace, recipe, reward=Likes(lambda text: 1.0), validate=Rising())
+    assert all(row["dead_groups"] == 1.0 for row in rows(workspace) if row["step"])
+    assert all((w == 0).all() for name, w in weights(saved).items() if "lora_B" in name)
+
+
+def test_critical_cases_are_clipped_more(
+    train: Callable, open_run: Callable, rows: Callable, dozen: list[Study]
+) -> None:
+    half = [replace(s, critical=bool(i % 2)) for i, s in enumerate(dozen)]
+    workspace, recipe = open_run(rft={**RFT, "steps": 6, "learning_rate": 0.03, "studies_per_step": 6})
+    train(workspace, recipe, studies=half, reward=Likes(length))
+    done = [row for row in rows(workspace) if row["step"]]
+
+    def clipped(kind: str) -> float:
+        return float(np.mean([row[f"clip_fraction_{kind}"] for row in done]))
+
+    assert clipped("critical") > clipped("normal") > 0
+
+
+def test_the_inner_steps_after_the_first_have_ratios_off_one(
+    train: Callable, open_run: Callable, rows: Callable
+) -> None:
+    workspace, recipe = open_run(rft={**RFT, "steps": 1, "studies_per_step": 12})
+    train(workspace, recipe, reward=Likes(length))
+    row = rows(workspace)[-1]
+    for kind in ("critical", "normal"):
+        assert row[f"ratio_min_{kind}"] < 1 < row[f"ratio_max_{kind}"]
+
+
+def test_skipped_terms_are_logged_as_absent_not_as_nought(
+    train: Callable, open_run: Callable, rows: Callable
+) -> None:
+    workspace, recipe = open_run(rft={**RFT, "steps": 1})
+    train(workspace, recipe)
+    row = rows(workspace)[-1]
+    assert row["reward"] is not None
+    assert [row[f"reward/{term}"] for term in TERMS] == [None] * 4
+
+
+def test_the_base_and_the_reference_do_not_move(
+    train: Callable, open_run: Callable, folder: Path, knobs: PolicyKnobs
+) -> None:
+    before = dict(load_policy(folder, knobs).model.named_parameters())
+    policy, _, _ = train(*open_run(rft={**RFT, "steps": 2}))
+    base = policy.model.get_base_model()
+    after = {name.replace(".base_layer.", "."): p for name, p in base.named_parameters()}
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+# ---- choosing, stopping, going on ------------------------------------------------------------------------
+
+
+def test_step_0_is_kept_when_nothing_helps(
+    train: Callable, open_run: Callable, rows: Callable, weights: Callable
+) -> None:
+    workspace, recipe = open_run(rft=RFT)
+    _, _, saved = train(workspace, recipe)
+    summary = read_json(workspace.path("rft", "summary.json"))
+    assert (summary["best_step"], summary["steps"]) == (0, 4)
+    assert (
+        [v["step"] for v in summary["validation"]] == [r["step"] for r in rows(workspace)] == list(range(5))
+    )
+    assert all((w == 0).all() for name, w in weights(saved).items() if "lora_B" in name)
+
+
+def test_a_step_that_pleases_the_reward_and_loses_labels_is_not_kept(
+    train: Callable, open_run: Callable
+) -> None:
+    calls = iter(range(9))
+
+    def pleasing(policy: Policy) -> Validation:
+        call = next(calls)
+        return constant(reward=float(call), label_f1=0.5 if call <= 1 else 0.1)(policy)
+
+    workspace, recipe = open_run(rft=RFT)
+    train(workspace, recipe, validate=pleasing)
+    assert read_json(workspace.path("rft", "summary.json"))["best_step"] == 1
+
+
+def test_a_stopped_run_ends_as_an_uninterrupted_one(
+    train: Callable, open_run: Callable, rows: Callable, weights: Callable, stop_at: Callable
+) -> None:
+    def by_weights(policy: Policy) -> Validation:
+        """Depends on the policy alone, as a validation does."""
+        size = sum(float(p.detach().square().sum()) for p in policy.model.parameters() if p.requires_grad)
+        return constant(reward=size)(policy)
+
+    whole, recipe = open_run("whole", rft=RFT)
+    expected = weights(train(whole, recipe, validate=by_weights)[2])
+    for step in (1, 2, 4):  # before the first checkpoint, just before it, and between two
+        halted, _ = open_run("halted", rft=RFT)
+        with pytest.raises(stop_at(halted, step)):
+            train(halted, recipe, validate=by_weights)
+    again, _ = open_run("halted", rft=RFT)
+    found = weights(train(again, recipe, validate=by_weights)[2])
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert rows(again) == rows(whole)
+    summaries = [read_json(w.path("rft", "summary.json")) for w in (again, whole)]
+    assert summaries[0] == summaries[1]
+
+
+def test_a_reward_that_fails_stops_the_run_at_its_checkpoint(
+    train: Callable, open_run: Callable, weights: Callable
+) -> None:
+    class Failing(Likes):
+        calls = 0
+
+        def score_many(self, studies: Any, texts: Any) -> list[list[Reward]]:
+            self.calls += 1
+            if self.calls == 4:
+                raise RewardError("the judge does not answer")
+            return super().score_many(studies, texts)
+
+    whole, recipe = open_run("whole", rft=RFT)
+    expected = weights(train(whole, recipe, validate=Rising())[2])
+    workspace, _ = open_run("failed", rft=RFT)
+    rising = Rising()
+    with pytest.raises(RewardError, match="the judge does not answer"):
+        train(workspace, recipe, reward=Failing(length), validate=rising)
+    assert read_json(workspace.path("rft", "checkpoint", "state.json"))["step"] == 2
+    assert not workspace.path("rft", "model").exists()
+    rising.calls = 3  # what the checkpoint has seen: steps 0, 1 and 2
+    found = weights(train(workspace, recipe, validate=rising)[2])
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_reward_that_is_not_a_number_names_its_study(train: Callable, open_run: Callable) -> None:
+    with pytest.raises(RewardError, match=r"study s\d-\d: a reward is not a finite number"):
+        train(*open_run(rft=RFT), reward=Likes(lambda text: math.nan))
+
+
+def test_what_cannot_be_trained_on_is_refused(
+    train: Callable, open_run: Callable, dozen: list[Study]
+) -> None:
+    with pytest.raises(TrainingError, match="expected studies from Target Exploration, got none"):
+        train(*open_run(rft=RFT), studies=[])
+    unknown = [*dozen[:5], replace(dozen[5], critical=None)]
+    with pytest.raises(DataError, match="study s2-1: expected it to be annotated critical or not"):
+        train(*open_run(rft=RFT), studies=unknown)
+    workspace, recipe = open_run(rft=RFT)
+    single = recipe.model_copy(update={"rft": recipe.rft.model_copy(update={"inner_steps": 1})})
+    with pytest.raises(TrainingError, match="ratio is exactly 1 and no clip ever binds"):
+        train(workspace, single)

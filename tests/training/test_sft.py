@@ -1,0 +1,177 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radflow.config import Policy as PolicyKnobs
+from radflow.errors import TrainingError
+from radflow.policy import Policy, PromptEncoder, completion_logprobs, load_policy
+from radflow.reports import Report, parse_report
+from radflow.studies import Study
+from radflow.training.sft import SentenceRarity, SftModel, _tensors, make_examples, report_text, run_sft
+
+SFT = {"epochs": 2, "batch_size": 4, "warmup_steps": 1, "validate_every": 2, "checkpoint_every": 2}
+"""Six steps on the dozen, with a validation and a checkpoint at every second."""
+
+
+@pytest.fixture
+def train(
+    folder: Path, knobs: PolicyKnobs, dozen: list[Study], accelerator: Accelerator
+) -> Callable[..., tuple[Policy, PromptEncoder, Path]]:
+    """Fine-tune from the untrained model, as a process started anew would."""
+
+    def train(workspace: Any, recipe: Any, **more: Any) -> tuple[Policy, PromptEncoder, Path]:
+        policy = load_policy(folder, knobs)
+        encoder = PromptEncoder(policy, instruction=knobs.prompt)
+        how = {"train": dozen, "validate": dozen[:3], "accelerator": accelerator, **more}
+        return policy, encoder, run_sft(workspace, recipe, policy, encoder, **how)
+
+    return train
+
+
+def nll(policy: Policy, encoder: PromptEncoder, studies: list[Study]) -> float:
+    """Mean negative log-likelihood a token, by way of the forward that RFT uses."""
+    examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0))
+    policy.model.eval()
+    with torch.no_grad():
+        values, mask = completion_logprobs(
+            policy.model, [encoder(s) for s in studies], [e.tokens for e in examples], pad_id=policy.pad_id
+        )
+    return float(-values.sum() / mask.sum())
+
+
+# ---- what is learnt --------------------------------------------------------------------------------------
+
+
+def test_a_report_is_learnt_in_canonical_form_and_whole_without_sections(studies: list[Study]) -> None:
+    headed = replace(studies[0], reference=parse_report("FINDINGS:\nClear.\nIMPRESSION:\nNormal."))
+    assert report_text(headed) == "Findings: Clear. Impression: Normal."
+    bare = replace(studies[0], reference=Report(text="All clear.", findings=None, impression=None))
+    assert report_text(bare) == "All clear."
+
+
+def test_an_example_is_the_report_and_its_end(policy: Policy, studies: list[Study]) -> None:
+    [example] = make_examples(policy, studies[:1], rarity=SentenceRarity(["x"], 0.0))
+    assert policy.tokenizer.decode(example.tokens[:-1]) == report_text(studies[0])
+    assert example.tokens[-1] in policy.end_ids
+    assert example.weights == (1.0,) * len(example.tokens)
+
+
+def test_the_loss_is_that_of_the_report_alone(
+    policy: Policy, encoder: PromptEncoder, studies: list[Study]
+) -> None:
+    """Prompts of unlike length, one with two pictures: what differs from the oracle would be misaligned."""
+    examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0))
+    model = SftModel(policy.model, None, 0.0).eval()
+    loss, plain = model(*_tensors(policy, encoder, examples, policy.device))
+    assert plain.item() == pytest.approx(nll(policy, encoder, studies), rel=1e-5)
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+# ---- rarity ----------------------------------------------------------------------------------------------
+
+sentences = st.lists(st.sampled_from(["Clear.", "Large effusion.", "Mass."]), min_size=1, max_size=4)
+
+
+@given(texts=st.lists(sentences.map(" ".join), min_size=1, max_size=8), exponent=st.floats(0, 1))
+def test_sentence_weights_have_mean_one(texts: list[str], exponent: float) -> None:
+    rarity = SentenceRarity(texts, exponent)
+    weights = [w for text in texts for w in rarity(text, starts(text))]
+    assert sum(weights) / len(weights) == pytest.approx(1.0)
+
+
+def starts(text: str) -> list[tuple[int, int]]:
+    """The first character of each sentence, as a token would give it."""
+    ends = [i for i, character in enumerate(text) if character == "."]
+    return [(i, i + 1) for i in [0, *(e + 2 for e in ends[:-1])]]
+
+
+def test_a_rare_sentence_weighs_more() -> None:
+    rarity = SentenceRarity(["Clear.", "Clear.", "Clear. Mass."], 1.0)
+    common, rare = rarity("Clear. Mass.", [(0, 5), (7, 11)])
+    assert rare == pytest.approx(3 * common)
+    assert rarity("Unseen.", [(0, 6)]) == (rare,)
+
+
+def test_no_exponent_no_weights() -> None:
+    assert SentenceRarity(["Clear."], 0.0)("Clear.", [(0, 5), (5, 6)]) == (1.0, 1.0)
+
+
+# ---- the stage -------------------------------------------------------------------------------------------
+
+
+def test_the_step_with_the_lowest_validation_loss_is_kept(
+    train: Callable, open_run: Callable, rows: Callable, dozen: list[Study], knobs: PolicyKnobs
+) -> None:
+    workspace, recipe = open_run(sft={**SFT, "epochs": 6, "learning_rate": 0.05})  # too high: it jumps
+    _, encoder, saved = train(workspace, recipe)
+    losses = {r["step"]: r["validation_loss"] for r in rows(workspace) if "validation_loss" in r}
+    assert list(losses) == list(range(2, 19, 2))
+    kept = nll(load_policy(saved, knobs), encoder, dozen[:3])
+    assert kept == pytest.approx(min(losses.values()), rel=1e-4)
+
+
+def test_it_learns(train: Callable, open_run: Callable, rows: Callable) -> None:
+    workspace, recipe = open_run(sft={**SFT, "epochs": 8, "learning_rate": 0.01})
+    train(workspace, recipe)
+    losses = [row["loss"] for row in rows(workspace)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("label_loss", [0.0, 0.5])
+def test_a_stopped_run_ends_as_an_uninterrupted_one(
+    label_loss: float,
+    train: Callable,
+    open_run: Callable,
+    rows: Callable,
+    weights: Callable,
+    stop_at: Callable,
+) -> None:
+    knobs = {**SFT, "label_loss": label_loss}
+    more = {"label_vectors": lambda studies: [[1.0, 0.0] for _ in studies]} if label_loss else {}
+    whole, recipe = open_run("whole", sft=knobs)
+    expected = weights(train(whole, recipe, **more)[2])
+
+    for step in (1, 4):  # before the first checkpoint, and between two
+        halted, _ = open_run("halted", sft=knobs)
+        with pytest.raises(stop_at(halted, step)):
+            train(halted, recipe, **more)
+    again, _ = open_run("halted", sft=knobs)
+    found = weights(train(again, recipe, **more)[2])
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert rows(again) == rows(whole)
+
+
+def test_a_run_that_only_lacks_its_model_trains_no_more(
+    train: Callable, open_run: Callable, weights: Callable, stop_at: Callable
+) -> None:
+    workspace, recipe = open_run(sft=SFT)
+    expected = weights(train(workspace, recipe)[2])
+    again, _ = open_run(sft=SFT)
+    stop_at(again, 6)
+    found = weights(train(again, recipe)[2])
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_no_studies_is_an_error(train: Callable, open_run: Callable, dozen: list[Study]) -> None:
+    with pytest.raises(TrainingError, match="studies to train and validate on, got 0 and 3"):
+        train(*open_run(), train=[])
+    with pytest.raises(TrainingError, match="got 12 and 0"):
+        train(*open_run(), validate=[])
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    policy: Policy, encoder: PromptEncoder, open_run: Callable, dozen: list[Study], accelerator: Accelerator
+) -> None:
+    with torch.no_grad():
+        next(policy.model.parameters()).fill_(torch.nan)
+    workspace, recipe = open_run(sft=SFT)
+    with pytest.raises(TrainingError, match=r"loss at step 0 is nan; lower sft\.learning_rate"):
+        run_sft(workspace, recipe, policy, encoder, train=dozen, validate=dozen[:3], accelerator=accelerator)

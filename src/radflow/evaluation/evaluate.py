@@ -84,6 +84,7 @@ def evaluate_run(
     Raises:
         DataError: no studies, studies of two modalities, or a system without a text for each study.
     """
+    begun = time.perf_counter()
     _check(studies, predictions)
     modality = studies[0].modality
     ids, patients = [s.study_id for s in studies], [s.patient_id for s in studies]
@@ -111,7 +112,7 @@ def evaluate_run(
         gain=gains,
         cases=len(studies),
         images="drawn" if any(s.drawn for s in studies) else "real",
-        seconds=workspace.seconds(),
+        seconds={**workspace.seconds(), "evaluation": round(time.perf_counter() - begun, 2)},
         shuffled=shuffled,
         drift=drift,
         extra={
@@ -140,6 +141,9 @@ def _check(studies: Sequence[Study], predictions: Mapping[str, Sequence[str]]) -
         raise DataError("evaluate: expected test studies, got none; does the manifest have a test split?")
     if len({s.modality for s in studies}) > 1:
         raise DataError("evaluate: expected studies of one modality, got chest and carotid studies together")
+    for system in (TEMPLATE, SFT, RADFLOW):
+        if system not in predictions:
+            raise DataError(f"evaluate: expected the reports of {system}, got {', '.join(predictions)}")
     for system, texts in predictions.items():
         if len(texts) != len(studies):
             raise DataError(f"evaluate: expected {len(studies)} reports of {system}, got {len(texts)}")

@@ -13,6 +13,8 @@ from typing import Literal, TypedDict
 from radflow.metrics import Reader
 
 Kind = Literal["agree", "contradict", "extra"]
+SUMMARIES = ("No Finding", "normal")
+"""Labels that sum up a whole report; no sentence of it says them."""
 _SENTENCE = re.compile(r"\S.*?(?:[.](?=\s|$)|$)", re.S)
 _HEADER = re.compile(r"\b(Findings|Impression):\s*")
 
@@ -47,6 +49,7 @@ def mark_sentences(text: str, reference: str, labeler: Reader) -> list[Mark]:
     for (start, end), now, own in zip(spans, upto, alone, strict=True):
         new = {k: v for k, v in now.items() if v is not None and before.get(k) != v}
         new |= {k: v for k, v in own.items() if v is not None and now.get(k) == v}
+        new = {k: v for k, v in new.items() if k not in SUMMARIES}
         kind = _kind(new, truth)
         if kind is not None:
             marks.append({"start": start, "end": end, "kind": kind})

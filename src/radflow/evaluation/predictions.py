@@ -5,12 +5,16 @@ A record has a study id and a prediction, and may carry its reference:
     study id      ``study_id`` or ``id`` (ReXrank: the key of the object)
     prediction    ``model_prediction``, ``prediction``, ``report``, ``generated`` or ``text``
     reference     ``reference``, ``ground_truth``, or ``section_findings`` with ``section_impression``
+
+A prediction that is null, NaN or blank is an empty report: the system wrote nothing, and is scored so. A
+reference that is null, NaN or blank is none: the study is left out, and said to be.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +35,7 @@ class Prediction:
 
     Attributes:
         study_id: as written.
-        text: the generated report, or the only report of the record.
+        text: the generated report, or the only report of the record; ``""`` where the system wrote none.
         reference: the reference report where the record carries one.
     """
 
@@ -56,8 +60,8 @@ def read_predictions(path: Path) -> list[Prediction]:
 
     Raises:
         MissingFileError: no such file.
-        DataError: not one of the formats, no known column, an id that is missing or stands twice. The message
-            names the line or the record.
+        DataError: not one of the formats, no known column, a row with too few or too many fields, an id that
+            is missing or stands twice. The message names the line or the record.
     """
     if not path.is_file():
         raise MissingFileError(
@@ -92,6 +96,7 @@ def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | N
         truth = {p.study_id: p.reference for p in predictions if p.reference is not None}
     else:
         truth = {r.study_id: r.reference if r.reference is not None else r.text for r in references}
+        truth = {study: text for study, text in truth.items() if text.strip()}
     matched = [p for p in predictions if p.study_id in truth]
     if not matched:
         raise DataError(
@@ -102,7 +107,7 @@ def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | N
     return Pairs(
         study_ids=tuple(p.study_id for p in matched),
         generated=tuple(p.text for p in matched),
-        reference=tuple(truth[p.study_id] or "" for p in matched),
+        reference=tuple(truth[p.study_id] for p in matched),
         without_reference=tuple(p.study_id for p in predictions if p.study_id not in truth),
         without_prediction=tuple(i for i in truth if i not in known),
     )
@@ -111,30 +116,56 @@ def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | N
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each record with the place it stands at."""
     try:
-        if path.suffix == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file)
-                for row in reader:
-                    yield f"{path}:{reader.line_num}", row
-        elif path.suffix in (".jsonl", ".ndjson"):
+        if path.suffix.lower() == ".csv":
+            yield from _csv_records(path)
+        elif path.suffix.lower() in (".jsonl", ".ndjson"):
             with path.open(encoding="utf-8-sig") as file:
                 for number, line in enumerate(file, start=1):
                     if line.strip():
-                        yield f"{path}:{number}", _object(json.loads(line), f"{path}:{number}")
-        elif path.suffix == ".json":
+                        where = f"{path}:{number}"
+                        yield where, _object(_decode(line, where), where)
+        elif path.suffix.lower() == ".json":
             yield from _json_records(path)
         else:
             raise DataError(f"{path}: expected a name ending in .csv, .json or .jsonl")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected UTF-8 text, got {error}") from None
+
+
+def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        try:
+            header = next(reader, [])
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                if row and len(row) != len(header):
+                    raise DataError(
+                        f"{where}: expected {len(header)} fields as in the first line, got {len(row)}; "
+                        "is a quotation mark missing?"
+                    )
+                if row:
+                    yield where, dict(zip(header, row, strict=True))
+        except csv.Error as error:
+            raise DataError(f"{path}:{reader.line_num}: expected CSV, got {error}") from None
+
+
+def _decode(text: str, where: str) -> Any:
+    def unique(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(fields)
+        if len(record) < len(fields):
+            twice = next(name for i, (name, _) in enumerate(fields) if name in dict(fields[:i]))
+            raise DataError(f"{where}: {twice!r} stands twice in one object")
+        return record
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}: expected JSON, got {error}") from None
-    except csv.Error as error:
-        raise DataError(f"{path}: expected CSV, got {error}") from None
+        raise DataError(f"{where}: expected JSON, got {error}") from None
 
 
 def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    content = _decode(path.read_text(encoding="utf-8-sig"), str(path))
     if isinstance(content, list):
         for number, row in enumerate(content, start=1):
             where = f"{path}: record {number}"
@@ -152,24 +183,38 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _record(row: Mapping[str, Any], where: str) -> Prediction:
-    study = _first(row, IDS)
-    if study is None or not str(study).strip():
+    study = next((row[name] for name in IDS if not _missing(row.get(name))), None)
+    if study is None:
         raise DataError(
             f"{where}: expected a study id in one of {', '.join(IDS)}; found {', '.join(map(str, row))}"
         )
-    sections = [row.get(name) for name in SECTIONS]
-    rendered = render_report(*(s or None for s in sections)) if any(sections) else None
-    reference = _first(row, REFERENCES)
-    reference = str(reference) if reference is not None else rendered
-    text = _first(row, PREDICTIONS)
-    if text is None:
+    reference = _text(row, REFERENCES, where)
+    if reference is None:
+        sections = [_text(row, (name,), where) for name in SECTIONS]
+        reference = render_report(*sections) if any(sections) else None
+    if any(name in row for name in PREDICTIONS):
+        text = _text(row, PREDICTIONS, where) or ""
+    elif reference is not None:
         text = reference  # a file of references alone
-    if text is None:
+    else:
         raise DataError(
             f"{where}: expected a report in one of {', '.join(PREDICTIONS)}; found {', '.join(map(str, row))}"
         )
-    return Prediction(study_id=str(study).strip(), text=str(text), reference=reference)
+    return Prediction(study_id=str(study).strip(), text=text, reference=reference)
 
 
-def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    return next((row[name] for name in names if row.get(name) is not None), None)
+def _text(row: Mapping[str, Any], names: Sequence[str], where: str) -> str | None:
+    """The first of some fields that says something."""
+    for name in names:
+        value = row.get(name)
+        if _missing(value):
+            continue
+        if not isinstance(value, str):
+            raise DataError(f"{where}: {name!r} should be text, got {value!r:.40}")
+        return value
+    return None
+
+
+def _missing(value: Any) -> bool:
+    """Null, NaN or blank: the ways in which tables write that there is nothing."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()

@@ -1,0 +1,147 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from radflow.errors import DataError, MissingFileError
+from radflow.evaluation.predictions import Prediction, pair, read_predictions
+
+RECORD = {"study_id": "s 1", "prediction": "Clear.", "reference": "Normal."}
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+def as_csv(*rows: dict) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+FORMATS = {
+    "r.csv": as_csv(RECORD),
+    "r.CSV": as_csv(RECORD),
+    "r.jsonl": json.dumps(RECORD) + "\n\n",
+    "r.ndjson": json.dumps(RECORD),
+    "list.json": json.dumps([RECORD]),
+    "rexrank.json": json.dumps({"s 1": {"model_prediction": "Clear.", "reference": "Normal."}}),
+}
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["", "bom"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_same_record(name: str, bom: bytes, write) -> None:
+    path = write(name, bom + FORMATS[name].encode())
+    assert read_predictions(path) == [Prediction(study_id="s 1", text="Clear.", reference="Normal.")]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\0")), min_size=1, max_size=5))
+def test_texts_survive_csv_and_jsonl(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("p")
+    rows = [{"study_id": f"s{i}", "prediction": text} for i, text in enumerate(texts)]
+    (folder / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "p.csv").write_text(as_csv(*rows), encoding="utf-8", newline="")
+    expected = [text if text.strip() else "" for text in texts]
+    assert [p.text for p in read_predictions(folder / "p.jsonl")] == expected
+    assert [p.text for p in read_predictions(folder / "p.csv")] == expected
+
+
+def test_a_rexrank_reference_is_its_two_sections(write) -> None:
+    rows = {
+        "a": {"section_findings": "Clear.", "section_impression": "Normal.", "model_prediction": "x"},
+        "b": {"section_findings": None, "section_impression": "Normal.", "model_prediction": "y"},
+    }
+    first, second = read_predictions(write("r.json", json.dumps(rows)))
+    assert first.reference == "Findings: Clear. Impression: Normal."
+    assert second.reference == "Findings: None Impression: Normal."
+
+
+def test_a_file_of_references_alone(write) -> None:
+    [record] = read_predictions(write("r.csv", "id,ground_truth\n7,Normal.\n"))
+    assert record == Prediction(study_id="7", text="Normal.", reference="Normal.")
+
+
+@pytest.mark.parametrize("nothing", ["null", "NaN", '""', '"  "'])
+def test_a_system_that_wrote_nothing_is_not_given_the_reference(nothing: str, write) -> None:
+    line = f'{{"study_id": "a", "prediction": {nothing}, "reference": "Normal."}}'
+    assert read_predictions(write("p.jsonl", line)) == [
+        Prediction(study_id="a", text="", reference="Normal.")
+    ]
+
+
+@pytest.mark.parametrize("nothing", ["null", "NaN", '""'])
+def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, write) -> None:
+    lines = (
+        f'{{"id": "a", "text": "x", "reference": {nothing}}}\n{{"id": "b", "text": "y", "reference": "z"}}'
+    )
+    pairs = pair(read_predictions(write("p.jsonl", lines)))
+    assert (pairs.study_ids, pairs.reference, pairs.without_reference) == (("b",), ("z",), ("a",))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.txt", "x", r"p\.txt: expected a name ending in \.csv, \.json or \.jsonl"),
+        ("p.csv", "", r"p\.csv: expected reports, found none"),
+        ("p.json", "{}", r"p\.json: expected reports, found none"),
+        ("p.json", "", r"p\.json: expected JSON"),
+        ("p.json", "3", r"p\.json: expected an object with fields, got '3'"),
+        ("p.json", '[{"id": 1, "text": "x"}, 2]', r"p\.json: record 2: expected an object"),
+        ("p.json", '{"a": {"text": "x"}, "a": {"text": "y"}}', r"p\.json: 'a' stands twice"),
+        ("p.jsonl", '{"id": 1, "text": "x"}\n{"id"', r"p\.jsonl:2: expected JSON"),
+        ("p.jsonl", '{"id": 1, "text": 5}', r"p\.jsonl:1: 'text' should be text, got 5"),
+        ("p.csv", b"id,text\n1,\xff\n", r"p\.csv: expected UTF-8 text"),
+        ("p.csv", "id,text\n1,a\n1,b\n", r"p\.csv:3: study '1' stands there already at .*p\.csv:2"),
+        ("p.csv", "id,text\n,a\n", r"p\.csv:2: expected a study id in one of study_id, id; found id, text"),
+        ("p.csv", "text\na\n", r"p\.csv:2: expected a study id"),
+        ("p.csv", "id,words\n1,a\n", r"p\.csv:2: expected a report in one of model_prediction"),
+        ("p.csv", "id,text\n1\n", r"p\.csv:2: expected 2 fields as in the first line, got 1"),
+        ("p.csv", "id,text\n1,a, b\n", r"p\.csv:2: expected 2 fields as in the first line, got 3"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(name: str, content: str, message: str, write) -> None:
+    with pytest.raises(DataError, match=message):
+        read_predictions(write(name, content))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"none\.csv: no such file"):
+        read_predictions(tmp_path / "none.csv")
+
+
+def record(study: str, text: str = "x", reference: str | None = None) -> Prediction:
+    return Prediction(study_id=study, text=text, reference=reference)
+
+
+def test_pairs_are_in_the_order_of_the_predictions() -> None:
+    pairs = pair(
+        [record("c"), record("a"), record("x")], [record("a", "A"), record("b", "B"), record("c", "C")]
+    )
+    assert pairs.study_ids == ("c", "a")
+    assert pairs.reference == ("C", "A")
+    assert pairs.without_reference == ("x",)
+    assert pairs.without_prediction == ("b",)
+
+
+def test_a_reference_file_counts_its_reference_column_first() -> None:
+    assert pair([record("a")], [record("a", "generated", "true")]).reference == ("true",)
+
+
+def test_nothing_that_pairs_is_an_error() -> None:
+    with pytest.raises(DataError, match="no prediction has a reference"):
+        pair([record("a")], [record("b")])
+    with pytest.raises(DataError, match="no prediction has a reference"):
+        pair([record("a")])

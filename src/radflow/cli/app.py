@@ -16,12 +16,12 @@ from rich.console import Console
 
 from radflow import __version__
 from radflow.config import Recipe, load_recipe
-from radflow.errors import RadflowError, RecipeError
+from radflow.errors import MissingFileError, RadflowError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from radflow.cli.pipeline import Pipeline
 
-app = App(name="radflow", version=__version__, help_format="markdown")
+app = App(name="radflow", version=__version__, help_format="markdown", suppress_keyboard_interrupt=False)
 app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
 screen = Console(soft_wrap=True, highlight=False)
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -33,11 +33,15 @@ Overrides = Annotated[
 SHIPPED = Path(__file__).parents[1] / "recipes"
 
 
-def main() -> None:
-    """Run a command; an error that radflow raised on purpose is one line, and exit status 1."""
+def main(tokens: list[str] | None = None) -> None:
+    """Run a command; an error that radflow raised on purpose is one line, and exit status 1.
+
+    Args:
+        tokens: the command and its arguments; those of the process when not given.
+    """
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # of peft, not of ours
     try:
-        app()
+        app(tokens)
     except RadflowError as error:
         errors.print(f"[bold red]error[/]: {_plain(str(error))}")
         sys.exit(1)
@@ -53,9 +57,14 @@ def _plain(text: str) -> str:
 def _recipe(path: Path | str, overrides: tuple[str, ...]) -> Recipe:
     """Load a recipe: a file, or the name of a shipped one; with overrides from the command line."""
     path = Path(path)
-    shipped = SHIPPED / f"{path.name}.toml"
-    if not path.exists() and path.suffix == "" and shipped.exists():
-        path = shipped
+    if not path.exists() and path.suffix == "":
+        names = sorted(shipped.stem for shipped in SHIPPED.glob("*.toml"))
+        if path.name not in names:
+            raise MissingFileError(
+                f"{path}: no such recipe; expected a TOML file, or one of {', '.join(names)}."
+                + did_you_mean(path.name, names)
+            )
+        path = SHIPPED / f"{path.name}.toml"
     return load_recipe(path, _pairs(overrides))
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from radflow import __version__
 from radflow.baselines import most_frequent_report
+from radflow.cli.figures import describe, label_vectors, measure
+from radflow.cli.processes import make_accelerator
 from radflow.cli.studies import prepare_studies
 from radflow.config import Recipe
 from radflow.errors import DataError, TrainingError
@@ -33,16 +34,15 @@ from radflow.evaluation.evaluate import (
     reference_text,
 )
 from radflow.metrics import score
-from radflow.metrics.modality import DOMAIN_METRIC, LABEL_METRIC, labeler
+from radflow.metrics.modality import DOMAIN_METRIC
 from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_reports, load_policy, save_policy
 from radflow.policy.load import save_merged
 from radflow.policy.prompts import prompt_text
-from radflow.readers import label_vector
 from radflow.rewards import HierarchicalReward
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
-from radflow.training.exploration import read_picked, run_exploration
-from radflow.training.rft import Validation, run_rft
+from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
+from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft
 from radflow.viewer import write_page
 from radflow.workspace import (
@@ -71,7 +71,8 @@ class Pipeline:
         if recipe.threads:
             torch.set_num_threads(recipe.threads)
         self.recipe = recipe
-        self.accelerator = Accelerator()
+        self._encoder: PromptEncoder | None = None
+        self.accelerator = make_accelerator(tiny=recipe.policy.model == TINY)
         self.workspace = Workspace(
             recipe.out,
             recipe,
@@ -90,8 +91,12 @@ class Pipeline:
         for study in manifest.studies:
             splits[study.split].append(study)
         for name, studies in splits.items():
-            if not studies:
-                raise DataError(f"the {name} split is empty; give more studies (data.count) or other splits")
+            least = 2 if name == "test" else 1  # the shuffled control exchanges pictures between two
+            if len(studies) < least:
+                raise DataError(
+                    f"expected at least {least} studies in the {name} split, got {len(studies)}; give more "
+                    "studies (data.count) or other splits"
+                )
         if len({s.modality for s in manifest.studies}) > 1:
             raise DataError(
                 "expected studies of one modality in a run, got chest and carotid studies together"
@@ -117,14 +122,16 @@ class Pipeline:
         )
 
     def encoder(self, policy: Policy) -> PromptEncoder:
-        """The prompts of the recipe for a policy."""
-        knobs = self.recipe.policy
-        return PromptEncoder(
-            policy,
-            instruction=knobs.prompt,
-            context=knobs.prompt_context,
-            max_tokens=knobs.max_prompt_tokens,
-        )
+        """The prompts of the recipe. All stages share one: their policies have the same processor."""
+        if self._encoder is None:
+            knobs = self.recipe.policy
+            self._encoder = PromptEncoder(
+                policy,
+                instruction=knobs.prompt,
+                context=knobs.prompt_context,
+                max_tokens=knobs.max_prompt_tokens,
+            )
+        return self._encoder
 
     def predict(self, policy: Policy, encoder: PromptEncoder, studies: Sequence[Study]) -> Iterator[str]:
         """Greedy reports, in order."""
@@ -165,6 +172,7 @@ class Pipeline:
         work()
         self.accelerator.wait_for_everyone()
         self.workspace.finish(name, inputs, time.perf_counter() - begun)
+        self.accelerator.wait_for_everyone()  # the next stage looks for the marker
 
     def _needs(self, stage: str) -> None:
         """Raise unless an earlier stage is done with the present recipe."""
@@ -211,7 +219,7 @@ class Pipeline:
                 train=self.studies["train"],
                 validate=self.studies["validate"],
                 accelerator=self.accelerator,
-                label_vectors=self._label_vectors,
+                label_vectors=label_vectors,
             )
 
         self._stage("sft", work)
@@ -241,7 +249,7 @@ class Pipeline:
                 predict=lambda studies: self.predict(policy, encoder, studies),
                 score=scores,
                 weights=weights,
-                describe=self._describe,
+                describe=describe,
                 accelerator=self.accelerator,
             )
 
@@ -265,7 +273,7 @@ class Pipeline:
                 encoder,
                 studies=picked,
                 reward=self.reward,
-                validate=lambda p: self._validate(p, encoder, held_out),
+                validate=lambda p: measure(list(self.predict(p, encoder, held_out)), held_out, self.reward),
                 accelerator=self.accelerator,
                 save=save_merged if self.recipe.policy.model == TINY else save_policy,
             )
@@ -312,7 +320,12 @@ class Pipeline:
                 for system in (TEMPLATE, SFT, RADFLOW, SHUFFLED)
             }
             evaluate_run(
-                self.workspace, self.recipe.evaluation, self.test_studies(), predictions, self.reward
+                self.workspace,
+                self.recipe.evaluation,
+                self.test_studies(),
+                predictions,
+                self.reward,
+                warnings=exploration_warnings(self.workspace.path("exploration")),
             )
             write_page(self.workspace.root)
 
@@ -353,39 +366,6 @@ class Pipeline:
                 )
         self.accelerator.wait_for_everyone()
         return folder
-
-    def _label_vectors(self, studies: Sequence[Study]) -> list[list[float]]:
-        """Binary label vectors of the reference reports, for the auxiliary loss of SFT."""
-        labels = labeler(self.modality)([reference_text(s) for s in studies])
-        return label_vector(labels).astype(float).tolist()
-
-    def _validate(self, policy: Policy, encoder: PromptEncoder, studies: Sequence[Study]) -> Validation:
-        texts = list(self.predict(policy, encoder, studies))
-        rewards = self.reward.score_many(studies, [[t] for t in texts])
-        label = LABEL_METRIC[self.modality]
-        f1 = score([canonical(t) for t in texts], [reference_text(s) for s in studies], [label])[label]
-        positives = label_vector(labeler(self.modality)(texts)).sum(axis=1)
-        return Validation(
-            rewards=[r[0].total for r in rewards],
-            label_f1s=f1.tolist(),
-            figures={
-                "words": float(np.mean([len(t.split()) for t in texts])),
-                "positives": float(positives.mean()),
-                "distinct": len(set(texts)) / len(texts),
-            },
-        )
-
-    def _describe(self, studies: Sequence[Study]) -> dict[str, Any]:
-        """Figures of a set of studies, from their reference reports."""
-        texts = [reference_text(s) for s in studies]
-        labels = labeler(self.modality)(texts)
-        vectors = label_vector(labels)
-        return {
-            "critical_share": float(np.mean([bool(s.critical) for s in studies])),
-            "words": float(np.mean([len(t.split()) for t in texts])),
-            "positives": float(vectors.sum(axis=1).mean()),
-            "labels": dict(zip(labels[0], vectors.mean(axis=0).tolist(), strict=True)),
-        }
 
     def _write_predictions(self, system: str, studies: Sequence[Study], texts: Sequence[str]) -> None:
         rows = ({"study_id": s.study_id, "text": t} for s, t in zip(studies, texts, strict=True))

@@ -43,7 +43,7 @@ def score_command(
         if ids:
             more = ", ..." if len(ids) > SHOWN else ""
             screen.print(f"[yellow]warning[/]: {len(ids)} {what}, left out: {', '.join(ids[:SHOWN])}{more}")
-    names = tuple(metrics.split(",")) if metrics else default_metrics(modality)
+    names = tuple(n.strip() for n in metrics.split(",")) if metrics else default_metrics(modality)
     values = score_pairs(
         [canonical(t) for t in pairs.generated], [canonical(t) for t in pairs.reference], names
     )

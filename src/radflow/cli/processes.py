@@ -1,0 +1,23 @@
+"""One process, or the several that torchrun started."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+
+
+def make_accelerator(*, tiny: bool) -> Accelerator:
+    """Run on GPUs where there are any, else on CPUs with gloo between the processes."""
+    return Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        kwargs_handlers=[
+            # The tiny policy trains whole, and nothing reads the last norm of its vision tower. Buffers never
+            # change here, and sending them would pair up processes that validate unlike numbers of batches.
+            DistributedDataParallelKwargs(find_unused_parameters=tiny, broadcast_buffers=False),
+            # The first process prepares and evaluates alone, and the others wait.
+            InitProcessGroupKwargs(timeout=timedelta(hours=12)),
+        ],
+    )

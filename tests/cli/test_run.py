@@ -1,0 +1,199 @@
+"""The whole workflow on a very small recipe, as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from radflow.studies.manifest import read_manifest
+
+pytestmark = pytest.mark.slow
+
+STAGES = ["prepare", "sft", "exploration", "rft", "generate", "evaluation"]
+
+
+def skipped(output: str) -> list[str]:
+    return [line.split(":")[0] for line in output.splitlines() if "done already, inputs unchanged" in line]
+
+
+def digests(run: Path) -> dict[str, str]:
+    """SHA-256 of every file of weights that the two training stages leave."""
+    files = sorted(f for stage in ("sft", "rft") for f in (run / stage / "model").glob("*.safetensors"))
+    return {str(f.relative_to(run)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp_path: Path) -> None:
+    first = radflow("run", recipe, "--out", "run")
+    assert first.returncode == 0, first.stderr
+    assert skipped(first.stdout) == []
+    run = tmp_path / "run"
+    check_results(json.loads((run / "results.json").read_text()))
+    assert "<html" in (run / "report.html").read_text()
+    assert "shuffled among studies" in first.stdout
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["stage"], r["step"]) for r in rows] == [
+        *(("sft", step) for step in range(1, 7)),
+        *(("rft", step) for step in range(3)),
+    ]
+
+    second = radflow("run", recipe, "--out", "run")
+    assert second.returncode == 0, second.stderr
+    assert skipped(second.stdout) == STAGES
+
+    changed = radflow("run", recipe, "--out", "run", "--rft.beta", "0.1")
+    assert changed.returncode == 0, changed.stderr
+    assert skipped(changed.stdout) == STAGES[:3]
+
+    check_draft(radflow, run)
+
+
+def check_results(results: dict) -> None:
+    assert set(results["systems"]) == {"template", "sft", "radflow"}
+    for system in results["systems"].values():
+        assert {"reward", "reward/syntax", "bleu2", "keyword_match", "carotid_f1"} <= set(system)
+        assert all(v["low"] <= v["mean"] <= v["high"] for v in system.values())
+    assert {"reward", "carotid_f1"} <= set(results["gain"])
+    assert (results["cases"], results["images"]) == (8, "drawn")
+    assert set(results["seconds"]) >= set(STAGES[:-1])
+    assert {"reward", "carotid_f1"} <= set(results["shuffled"])
+    assert set(results["shuffled"]["reward"]) == {"true", "shuffled", "fall"}
+    assert set(results["drift"]) >= {"sft", "radflow", "reference"}
+
+
+def check_draft(radflow: Callable, run: Path) -> None:
+    study = read_manifest(run / "prepare" / "studies.jsonl").split("test")[0]
+    text = radflow("draft", *study.images, "--model", run)
+    assert text.returncode == 0, text.stderr
+    assert text.stdout.startswith("Findings")
+    assert text.stdout.rstrip().endswith("Draft written by a model. Not for diagnosis.")
+    record = json.loads(radflow("draft", *study.images, "--model", run / "sft" / "model", "--json").stdout)
+    assert set(record) == {
+        "findings",
+        "impression",
+        "text",
+        "consistent",
+        "critical",
+        "finished",
+        "notice",
+    }
+    broken = run / "broken.png"
+    broken.write_bytes(study.images[0].read_bytes()[:400])
+    refused = radflow("draft", broken, "--model", run)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "broken.png: the image is truncated" in refused.stderr
+
+
+def test_bad_studies_are_set_aside_and_the_good_ones_go_on(
+    radflow: Callable, recipe: Path, tmp_path: Path
+) -> None:
+    assert radflow("prepare", "carotid-phantom", "--count", 60, "--out", "data/s.jsonl").returncode == 0
+    manifest = tmp_path / "data" / "s.jsonl"
+    lines = manifest.read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    picture = [manifest.parent / row["images"][0] for row in rows]
+    picture[0].write_bytes(picture[0].read_bytes()[:400])
+    picture[1].write_bytes(b"")
+    picture[2].unlink()
+    lines[3] = lines[3][:40]
+    lines[4] = json.dumps({**rows[4], "findings": "", "impression": " "})
+    bare = {k: v for k, v in rows[5].items() if k not in ("findings", "impression")}
+    lines[5] = json.dumps({**bare, "report": "No headers here: no plaque on either side."})
+    manifest.write_text("\n".join(lines) + "\n")
+
+    how = ("--data.source", "manifest", "--data.manifest", manifest, "--out", "run")
+    refused = radflow("run", recipe, *how)
+    assert refused.returncode == 1
+    assert "s.jsonl: 5 of 60 studies are bad" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+    done = radflow("sft", recipe, *how, "--data.max_bad_share", 0.1)
+    assert done.returncode == 0, done.stderr
+    assert "set 5 studies aside, see prepare/rejected.jsonl" in done.stdout
+    rejected = [
+        json.loads(line) for line in (tmp_path / "run/prepare/rejected.jsonl").read_text().splitlines()
+    ]
+    reasons = [row["reason"] for row in rejected]
+    for reason, words in zip(reasons, ("truncated", "empty", "no such", "broken JSON", "empty"), strict=True):
+        assert words in reason
+        assert "\n" not in reason
+    kept = read_manifest(tmp_path / "run" / "prepare" / "studies.jsonl")
+    assert len(kept.studies) == 55
+    [headless] = [s for s in kept.studies if s.study_id == rows[5]["study_id"]]
+    assert not headless.reference.sectioned
+
+
+def test_a_run_killed_twice_ends_with_the_same_weights(
+    radflow: Callable, recipe: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    long = ("--sft.epochs", "4", "--rft.steps", "6", "--rft.learning_rate", "0.02")
+    assert radflow("prepare", "carotid-phantom", "--count", 60, "--image-size", 64).returncode == 0
+    data = ("--data.source", "manifest", "--data.manifest", "data/studies.jsonl")
+    whole = radflow("run", recipe, *data, *long, "--out", "whole")
+    assert whole.returncode == 0, whole.stderr
+
+    run = tmp_path / "killed"
+    arguments = ["run", str(recipe), *data, *long, "--out", str(run)]
+    for stage, step in (("sft", 7), ("rft", 3)):
+        kill_after(stage, step, run, arguments, tmp_path, environment)
+        assert not (run / stage / "model").exists()
+    last = radflow(*arguments)
+    assert last.returncode == 0, last.stderr
+    assert "rft: picking up at step" in last.stdout
+    log = (run / "run.log").read_text()
+    assert "sft: picking up at step" in log
+    assert digests(run) == digests(tmp_path / "whole")
+    assert {name.split("/")[0] for name in digests(run)} == {"sft", "rft"}
+    for system in ("sft", "radflow", "radflow-shuffled"):
+        texts, expected = (
+            (r / "generate" / f"{system}.jsonl").read_text() for r in (run, tmp_path / "whole")
+        )
+        assert texts == expected
+
+
+def kill_after(
+    stage: str, step: int, run: Path, arguments: list[str], folder: Path, environment: dict[str, str]
+) -> None:
+    """Start a run, and kill it with SIGKILL as soon as it has logged a step of a stage."""
+    metrics, marker = run / "metrics.jsonl", f'{{"stage": "{stage}", "step": {step}, '
+    command = [sys.executable, "-m", "radflow", *arguments]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while process.poll() is None and not (metrics.exists() and marker in metrics.read_text()):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_two_processes_share_one_run(recipe: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launcher, "-m", "radflow", "run", str(recipe), "--out", "run"],
+        cwd=tmp_path,
+        env={**environment, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    log = (run / "run.log").read_text()
+    assert log.count("sft: best validation loss") == log.count("rft: kept step") == 1
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["stage"], r["step"]) for r in rows] == [
+        *(("sft", step) for step in range(1, 4)),  # two batches a step
+        *(("rft", step) for step in range(3)),
+    ]
+    assert (run / "report.html").exists()
+    shutil.rmtree(run)

@@ -4,7 +4,7 @@
 
 Prints one JSON object: the gain in total reward and in label F1 for each seed and pooled over all of them
 (bootstrap over patients of all seeds), what the shuffled images cost, and the clip fractions. Each seed
-draws its own patients. Anything after ``--`` is passed on to the recipe. A run that is finished is not run again.
+draws its own patients. Anything after ``--`` goes to the recipe. A run that is finished is not run again.
 """
 
 from __future__ import annotations

@@ -23,13 +23,13 @@ from radflow.baselines import most_frequent_report
 from radflow.cli.pipeline import Pipeline
 from radflow.config import load_recipe
 from radflow.evaluation import derangement
-from radflow.evaluation.evaluate import canonical, reference_text
 from radflow.evaluation.intervals import Interval, bootstrap_interval, paired_difference
 from radflow.metrics import score
 from radflow.metrics.chexpert_f1 import chexpert_corpus_f1
 from radflow.policy import load_policy
 from radflow.readers import label_vector, load
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS
+from radflow.reports import parse_report
 from radflow.studies import Study
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "iu-xray.toml"
@@ -54,12 +54,14 @@ class Scorer:
 
     def __init__(self, pipeline: Pipeline, studies: Sequence[Study]) -> None:
         self.studies, self.reward = studies, pipeline.reward
-        self.references = [reference_text(s) for s in studies]
+        self.references = [s.reference.canonical for s in studies]
         vectors = label_vector(load("chexpert-rules")(self.references))
         self.abnormal = vectors[:, : len(ABNORMAL)].any(axis=1)
 
     def values(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        f1 = score([canonical(t) for t in texts], self.references, ["chexpert_f1"])["chexpert_f1"]
+        f1 = score([parse_report(t).canonical for t in texts], self.references, ["chexpert_f1"])[
+            "chexpert_f1"
+        ]
         rewards = self.reward.score_many(self.studies, [[t] for t in texts])
         return {"label_f1": f1, "reward": np.array([r[0].total for r in rewards])}
 
@@ -84,7 +86,7 @@ def look(pipeline: Pipeline, cases: int | None) -> dict[str, Any]:
     scorer = Scorer(pipeline, test)
     true, shuffled = (list(pipeline.predict(policy, encoder, studies)) for studies in (test, dealt))
     first, second = scorer.values(true), scorer.values(shuffled)
-    template = most_frequent_report([reference_text(s) for s in pipeline.studies["train"]])
+    template = most_frequent_report([s.reference.canonical for s in pipeline.studies["train"]])
     return {
         "template": scorer.card([template] * len(test)),
         "true": scorer.card(true),

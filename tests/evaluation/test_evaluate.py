@@ -14,9 +14,7 @@ from radflow.evaluation.evaluate import (
     SFT,
     SHUFFLED,
     TEMPLATE,
-    canonical,
     evaluate_run,
-    reference_text,
     score_system,
 )
 from radflow.reports import Report, parse_report
@@ -79,10 +77,13 @@ def evaluate(workspace: Workspace, tested: list[Study], reward: HierarchicalRewa
 
 
 def test_texts_are_scored_in_canonical_form(tested: list[Study]) -> None:
-    assert canonical("FINDINGS:\nClear.\nIMPRESSION:\nNormal.") == "Findings: Clear. Impression: Normal."
-    assert canonical("no headers") == "no headers"
+    assert (
+        parse_report("FINDINGS:\nClear.\nIMPRESSION:\nNormal.").canonical
+        == "Findings: Clear. Impression: Normal."
+    )
+    assert parse_report("no headers").canonical == "no headers"
     bare = replace(tested[0], reference=Report(text="As it is.", findings=None, impression=None))
-    assert reference_text(bare) == "As it is."
+    assert bare.reference.canonical == "As it is."
 
 
 def test_a_skipped_term_is_nan_and_not_nought(tested: list[Study], reward: HierarchicalReward) -> None:

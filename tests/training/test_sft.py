@@ -14,7 +14,9 @@ from radflow.errors import TrainingError
 from radflow.policy import Policy, PromptEncoder, completion_logprobs, load_policy
 from radflow.reports import Report, parse_report
 from radflow.studies import Study
-from radflow.training.sft import SentenceRarity, SftModel, _tensors, make_examples, report_text, run_sft
+from radflow.training.examples import make_examples, to_tensors
+from radflow.training.sft import SftModel, run_sft
+from radflow.training.sft_terms import SentenceRarity
 
 SFT = {"epochs": 2, "batch_size": 4, "warmup_steps": 1, "validate_every": 2, "checkpoint_every": 2}
 """Six steps on the dozen, with a validation and a checkpoint at every second."""
@@ -51,14 +53,14 @@ def nll(policy: Policy, encoder: PromptEncoder, studies: list[Study]) -> float:
 
 def test_a_report_is_learnt_in_canonical_form_and_whole_without_sections(studies: list[Study]) -> None:
     headed = replace(studies[0], reference=parse_report("FINDINGS:\nClear.\nIMPRESSION:\nNormal."))
-    assert report_text(headed) == "Findings: Clear. Impression: Normal."
+    assert headed.reference.canonical == "Findings: Clear. Impression: Normal."
     bare = replace(studies[0], reference=Report(text="All clear.", findings=None, impression=None))
-    assert report_text(bare) == "All clear."
+    assert bare.reference.canonical == "All clear."
 
 
 def test_an_example_is_the_report_and_its_end(policy: Policy, studies: list[Study]) -> None:
     [example] = make_examples(policy, studies[:1], rarity=SentenceRarity(["x"], 0.0))
-    assert policy.tokenizer.decode(example.tokens[:-1]) == report_text(studies[0])
+    assert policy.tokenizer.decode(example.tokens[:-1]) == studies[0].reference.canonical
     assert example.tokens[-1] in policy.end_ids
     assert example.weights == (1.0,) * len(example.tokens)
 
@@ -69,7 +71,7 @@ def test_the_loss_is_that_of_the_report_alone(
     """Prompts of unlike length, one with two pictures: what differs from the oracle would be misaligned."""
     examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0))
     model = SftModel(policy.model, None, 0.0).eval()
-    loss, plain = model(*_tensors(policy, encoder, examples, policy.device))
+    loss, plain = model(*to_tensors(policy, encoder, examples, policy.device))
     assert plain.item() == pytest.approx(nll(policy, encoder, studies), rel=1e-5)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
 

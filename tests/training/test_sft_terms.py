@@ -13,7 +13,8 @@ from radflow.policy import Policy, PromptEncoder
 from radflow.policy.tiny import train_tokenizer
 from radflow.reports import Report
 from radflow.studies import Study
-from radflow.training.sft import SftModel, _tensors, make_examples, run_sft
+from radflow.training.examples import make_examples, to_tensors
+from radflow.training.sft import SftModel, run_sft
 from radflow.training.sft_terms import LabelProbe, SentenceRarity
 
 COMMON, RARE = "The lungs are clear.", "Größere Raumforderung, 2.5 cm."
@@ -66,9 +67,9 @@ def test_weights_scale_a_word_in_the_loss(
     only_first = replace(example, weights=(1.0, *[0.0] * (len(example.tokens) - 1)))
     head = replace(example, tokens=example.tokens[:1], weights=(1.0,))
     with torch.no_grad():
-        loss, plain = model(*_tensors(policy, encoder, [only_first], policy.device))
-        expected, _ = model(*_tensors(policy, encoder, [head], policy.device))
-        _, unweighted = model(*_tensors(policy, encoder, [example], policy.device))
+        loss, plain = model(*to_tensors(policy, encoder, [only_first], policy.device))
+        expected, _ = model(*to_tensors(policy, encoder, [head], policy.device))
+        _, unweighted = model(*to_tensors(policy, encoder, [example], policy.device))
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     assert float(plain) == pytest.approx(float(unweighted), rel=1e-5)
 
@@ -94,7 +95,7 @@ def test_the_label_loss_adds_the_likelihood_of_the_labels(
     for parameter in probe.parameters():
         parameter.zero_()
     with torch.no_grad():
-        inputs = _tensors(policy, encoder, examples, policy.device)
+        inputs = to_tensors(policy, encoder, examples, policy.device)
         loss, plain = SftModel(policy.model, probe, 0.5).eval()(*inputs)
     # A probe that knows nothing costs log 2 for each of the two labels.
     assert float(loss - plain) == pytest.approx(0.5 * 2 * torch.log(torch.tensor(2.0)).item(), rel=1e-4)
@@ -108,7 +109,7 @@ def test_without_words_there_is_the_label_loss_alone(
     losses = []
     for group in (studies, other):
         examples = make_examples(policy, group, rarity=SentenceRarity(["x"], 0.0), labels=LABELS)
-        inputs = _tensors(policy, encoder, examples, policy.device, words=False)
+        inputs = to_tensors(policy, encoder, examples, policy.device, words=False)
         loss, plain = SftModel(policy.model, probe, 3.0).eval()(*inputs)
         assert torch.isnan(plain)
         losses.append(loss.item())
@@ -121,7 +122,7 @@ def test_the_label_loss_teaches_the_labels_through_the_picture(
     examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0), labels=LABELS)
     model = SftModel(policy.model, probe, 1.0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    inputs = _tensors(policy, encoder, examples, policy.device, words=False)
+    inputs = to_tensors(policy, encoder, examples, policy.device, words=False)
     losses = []
     for _ in range(12):
         loss, _ = model(*inputs)

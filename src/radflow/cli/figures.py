@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from radflow.evaluation.evaluate import canonical, reference_text
 from radflow.metrics import score
 from radflow.metrics.modality import LABEL_METRIC, labeler
 from radflow.readers import label_vector
+from radflow.reports import parse_report
 from radflow.rewards import HierarchicalReward
 from radflow.studies import Study
 from radflow.training.rft import Validation
@@ -18,13 +18,13 @@ from radflow.training.rft import Validation
 
 def label_vectors(studies: Sequence[Study]) -> list[list[float]]:
     """Binary label vectors of the reference reports, for the auxiliary loss of SFT."""
-    labels = labeler(studies[0].modality)([reference_text(s) for s in studies])
+    labels = labeler(studies[0].modality)([s.reference.canonical for s in studies])
     return label_vector(labels).astype(float).tolist()
 
 
 def describe(studies: Sequence[Study]) -> dict[str, Any]:
     """Figures of a set of studies, from their reference reports, for the account of Target Exploration."""
-    texts = [reference_text(s) for s in studies]
+    texts = [s.reference.canonical for s in studies]
     labels = labeler(studies[0].modality)(texts)
     vectors = label_vector(labels)
     return {
@@ -40,7 +40,9 @@ def measure(texts: Sequence[str], studies: Sequence[Study], reward: Hierarchical
     modality = studies[0].modality
     rewards = reward.score_many(studies, [[text] for text in texts])
     label = LABEL_METRIC[modality]
-    f1 = score([canonical(t) for t in texts], [reference_text(s) for s in studies], [label])[label]
+    f1 = score([parse_report(t).canonical for t in texts], [s.reference.canonical for s in studies], [label])[
+        label
+    ]
     return Validation(
         rewards=[row[0].total for row in rewards],
         label_f1s=f1.tolist(),

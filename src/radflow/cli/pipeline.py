@@ -29,15 +29,14 @@ from radflow.evaluation.evaluate import (
     SFT,
     SHUFFLED,
     TEMPLATE,
-    canonical,
     evaluate_run,
-    reference_text,
 )
 from radflow.metrics import score
 from radflow.metrics.modality import DOMAIN_METRIC
 from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_reports, load_policy, save_policy
 from radflow.policy.load import save_merged
 from radflow.policy.prompts import prompt_text
+from radflow.reports import parse_report
 from radflow.rewards import HierarchicalReward
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
@@ -239,7 +238,7 @@ class Pipeline:
             }
 
             def scores(studies: Sequence[Study], texts: Sequence[str]) -> Mapping[str, np.ndarray]:
-                pairs = [canonical(t) for t in texts], [reference_text(s) for s in studies]
+                pairs = [parse_report(t).canonical for t in texts], [s.reference.canonical for s in studies]
                 return score(*pairs, [name for name, weight in weights.items() if weight > 0])
 
             run_exploration(
@@ -288,7 +287,7 @@ class Pipeline:
             if not self.accelerator.is_main_process:
                 return
             test = self.test_studies()
-            template = most_frequent_report([reference_text(s) for s in self.studies["train"]])
+            template = most_frequent_report([s.reference.canonical for s in self.studies["train"]])
             self._write_predictions(TEMPLATE, test, [template] * len(test))
             order = derangement(len(test), seed=self.workspace.seed("generate", "shuffle") % 2**32)
             dealt = [replace(s, images=test[j].images) for s, j in zip(test, order.tolist(), strict=True)]
@@ -354,7 +353,7 @@ class Pipeline:
         folder = settle_folder(self.workspace.path("sft", "base"))
         if self.accelerator.is_main_process and not folder.exists():
             knobs, train = self.recipe.policy, self.studies["train"]
-            texts = [reference_text(s) for s in train]
+            texts = [s.reference.canonical for s in train]
             texts += [prompt_text(s, knobs.prompt, context=knobs.prompt_context) for s in train]
             with replaced_folder(folder) as fresh:
                 build_tiny(

@@ -14,9 +14,8 @@ def make_accelerator(*, tiny: bool) -> Accelerator:
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
         kwargs_handlers=[
-            # The tiny policy trains whole, and nothing reads the last norm of its vision tower. Buffers never
-            # change here, and sending them would pair up processes that validate unlike numbers of batches.
-            DistributedDataParallelKwargs(find_unused_parameters=tiny, broadcast_buffers=False),
+            # The tiny policy trains whole, and nothing reads the last norm of its vision tower.
+            DistributedDataParallelKwargs(find_unused_parameters=tiny),
             # The first process prepares and evaluates alone, and the others wait.
             InitProcessGroupKwargs(timeout=timedelta(hours=12)),
         ],

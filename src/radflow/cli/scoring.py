@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from radflow.errors import DataError, MissingFileError
-from radflow.evaluation.evaluate import canonical
 from radflow.evaluation.intervals import bootstrap_interval
 from radflow.evaluation.predictions import pair, read_predictions
 from radflow.metrics import METRICS, default_metrics
 from radflow.metrics import score as score_pairs
 from radflow.metrics.modality import labeler
+from radflow.reports import parse_report
 from radflow.workspace import write_atomic, write_json
 
 SHOWN = 5
@@ -45,7 +45,9 @@ def score_command(
             screen.print(f"[yellow]warning[/]: {len(ids)} {what}, left out: {', '.join(ids[:SHOWN])}{more}")
     names = tuple(n.strip() for n in metrics.split(",")) if metrics else default_metrics(modality)
     values = score_pairs(
-        [canonical(t) for t in pairs.generated], [canonical(t) for t in pairs.reference], names
+        [parse_report(t).canonical for t in pairs.generated],
+        [parse_report(t).canonical for t in pairs.reference],
+        names,
     )
     empty = sum(not text.strip() for text in pairs.generated)
     table = Table(title=f"{predictions.name}: {len(pairs.study_ids)} pairs")

@@ -24,7 +24,7 @@ from radflow.evaluation.results import Results, ShuffledImages, write_results
 from radflow.evaluation.scorecard import Scorecard, gain, make_scorecard
 from radflow.metrics import METRICS, default_metrics, score
 from radflow.metrics.modality import DOMAIN_METRIC, LABEL_METRIC, labeler
-from radflow.reports import parse_report, render_report
+from radflow.reports import parse_report
 from radflow.rewards import PARTS, HierarchicalReward, Reward
 from radflow.studies import Study
 from radflow.workspace import Workspace, write_json, write_jsonl
@@ -34,25 +34,15 @@ SHUFFLED = "radflow-shuffled"
 """Name of the predictions that RadFlow makes when each study gets the pictures of another."""
 
 
-def reference_text(study: Study) -> str:
-    """The reference as it is scored: both sections in one line, or the whole text where it has none."""
-    report = study.reference
-    return render_report(report.findings, report.impression) if report.sectioned else report.text
-
-
-def canonical(text: str) -> str:
-    """A prediction as it is scored: its sections in one line, or the whole text where it has none."""
-    report = parse_report(text)
-    return render_report(report.findings, report.impression) if report.sectioned else text
-
-
 def score_system(
     studies: Sequence[Study], texts: Sequence[str], reward: HierarchicalReward
 ) -> tuple[dict[str, Float[np.ndarray, "N"]], list[Reward]]:
     """Default metrics and the reward with its parts, one number a study; NaN where a term was skipped."""
     modality = studies[0].modality
     values = score(
-        [canonical(t) for t in texts], [reference_text(s) for s in studies], default_metrics(modality)
+        [parse_report(t).canonical for t in texts],
+        [s.reference.canonical for s in studies],
+        default_metrics(modality),
     )
     rewards = [row[0] for row in reward.score_many(studies, [[text] for text in texts])]
     values["reward"] = np.array([r.total for r in rewards])
@@ -104,7 +94,7 @@ def evaluate_run(
         for name in (*shown, SHUFFLED)
         if name in predictions
     }
-    references = [reference_text(s) for s in studies]
+    references = [s.reference.canonical for s in studies]
     drift["reference"] = measure_drift(references, read(references)).as_dict()
     said = [*warnings, *_warnings(cards, gains, shuffled, drift, modality)]
     results = Results(
@@ -241,7 +231,7 @@ def _cases(
 
 
 def _case(study: Study, systems: Mapping[str, tuple[str, Reward]], read: Any) -> dict[str, Any]:
-    truth = reference_text(study)
+    truth = study.reference.canonical
     shown = {}
     for name, (text, reward) in systems.items():
         report = parse_report(text)

@@ -25,6 +25,15 @@ class Report:
         """Whether both sections are known, so that the impression reward applies."""
         return self.findings is not None and self.impression is not None
 
+    @property
+    def canonical(self) -> str:
+        """The text that is learnt, rewarded and scored: both sections in one line, or all of it without them.
+
+        >>> Report(text="FINDINGS: Clear. CONCLUSION: Fine.", findings="Clear.", impression="Fine.").canonical
+        'Findings: Clear. Impression: Fine.'
+        """
+        return render_report(self.findings, self.impression) if self.sectioned else self.text
+
 
 def render_report(findings: str | None, impression: str | None) -> str:
     """Write two sections as one text, the way the ReXrank protocol scores them.

@@ -13,13 +13,13 @@ report gives up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from radflow.errors import DataError
 from radflow.judges import Judge
 from radflow.judges import load as load_judge
 from radflow.metrics import Reader
-from radflow.reports import Report, parse_report, render_report
+from radflow.reports import Report, parse_report
 from radflow.rewards.consistency import consistency_reward
 from radflow.rewards.domain import DomainReward
 from radflow.rewards.impression import ImpressionReward
@@ -154,7 +154,4 @@ class HierarchicalReward:
 
 def _canonical(report: Report) -> Report:
     """The reference in the one-line rendering that the policy is trained to write."""
-    if not report.sectioned:
-        return report
-    text = render_report(report.findings, report.impression)
-    return Report(text=text, findings=report.findings, impression=report.impression)
+    return replace(report, text=report.canonical)

@@ -12,7 +12,6 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,11 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
 from radflow.policy import Policy, PromptEncoder, save_policy
 from radflow.policy.load import unwrap
-from radflow.policy.prompts import EncodedPrompt, collate
-from radflow.reports import render_report
 from radflow.studies import Study
 from radflow.training.checkpoint import (
     load_checkpoint,
@@ -34,59 +32,10 @@ from radflow.training.checkpoint import (
     save_checkpoint,
     trainable_weights,
 )
+from radflow.training.examples import IGNORED, Example, make_examples, to_tensors
 from radflow.training.schedule import epoch_batches, warmup_cosine
 from radflow.training.sft_terms import LabelProbe, SentenceRarity, make_probe
 from radflow.workspace import Workspace, replaced_folder
-
-IGNORED = -100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """One training pair.
-
-    Attributes:
-        study: whose picture and prompt.
-        tokens: the report, with its end token.
-        weights: one weight a token, mean about 1.
-        labels: binary label vector of the report, or ``None`` without the auxiliary loss.
-    """
-
-    study: Study
-    tokens: tuple[int, ...]
-    weights: tuple[float, ...]
-    labels: tuple[float, ...] | None
-
-
-def report_text(study: Study) -> str:
-    """What the policy learns to write: the sections in canonical form, or the whole text without sections."""
-    report = study.reference
-    return render_report(report.findings, report.impression) if report.sectioned else report.text
-
-
-def make_examples(
-    policy: Policy,
-    studies: Sequence[Study],
-    *,
-    rarity: SentenceRarity,
-    labels: Sequence[Sequence[float]] | None = None,
-) -> list[Example]:
-    """Tokenise the reports once."""
-    end = policy.end_ids[0]
-    examples = []
-    for i, study in enumerate(studies):
-        text = report_text(study)
-        coded = policy.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        weights = rarity(text, coded["offset_mapping"])
-        examples.append(
-            Example(
-                study=study,
-                tokens=(*coded["input_ids"], end),
-                weights=(*weights, 1.0),
-                labels=tuple(labels[i]) if labels is not None else None,
-            )
-        )
-    return examples
 
 
 class SftModel(nn.Module):
@@ -162,98 +111,160 @@ def run_sft(
         )
     if knobs.label_epochs > 0 and (label_vectors is None or knobs.label_loss == 0):
         raise TrainingError("sft.label_epochs: expected sft.label_loss above 0 with it, got 0; set it to 1")
-    validate = validate[: knobs.validation_studies]
     vectors = label_vectors(train) if label_vectors is not None and knobs.label_loss > 0 else None
-    rarity = SentenceRarity([report_text(s) for s in train], knobs.token_rarity)
-    examples = make_examples(policy, train, rarity=rarity, labels=vectors)
-    held_out = make_examples(policy, validate, rarity=rarity)
-    lengths = [len(e.tokens) for e in examples]
+    rarity = SentenceRarity([s.reference.canonical for s in train], knobs.token_rarity)
+    loop = _SftLoop(
+        workspace,
+        knobs,
+        policy,
+        encoder,
+        examples=make_examples(policy, train, rarity=rarity, labels=vectors),
+        held_out=make_examples(policy, validate[: knobs.validation_studies], rarity=rarity),
+        accelerator=accelerator,
+    )
+    return loop.run()
 
-    torch.manual_seed(workspace.seed("sft", "init"))
-    probe = make_probe(policy, len(vectors[0])) if vectors else None
-    wrapped = SftModel(policy.model, probe, knobs.label_loss)
-    parameters = [p for p in wrapped.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
-    model, optimizer = accelerator.prepare(wrapped, optimizer)
 
-    ranks, rank = accelerator.num_processes, accelerator.process_index
-    global_batch = knobs.batch_size * ranks
-    per_epoch = math.ceil(len(examples) / global_batch)
-    warm = round(knobs.label_epochs * per_epoch)
-    steps = warm + max(1, round(knobs.epochs * per_epoch))
-    inner = accelerator.unwrap_model(model)
-    checkpoint = workspace.path("sft", "checkpoint")
-    state: dict[str, Any] = {"step": 0, "best_loss": math.inf, "best_step": -1}
-    best: dict[str, Tensor] | None = None
-    loaded = load_checkpoint(checkpoint, model=inner, optimizer=optimizer)
-    if loaded is not None:
-        state, best = loaded
-        workspace.say(f"sft: picking up at step {state['step']} of {steps}")
-    workspace.forget_metrics("sft", after=state["step"])
+class _SftLoop:
+    """The loop of `run_sft`: what a step needs, a step, a validation, and what is kept."""
 
-    def validation_loss() -> float:
-        model.eval()
-        total = torch.zeros(2, device=accelerator.device)
-        with torch.no_grad():
-            for i in range(rank * knobs.batch_size, len(held_out), global_batch):
-                part = held_out[i : i + knobs.batch_size]
-                _, plain = model(*_tensors(policy, encoder, part, accelerator.device))
-                tokens = sum(len(e.tokens) for e in part)
-                total += torch.tensor([plain.item() * tokens, tokens], device=accelerator.device)
-        total = accelerator.reduce(total, reduction="sum")
+    def __init__(
+        self,
+        workspace: Workspace,
+        knobs: config.Sft,
+        policy: Policy,
+        encoder: PromptEncoder,
+        *,
+        examples: list[Example],
+        held_out: list[Example],
+        accelerator: Accelerator,
+    ) -> None:
+        self.workspace, self.knobs, self.policy, self.encoder = workspace, knobs, policy, encoder
+        self.examples, self.held_out, self.accelerator = examples, held_out, accelerator
+        torch.manual_seed(workspace.seed("sft", "init"))
+        labels = examples[0].labels
+        module = SftModel(policy.model, make_probe(policy, len(labels)) if labels else None, knobs.label_loss)
+        trainable = [p for p in module.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trainable, lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
+        self.model, self.optimizer = accelerator.prepare(module, optimizer)
+        self.inner = accelerator.unwrap_model(self.model)
+
+        self.batch = knobs.batch_size * accelerator.num_processes
+        self.per_epoch = math.ceil(len(examples) / self.batch)
+        self.label_steps = round(knobs.label_epochs * self.per_epoch)
+        self.steps = self.label_steps + max(1, round(knobs.epochs * self.per_epoch))
+        self.state: dict[str, Any] = {"step": 0, "best_loss": math.inf, "best_step": -1}
+        self.best: dict[str, Tensor] | None = None
+        self._order: tuple[int, list[list[int]]] | None = None
+        self._clock, self._tokens = time.perf_counter(), 0
+
+    def run(self) -> Path:
+        """Go on from the checkpoint, if there is one, to the end."""
+        loaded = load_checkpoint(self._checkpoint, model=self.inner, optimizer=self.optimizer)
+        if loaded is not None:
+            self.state, self.best = loaded
+            self.workspace.say(f"sft: picking up at step {self.state['step']} of {self.steps}")
+        self.workspace.forget_metrics("sft", after=self.state["step"])
+        self._clock = time.perf_counter()
+        with self.workspace.track("SFT", self.steps) as advance:
+            advance(self.state["step"])
+            for step in range(self.state["step"], self.steps):
+                row = self._train(step)
+                done = step + 1
+                if step >= self.label_steps and self._due(done, self.knobs.validate_every):
+                    row |= self._validate(done)
+                self.state["step"] = done
+                self.workspace.log("sft", done, row)
+                if self.accelerator.is_main_process and self._due(done, self.knobs.checkpoint_every):
+                    save_checkpoint(
+                        self._checkpoint,
+                        model=self.inner,
+                        optimizer=self.optimizer,
+                        state=self.state,
+                        best=self.best,
+                    )
+                advance(1)
+        return self._finish()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.workspace.path("sft", "checkpoint")
+
+    def _due(self, done: int, every: int) -> bool:
+        return done % every == 0 or done == self.steps
+
+    def _train(self, step: int) -> dict[str, Any]:
+        """One optimiser step; what it logs."""
+        words = step >= self.label_steps
+        rate = self.knobs.learning_rate * _factor(
+            step, warm=self.label_steps, steps=self.steps, warmup=self.knobs.warmup_steps
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(self.workspace.seed("sft", "step", step, self.accelerator.process_index))
+        self.model.train()
+        part = [self.examples[i] for i in self._indices(step)]
+        loss, plain = self.model(
+            *to_tensors(self.policy, self.encoder, part, self.accelerator.device, words=words)
+        )
+        if not torch.isfinite(loss):
+            raise TrainingError(f"sft: the loss at step {step} is {loss.item()}; lower sft.learning_rate")
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.knobs.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._tokens += sum(len(e.tokens) for e in part) * self.accelerator.num_processes * words
+        return {"learning_rate": rate} | ({"loss": plain.item()} if words else {"label_loss": loss.item()})
+
+    def _indices(self, step: int) -> list[int]:
+        """The examples of a step on this process."""
+        epoch, position = divmod(step, self.per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            seed = self.workspace.seed("sft", "epoch", epoch)
+            lengths = [len(e.tokens) for e in self.examples]
+            self._order = epoch, epoch_batches(lengths, self.batch, seed=seed)
+        batch = self._order[1][position]
+        mine = batch[self.accelerator.process_index :: self.accelerator.num_processes]
+        return mine or batch[:1]
+
+    def _validate(self, done: int) -> dict[str, float]:
+        """Validation loss and speed since the last; remembers the weights when they are the best so far."""
+        loss = self._validation_loss()
+        speed = self._tokens / (time.perf_counter() - self._clock)
+        self._clock, self._tokens = time.perf_counter(), 0
+        if loss < self.state["best_loss"]:
+            self.state |= {"best_loss": loss, "best_step": done}
+            self.best = trainable_weights(self.inner)
+        self.workspace.say(f"sft: step {done}/{self.steps} validation loss {loss:.4f}")
+        return {"validation_loss": loss, "tokens_per_second": speed}
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """Mean negative log-likelihood a token of the held-out reports, over all processes, in nats."""
+        self.inner.eval()
+        device, size = self.accelerator.device, self.knobs.batch_size
+        total = torch.zeros(2, device=device)
+        for i in range(self.accelerator.process_index * size, len(self.held_out), self.batch):
+            part = self.held_out[i : i + size]
+            # Not through the data-parallel wrapper: processes may hold unlike numbers of batches.
+            _, plain = self.inner(*to_tensors(self.policy, self.encoder, part, device))
+            tokens = sum(len(e.tokens) for e in part)
+            total += torch.tensor([plain.item() * tokens, tokens], device=device)
+        total = self.accelerator.reduce(total, reduction="sum")
         return float(total[0] / total[1])
 
-    clock, seen = time.perf_counter(), 0
-    order: list[list[int]] | None = None
-    with workspace.track("SFT", steps) as advance:
-        advance(state["step"])
-        for step in range(state["step"], steps):
-            epoch, position = divmod(step, per_epoch)
-            if position == 0 or order is None:
-                order = epoch_batches(lengths, global_batch, seed=workspace.seed("sft", "epoch", epoch))
-            indices = order[position][rank::ranks] or order[position][:1]
-            words = step >= warm
-            rate = knobs.learning_rate * _factor(step, warm=warm, steps=steps, warmup=knobs.warmup_steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            torch.manual_seed(workspace.seed("sft", "step", step, rank))
-            model.train()
-            part = [examples[i] for i in indices]
-            loss, plain = model(*_tensors(policy, encoder, part, accelerator.device, words=words))
-            if not torch.isfinite(loss):
-                raise TrainingError(f"sft: the loss at step {step} is {loss.item()}; lower sft.learning_rate")
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-            seen += sum(len(e.tokens) for e in part) * ranks * words
-            advance(1)
-
-            row: dict[str, Any] = {"learning_rate": rate}
-            row |= {"loss": plain.item()} if words else {"label_loss": loss.item()}
-            last = step + 1 == steps
-            if words and ((step + 1) % knobs.validate_every == 0 or last):
-                row["validation_loss"] = validation_loss()
-                row["tokens_per_second"] = seen / (time.perf_counter() - clock)
-                clock, seen = time.perf_counter(), 0
-                if row["validation_loss"] < state["best_loss"]:
-                    state |= {"best_loss": row["validation_loss"], "best_step": step + 1}
-                    best = trainable_weights(inner)
-                workspace.say(f"sft: step {step + 1}/{steps} validation loss {row['validation_loss']:.4f}")
-            state["step"] = step + 1
-            workspace.log("sft", step + 1, row)
-            if accelerator.is_main_process and ((step + 1) % knobs.checkpoint_every == 0 or last):
-                save_checkpoint(checkpoint, model=inner, optimizer=optimizer, state=state, best=best)
-
-    if best is not None:
-        restore_weights(inner, best)
-    folder = workspace.path("sft", "model")
-    if accelerator.is_main_process:
-        with replaced_folder(folder) as fresh:
-            save_policy(policy, fresh)
-        workspace.say(f"sft: best validation loss {state['best_loss']:.4f} at step {state['best_step']}")
-    accelerator.wait_for_everyone()
-    return folder
+    def _finish(self) -> Path:
+        """Put the best weights back and save the policy."""
+        if self.best is not None:
+            restore_weights(self.inner, self.best)
+        folder = self.workspace.path("sft", "model")
+        if self.accelerator.is_main_process:
+            with replaced_folder(folder) as fresh:
+                save_policy(self.policy, fresh)
+        loss, step = self.state["best_loss"], self.state["best_step"]
+        self.workspace.say(f"sft: best validation loss {loss:.4f} at step {step}")
+        self.accelerator.wait_for_everyone()
+        return folder
 
 
 def _factor(step: int, *, warm: int, steps: int, warmup: int) -> float:
@@ -261,32 +272,3 @@ def _factor(step: int, *, warm: int, steps: int, warmup: int) -> float:
     if step < warm:
         return warmup_cosine(step, steps=warm, warmup=warmup)
     return warmup_cosine(step - warm, steps=steps - warm, warmup=warmup)
-
-
-def _tensors(
-    policy: Policy,
-    encoder: PromptEncoder,
-    examples: Sequence[Example],
-    device: torch.device,
-    *,
-    words: bool = True,
-) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor | None]:
-    """Model inputs, targets and weights ``(N, L)``, the position of each prompt's last token, labels.
-
-    Without ``words`` the reports are left out.
-    """
-    if not words:
-        examples = [replace(e, tokens=(), weights=()) for e in examples]
-    prompts: list[EncodedPrompt] = [encoder(e.study) for e in examples]
-    batch = collate(prompts, [e.tokens for e in examples], pad_id=policy.pad_id, device=device)
-    targets = torch.full_like(batch["input_ids"], IGNORED)
-    weights = torch.zeros(targets.shape, device=device)
-    for row, (prompt, example) in enumerate(zip(prompts, examples, strict=True)):
-        start = len(prompt.input_ids)
-        stop = start + len(example.tokens)
-        targets[row, start:stop] = batch["input_ids"][row, start:stop]
-        weights[row, start:stop] = torch.tensor(example.weights)
-    last = torch.tensor([len(p.input_ids) - 1 for p in prompts], device=device)
-    has_labels = examples[0].labels is not None
-    labels = torch.tensor([e.labels for e in examples], device=device) if has_labels else None
-    return batch, targets, weights, last, labels

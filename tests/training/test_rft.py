@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import DataError, RewardError, TrainingError
 from radflow.policy import Policy, PromptEncoder, load_policy, sample_groups
-from radflow.rewards import Reward
+from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
-from radflow.training.rft import TERMS, Validation, choose_step, run_rft
+from radflow.training.rft import Validation, choose_step, run_rft
 from radflow.training.sft import run_sft
 from radflow.workspace import read_json
 
@@ -38,7 +38,7 @@ class Likes:
         self.worth = worth
 
     def score_many(self, studies: Sequence[Study], texts: Sequence[Sequence[str]]) -> list[list[Reward]]:
-        nothing = dict.fromkeys(TERMS)
+        nothing = dict.fromkeys(PARTS)
         return [[Reward(total=self.worth(t), parts=nothing) for t in group] for group in texts]
 
 
@@ -190,7 +190,7 @@ def test_skipped_terms_are_logged_as_absent_not_as_nought(
     train(workspace, recipe)
     row = rows(workspace)[-1]
     assert row["reward"] is not None
-    assert [row[f"reward/{term}"] for term in TERMS] == [None] * 4
+    assert [row[f"reward/{term}"] for term in PARTS] == [None] * 4
 
 
 def test_the_base_and_the_reference_do_not_move(

@@ -21,6 +21,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from radflow.capo.shift import visited_shift
+
 
 @dataclass(frozen=True, kw_only=True)
 class CapoStats:
@@ -102,6 +104,6 @@ def capo_loss(
             ratio_min=ratio.masked_fill(~mask, 1.0).amin(-1),
             ratio_max=ratio.masked_fill(~mask, 1.0).amax(-1),
             kl=token_mean(divergence.detach()),
-            shift=token_mean((ratio - 1).abs()),
+            shift=visited_shift(logprobs, old_logprobs, mask),
         )
     return loss, stats

@@ -28,7 +28,7 @@ from radflow import config
 from radflow.capo import CapoStats, clip_range, dead_groups, group_advantage
 from radflow.errors import DataError, RewardError, TrainingError
 from radflow.policy import Policy, PromptEncoder, sample_groups, save_policy
-from radflow.rewards import Reward
+from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.checkpoint import (
     load_checkpoint,
@@ -39,8 +39,6 @@ from radflow.training.checkpoint import (
 from radflow.training.schedule import rollout_order
 from radflow.training.update import Rollout, update_policy
 from radflow.workspace import Workspace, replaced_folder, write_json
-
-TERMS = ("syntax", "domain", "consistency", "impression")
 
 
 @runtime_checkable
@@ -254,7 +252,7 @@ def _rollout(
         term: np.array(
             [[math.nan if r.parts.get(term) is None else r.parts[term] for r in row] for row in rewards]
         )
-        for term in TERMS
+        for term in PARTS
     }
     device = policy.device
     critical = torch.tensor([bool(g.study.critical) for g in groups], device=device)

@@ -24,13 +24,13 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from radflow.config import Recipe, dump_recipe
-from radflow.errors import DataError, NotWritableError
+from radflow.errors import DataError, NotWritableError, RadflowError
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
@@ -59,19 +59,19 @@ def file_fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file whole: a reader sees the old content or the new, never half of it.
+@contextmanager
+def atomic_file(path: Path) -> Generator[TextIO]:
+    """Give a UTF-8 text file to fill; it takes the place of ``path`` only when the block ends well.
 
     Raises:
         NotWritableError: the folder cannot be made or written, or the disk is full.
     """
-    payload = content.encode() if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(payload)
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)
@@ -79,12 +79,27 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+    except RadflowError:
+        raise  # the block's own errors, some of which are OSErrors too
     except OSError as error:
         refused = NotWritableError(
             f"{path}: cannot be written ({error.strerror or error}); choose another place"
         )
         refused.strerror = error.strerror  # for callers that say it in their own words
         raise refused from error
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file whole: a reader sees the old content or the new, never half of it.
+
+    Raises:
+        NotWritableError: the folder cannot be made or written, or the disk is full.
+    """
+    with atomic_file(path) as file:
+        if isinstance(content, bytes):
+            file.buffer.write(content)
+        else:
+            file.write(content)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,16 +12,14 @@ reference that is null, NaN or blank is none: the study is left out, and said to
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import render_report
+from radflow.reports.files import TABLES, ending, missing, read_rows
 
 IDS = ("study_id", "id")
 PREDICTIONS = ("model_prediction", "prediction", "report", "generated", "text")
@@ -67,9 +65,11 @@ def read_predictions(path: Path) -> list[Prediction]:
         raise MissingFileError(
             f"{path}: no such file; expected CSV, JSON or JSONL with study ids and reports"
         )
+    if ending(path) not in TABLES:
+        raise DataError(f"{path}: expected a name ending in {', '.join(TABLES)} (or with .gz behind)")
     records: list[Prediction] = []
     seen: dict[str, str] = {}
-    for where, row in _rows(path):
+    for where, row in read_rows(path):
         record = _record(row, where)
         if record.study_id in seen:
             raise DataError(
@@ -113,77 +113,8 @@ def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | N
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each record with the place it stands at."""
-    try:
-        if path.suffix.lower() == ".csv":
-            yield from _csv_records(path)
-        elif path.suffix.lower() in (".jsonl", ".ndjson"):
-            with path.open(encoding="utf-8-sig") as file:
-                for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        where = f"{path}:{number}"
-                        yield where, _object(_decode(line, where), where)
-        elif path.suffix.lower() == ".json":
-            yield from _json_records(path)
-        else:
-            raise DataError(f"{path}: expected a name ending in .csv, .json or .jsonl")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text, got {error}") from None
-
-
-def _csv_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        try:
-            header = next(reader, [])
-            for row in reader:
-                where = f"{path}:{reader.line_num}"
-                if row and len(row) != len(header):
-                    raise DataError(
-                        f"{where}: expected {len(header)} fields as in the first line, got {len(row)}; "
-                        "is a quotation mark missing?"
-                    )
-                if row:
-                    yield where, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            raise DataError(f"{path}:{reader.line_num}: expected CSV, got {error}") from None
-
-
-def _decode(text: str, where: str) -> Any:
-    def unique(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-        record = dict(fields)
-        if len(record) < len(fields):
-            twice = next(name for i, (name, _) in enumerate(fields) if name in dict(fields[:i]))
-            raise DataError(f"{where}: {twice!r} stands twice in one object")
-        return record
-
-    try:
-        return json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: expected JSON, got {error}") from None
-
-
-def _json_records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    content = _decode(path.read_text(encoding="utf-8-sig"), str(path))
-    if isinstance(content, list):
-        for number, row in enumerate(content, start=1):
-            where = f"{path}: record {number}"
-            yield where, _object(row, where)
-    else:
-        for key, row in _object(content, str(path)).items():
-            where = f"{path}: {key}"
-            yield where, {"study_id": key, **_object(row, where)}
-
-
-def _object(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: expected an object with fields, got {str(value)[:40]!r}")
-    return value
-
-
 def _record(row: Mapping[str, Any], where: str) -> Prediction:
-    study = next((row[name] for name in IDS if not _missing(row.get(name))), None)
+    study = next((row[name] for name in IDS if not missing(row.get(name))), None)
     if study is None:
         raise DataError(
             f"{where}: expected a study id in one of {', '.join(IDS)}; found {', '.join(map(str, row))}"
@@ -207,14 +138,9 @@ def _text(row: Mapping[str, Any], names: Sequence[str], where: str) -> str | Non
     """The first of some fields that says something."""
     for name in names:
         value = row.get(name)
-        if _missing(value):
+        if missing(value):
             continue
         if not isinstance(value, str):
             raise DataError(f"{where}: {name!r} should be text, got {value!r:.40}")
         return value
     return None
-
-
-def _missing(value: Any) -> bool:
-    """Null, NaN or blank: the ways in which tables write that there is nothing."""
-    return value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()

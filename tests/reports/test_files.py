@@ -124,12 +124,14 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.txt"])
 def test_memory_does_not_grow_with_the_file(name: str, write) -> None:
     report = "Clear. " * 10
-    line = {"r.csv": "1,Clear.\n", "r.jsonl": json.dumps({"report": "Clear."}) + "\n", "r.txt": "Clear.\n"}[
-        name
-    ]
+    rows = {
+        "r.csv": f"1,{report}\n",
+        "r.jsonl": json.dumps({"report": report}) + "\n",
+        "r.txt": f"{report}\n",
+    }
 
     def peak(count: int) -> int:
-        path = write(name, ("id,report\n" if name == "r.csv" else "") + line * count)
+        path = write(name, ("id,report\n" if name == "r.csv" else "") + rows[name] * count)
         tracemalloc.start()
         for _ in read_rows(path):
             pass

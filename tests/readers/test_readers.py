@@ -1,7 +1,10 @@
+import subprocess
+import sys
+
 import pytest
 
 from radflow.errors import RadflowError
-from radflow.readers import READERS, load
+from radflow.readers import NETWORK_READERS, READERS, load
 from radflow.reports import Report
 
 
@@ -24,10 +27,31 @@ def test_a_misspelt_name_is_helped():
         load("chexpert-rule")
 
 
-@pytest.mark.parametrize("name", ["chexbert:/models/chexbert", "radgraph:/models/radgraph"])
-def test_networks_are_said_to_be_missing(name):
-    with pytest.raises(RadflowError, match=r"cannot load .* networks yet"):
-        load(name)
+@pytest.mark.parametrize("prefix", NETWORK_READERS)
+def test_a_network_that_is_not_there_is_named(prefix, tmp_path):
+    with pytest.raises(RadflowError, match=str(tmp_path / "none")):
+        load(f"{prefix}:{tmp_path / 'none'}")
+
+
+@pytest.mark.parametrize("name", ["chexpert-rules", "radflow.readers.chexpert:chexpert_rules"])
+def test_rules_take_no_options(name):
+    with pytest.raises(RadflowError, match=r"no options for .* got device, dtype"):
+        load(name, device="cpu", dtype="float32")
+
+
+def test_a_misspelt_option_is_helped():
+    with pytest.raises(RadflowError, match=r"Did you mean 'batch_tokens'\?"):
+        load("minilm", batch_token=3)
+
+
+def test_rules_do_not_load_torch():
+    script = (
+        "import sys; from radflow import readers; readers.load('chexpert-rules')(['Edema.']);"
+        "import radflow.readers.text_cache, radflow.readers.weights, radflow.readers.inference;"
+        "import radflow.readers.chexbert, radflow.readers.embeddings;"
+        "sys.exit(sorted({'torch', 'transformers'} & set(sys.modules)) or 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

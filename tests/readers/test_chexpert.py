@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from radflow.errors import DataError, MissingFileError
 from radflow.readers import CHEXPERT_OBSERVATIONS
-from radflow.readers.chexpert import chexpert_rules, label
+from radflow.readers.chexpert import chexpert_labeler, chexpert_rules, label
+from radflow.readers.explain import explain
 from radflow.readers.lexicon import Trie, expand, lexicon
 
 WORDS = sorted(
@@ -88,3 +90,108 @@ def test_the_trie_is_compiled_once(monkeypatch):
     label("warm")
     monkeypatch.setattr(Trie, "__init__", lambda *_: pytest.fail("compiled again"))
     assert label("effusion")["Pleural Effusion"] == 1
+
+
+MINE = """
+[[finding]]
+name = "Support Devices"
+phrases = ["impella", "vagus buddy"]
+
+[[finding]]
+name = "Wet lung"
+labels = ["Edema", "Lung Opacity"]
+phrases = ["wet lung"]
+
+[[structure]]
+name = "heart"
+phrases = ["pump"]
+
+[[quality]]
+name = "enlarged"
+phrases = ["big"]
+
+[[before]]
+name = "absent"
+phrases = ["nary a"]
+"""
+
+
+def lexicon_of(tmp_path, content):
+    path = tmp_path / "mine.toml"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def test_phrases_of_your_own_are_added(tmp_path):
+    path = lexicon_of(tmp_path, MINE)
+    (labels,) = chexpert_labeler(path)(["Impella. Wet lungs. The pump is big. Nary a nodule. No effusion."])
+    assert {name: state for name, state in labels.items() if state is not None} == {
+        "Support Devices": 1,
+        "Edema": 1,
+        "Lung Opacity": 1,
+        "Cardiomegaly": 1,
+        "Lung Lesion": 0,
+        "Pleural Effusion": 0,
+    }
+    (evidence,) = explain("No impella.", path).evidence
+    assert evidence.source == "mine.toml [[finding]] Support Devices; scope.toml [[before]] absent"
+    assert chexpert_rules(["Impella."])[0]["Support Devices"] is None  # only where it was asked for
+
+
+def test_no_lexicon_of_your_own_is_the_plain_reader():
+    assert chexpert_labeler() is chexpert_rules
+
+
+def test_a_phrase_that_means_the_same_already_is_no_conflict(tmp_path):
+    path = lexicon_of(tmp_path, '[[finding]]\nname = "Edema"\nphrases = ["pulmonary edema", "soggy lung"]')
+    (labels,) = chexpert_labeler(path)(["Soggy lungs."])
+    assert labels["Edema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '[[finding]]\nname = "Fracture"\nphrases = ["tiny pulmonary edema", "pulmonary edema"]',
+            r"got 'pulmonary edema' under \[\[finding\]\] 'Fracture', which is "
+            r"\[\[finding\]\] 'Edema' in chexpert.toml; remove it",
+        ),
+        (
+            '[[finding]]\nname = "Fracture"\nphrases = ["without"]',
+            r"got 'without' .* 'absent' in scope.toml",
+        ),
+        (
+            '[[finding]]\nname = "Edema"\nphrases = ["wet"]\n[[finding]]\nname="Fracture"\nphrases=["wet"]',
+            r"got 'wet' under .* 'Edema' in mine.toml",
+        ),
+        (
+            '[[before]]\nname = "doubtful"\nphrases = ["hm"]',
+            "Expected a name out of absent, alter",
+        ),
+        ('[[quality]]\nname = "odd"\nphrases = ["odd"]', "Expected a name out of borderline, clear"),
+        ('[[denial]]\nname = "x"\ndenies = ["Edema"]\nphrases = ["fine"]', "Expected 'denies' and 'needs'"),
+        ('[[finding]]\nname = "Edema"\nphrases = "wet"', "Expected 'name' and 'phrases'"),
+        ("finding = 3", "Expected 'name' and 'phrases'"),
+        ('[[finding]]\nname = "Oedema"\nphrases = ["soggy"]', r"got 'Oedema'. Did you mean 'Edema'"),
+        ('[[finding]]\nname = "x"\nlabels = ["No Finding"]\nphrases = ["soggy"]', "got 'No Finding'"),
+        (
+            '[[structure]]\nname = "spleen"\ndenies = { normal = ["Spleen"] }\nphrases = ["spleen"]',
+            "got 'Spleen'",
+        ),
+        ('[[denial]]\nname = "x"\nneeds = "present"\ndenies = ["Gout"]\nphrases = ["fine"]', "got 'Gout'"),
+        (
+            '[[finds]]\nname = "Edema"\nphrases = ["soggy"]',
+            r"Expected groups \[\[after\]\].* got \[\[finds\]\]",
+        ),
+    ],
+)
+def test_a_mistake_in_your_lexicon_is_named_with_its_file(tmp_path, content, message):
+    path = lexicon_of(tmp_path, content)
+    with pytest.raises(DataError, match=message) as error:
+        chexpert_labeler(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_lexicon_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(MissingFileError, match="found no such file"):
+        chexpert_labeler(tmp_path / "none.toml")

@@ -24,6 +24,16 @@ PIECES = [
     "\n- no effusion",
     "((",
     "no evidence of no ",
+    "effusion: no. ",
+    "likely edema versus pneumonia or ",
+    "removal of tube, line and ",
+    "9 a.m. ",
+    "?effusion ",
+    "XXXX ",
+    "胸水なし、",
+    "e\u0301\u0301 ",
+    "<br/>no&nbsp;",
+    "EFFUSION.\n",
 ]
 RULES = [name for name in READERS if name != "minilm"]
 
@@ -51,7 +61,7 @@ def lines_run(name: str, text: str) -> int:
 def test_work_grows_with_the_length_and_not_faster(name):
     lines_run(name, "warm: lexicons are compiled")
     for piece in PIECES:
-        short, long = lines_run(name, piece * 20), lines_run(name, piece * 160)
+        short, long = lines_run(name, piece * 10), lines_run(name, piece * 80)
         assert long <= 9 * short, piece
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radflow.readers.tokens import TOKEN, normalise, sentences, words_of
+from radflow.readers.tokens import TOKEN, normalise, sentences, token_spans, words_of
 
 
 def split(text: str) -> list[str]:
@@ -27,6 +27,14 @@ def split(text: str) -> list[str]:
         ("Edema... Effusion!?", ["edema", "effusion"]),
         ("• edema • effusion", ["edema", "effusion"]),
         ("Right: no plaque", ["right : no plaque"]),
+        ("At 9 a.m. no edema. At 5 p.m. Effusion", ["at 9 a m no edema", "at 5 p m", "effusion"]),
+        ("The L. lung is clear", ["the l lung is clear"]),
+        ("over 4 cm. or mass. 2 cm. Mass", ["over 4 cm or mass", "2 cm", "mass"]),
+        ("no edema\nOr effusion", ["no edema or effusion"]),
+        ("NO EDEMA OR\nEFFUSION. HEART\nNORMAL", ["no edema or effusion", "heart normal"]),
+        ("NO EDEMA\nEFFUSION", ["no edema", "effusion"]),
+        ("a) no edema\nb) effusion", ["no edema", "effusion"]),
+        ("?edema. Effusion? Mass", ["? edema", "effusion ?", "mass"]),
         ("", []),
         (" \n\n. . .", []),
     ],
@@ -60,6 +68,30 @@ def test_headers_on_their_own_line():
 )
 def test_plurals_fold(plural, singular):
     assert normalise(plural) == normalise(singular.upper()) == singular
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("oedema", "edema"),
+        ("Haemothorax", "hemothorax"),
+        ("TUMOURS", "tumor"),
+        ("pnuemothorax", "pneumothorax"),
+    ],
+)
+def test_spellings_fold(written, meant):
+    assert normalise(written) == meant
+
+
+@given(st.text())
+def test_spans_are_those_of_the_tokens(text):
+    spans = token_spans(text)
+    assert [text[start:end] for start, end in spans] == TOKEN.findall(text)
+    for sentence in sentences(text):
+        start, end = sentence.span(spans)
+        assert 0 <= start < end <= len(text)
+        for place, at in enumerate(sentence.index):
+            assert sentence.span(spans, place, place + 1) == spans[at]
 
 
 def test_hyphens_are_silent():

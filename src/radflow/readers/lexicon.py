@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,12 +34,14 @@ class Entry:
         kind: the table it stood in: ``finding``, ``structure``, ``quality``, ``before``, ``after``, ...
         name: what it stands for, e.g. ``Pleural Effusion``, ``absent``, ``heart``.
         data: every other key of the table.
+        file: name of the file it was read from.
     """
 
     kind: str
     name: str
     phrases: tuple[str, ...]
     data: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
 
 
 class Match(NamedTuple):
@@ -87,17 +89,65 @@ def read_lexicon(path: Path) -> list[Entry]:
         raise DataError(f"Expected TOML in lexicon {path}: {error}.") from None
     entries = []
     for kind, groups in tables.items():
-        for group in groups:
-            if not group.get("name") or not group.get("phrases"):
+        for group in groups if isinstance(groups, list) else [groups]:
+            if not _is_group(group):
                 raise DataError(f"Expected 'name' and 'phrases' in each [[{kind}]] of {path}, got {group!r}.")
             data = {key: value for key, value in group.items() if key not in ("name", "phrases")}
-            entries.append(Entry(kind=kind, name=group["name"], phrases=tuple(group["phrases"]), data=data))
+            phrases = tuple(group["phrases"])
+            entries.append(Entry(kind=kind, name=group["name"], phrases=phrases, data=data, file=path.name))
     return entries
+
+
+def _is_group(group: Any) -> bool:
+    if not isinstance(group, dict):
+        return False
+    name, phrases = group.get("name"), group.get("phrases")
+    texts = [name, *phrases] if isinstance(phrases, list) and phrases else [None]
+    return all(isinstance(text, str) and text for text in texts)
 
 
 def lexicon(name: str) -> list[Entry]:
     """Read one of the lexicons that ship with radflow, e.g. ``lexicon("scope")``."""
     return read_lexicon(FOLDER / f"{name}.toml")
+
+
+def additions(path: Path, known: Sequence[Entry]) -> list[Entry]:
+    """Read a lexicon of a user's own, to stand beside the entries that are ``known``.
+
+    A group of a known kind and name takes over that group's other keys, so ``name`` and ``phrases`` are
+    enough to add words. A phrase that already means the same is left out.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataError: it is not a lexicon, has a kind of group that is not known, or gives a known phrase another
+            meaning.
+    """
+    groups = {(entry.kind, entry.name): entry for entry in known}
+    meaning = {words: entry for entry in known if entry.kind != WORDS for words in _sequences(entry)}
+    kinds = sorted({entry.kind for entry in known} - {WORDS})
+    added = []
+    for entry in read_lexicon(path):
+        if entry.kind not in kinds:
+            raise DataError(f"Expected groups [[{']], [['.join(kinds)}]] in {path}, got [[{entry.kind}]].")
+        fresh = []
+        for words in _sequences(entry):
+            old = meaning.setdefault(words, entry)
+            if (old.kind, old.name) != (entry.kind, entry.name):
+                raise DataError(
+                    f"Expected phrases without another meaning in {path}, got {' '.join(words)!r} under "
+                    f"[[{entry.kind}]] {entry.name!r}, which is [[{old.kind}]] {old.name!r} in {old.file}; "
+                    "remove it."
+                )
+            if old is entry:
+                fresh.append(" ".join(words))
+        like = groups.get((entry.kind, entry.name))
+        data = {**(like.data if like else {}), **entry.data}
+        added.append(replace(entry, phrases=tuple(dict.fromkeys(fresh)), data=data))
+    return added
+
+
+def _sequences(entry: Entry) -> Iterator[tuple[str, ...]]:
+    return (words for phrase in entry.phrases for words in expand(phrase))
 
 
 def word_list(name: str, words: str) -> frozenset[str]:
@@ -152,18 +202,17 @@ class Trie:
             if node is None:
                 start += 1
                 continue
-            best, end, ahead = None, start, start + 1
-            while True:
-                entry = node.get("")
-                if entry is not None:
-                    best, end = entry, ahead
-                node = node.get(words[ahead]) if ahead < count else None
-                if node is None:
+            best, end, ahead = None, start + 1, start + 1
+            while node is not None:
+                if "" in node:
+                    best, end = node[""], ahead
+                    if len(node) == 1:
+                        break  # no longer phrase starts with these words
+                if ahead == count:
                     break
+                node = node.get(words[ahead])
                 ahead += 1
-            if best is None:
-                start += 1
-            else:
+            if best is not None:
                 found.append(Match(start, end, best))
-                start = end
+            start = end
         return found

@@ -8,7 +8,7 @@ reaches back over its own list. What differs from those papers:
 - A comma closes a negation only when a new statement starts behind it ("No pneumothorax, small effusion"
   against "No consolidation, large effusion, or pneumothorax"): decided by what follows, and by whether an
   ``or`` is ahead.
-- "A versus B" and "A or B" make both uncertain where nothing else was said about them.
+- "A versus B" and "A or B" make both uncertain where nothing else was said about them; "A/B" does not.
 - A hedge inside a negation stays a negation ("no opacity to suggest pneumonia").
 
 All cues are in ``lexicon/scope.toml``.
@@ -25,8 +25,16 @@ from radflow.readers.tokens import Sentence, sentences
 
 Assertion = Literal["present", "uncertain", "absent", "aside"]
 
-_CUES = frozenset({"before", "after", "either", "ignore", "stop", "seen", "join", "copula"})
+_CUES = frozenset({"before", "after", "either", "ignore", "stop", "seen", "join", "copula", "label"})
+_ASSERTS: dict[str, Assertion] = {  # name of a cue -> what it makes of a mention
+    "absent": "absent",
+    "uncertain": "uncertain",
+    "aside": "aside",
+    "alternative": "uncertain",
+    "or": "uncertain",
+}
 _ASIDE_REACH = 5  # words: "history of pneumonia" is aside, "history of cancer, now with an effusion" is not
+_SUBJECT_REACH = 1  # words between a comma and a cue behind it that has no subject of its own
 _ALTERNATIVE_REACH = 4  # words between A and "or B"
 
 
@@ -77,9 +85,8 @@ class Scope:
     def mentions(self, words: Sequence[str]) -> list[Mention]:
         """Assert the mentions of one sentence. Linear in the number of words."""
         matches = self._trie.matches(words)
-        if not any(match.entry.kind not in _CUES for match in matches):
-            return []
-        return _Pass(words, matches).run()
+        named = [match for match in matches if match.entry.kind not in _CUES]
+        return _Pass(words, matches).run() if named else []
 
 
 class _Pass:
@@ -94,8 +101,9 @@ class _Pass:
         self.clause = 0
         self.clause_start = 0  # first mention of the clause: how far back a later cue reaches
         self.item_start = 0  # first mention since the last comma that did not continue a list
+        self.item_at = 0  # and the word behind that comma
         self.listing = False  # the last comma was followed by "and" / "or"
-        self.or_ahead = _or_ahead(matches)
+        self.or_ahead: list[bool] | None = None  # worked out when first asked for
 
     def run(self) -> list[Mention]:
         for number, match in enumerate(self.matches):
@@ -112,21 +120,26 @@ class _Pass:
                 self._join(match, number)
             elif kind == "copula":
                 self._copula()
+            elif kind == "label":
+                self._label(match)
             elif kind == "stop" or kind == "seen":
                 self._stop()
         return self.mentions
 
     def _mention(self, match: Match) -> None:
         cue = self.active
-        if cue is not None and cue.entry.name == "aside" and match.start - cue.end > _ASIDE_REACH:
+        if cue is not None and cue.entry.name == "aside" and not _sets_aside(cue, match):
             cue = None
-        assertion = cue.entry.name if cue is not None else "present"
-        self.mentions.append(Mention(match, assertion, self.clause, cue))  # ty: ignore[invalid-argument-type]
+        assertion = _ASSERTS[cue.entry.name] if cue is not None else "present"
+        self.mentions.append(Mention(match, assertion, self.clause, cue))
 
     def _before(self, match: Match) -> None:
         meaning = match.entry.name
         if meaning == "alternative":
             self._alternative(match)
+            return
+        if match.end == len(self.words) and self.words[match.start - 1] == ":":  # "Effusion: no."
+            self._after(match)
             return
         if self.active is not None and self.active.entry.name == "absent" and meaning != "absent":
             return  # "no opacity to suggest pneumonia": still absent
@@ -136,44 +149,55 @@ class _Pass:
         """``possible`` hedges what follows; at the end of a clause it hedges what stood before."""
         following = self.words[match.end] if match.end < len(self.words) else ","
         last = number + 1 == len(self.matches)
-        if last or following in (",", ";", ")", "but", "and"):
+        if last or following in (",", ";", ")", "but", "and", "than", "given"):
             self._after(match)
         else:
             self._before(match)
 
     def _alternative(self, match: Match) -> None:
         """``A versus B``: A becomes uncertain, and so does what follows."""
-        if self.active is None and len(self.mentions) > self.clause_start:
-            _hedge(self.mentions[-1], match)
-            self.active, self.active_from = match._replace(entry=_UNCERTAIN), len(self.mentions)
+        if self.active is None or likely(self.active):
+            if len(self.mentions) > self.clause_start:
+                _hedge(self.mentions[-1], match)
+            self.active, self.active_from = match, len(self.mentions)
 
     def _after(self, match: Match) -> None:
         first = self.clause_start if self.listing else max(self.item_start, self.clause_start)
-        if first == len(self.mentions):  # "prior pneumonia, now resolved"
-            first = self.clause_start
+        if first == len(self.mentions) and match.start - self.item_at <= _SUBJECT_REACH:
+            first = self.clause_start  # "prior pneumonia, now resolved"
         for mention in self.mentions[first:]:
             if match.entry.name == "absent" or mention.assertion == "present":
-                mention.assertion, mention.cue = match.entry.name, match  # ty: ignore[invalid-assignment]
+                mention.assertion, mention.cue = _ASSERTS[match.entry.name], match
         self._stop()
 
     def _join(self, match: Match, number: int) -> None:
         """A comma, ``and`` or ``or``: does the list go on, or does a new statement start?"""
         word = match.entry.name
         following = self.words[match.end] if match.end < len(self.words) else ""
-        if self.active is None:
-            if word == "or":
-                self._or(match, following)
-            elif word == "comma":
-                self.listing = following in ("and", "or", "nor")
-                self.item_start = len(self.mentions) if not self.listing else self.item_start
+        if word == "or" and (self.active is None or likely(self.active)):
+            self._or(match, following)
             return
-        if word == "or" or self.or_ahead[number]:
+        if self.active is None:
+            if word == "comma":
+                self.listing = following in ("and", "or", "nor")
+                if not self.listing:
+                    self._item(match)
+            return
+        if word in ("or", "slash") or self._or_ahead(number) or self.active.entry.data.get("lists"):
             return
         cue_next = number + 1 < len(self.matches) and _starts_statement(self.matches[number + 1], match.end)
         if cue_next or following in _RESTARTS:
             self._stop()
         elif word == "comma":
-            self.item_start = len(self.mentions)
+            self._item(match)
+
+    def _item(self, comma: Match) -> None:
+        self.item_start, self.item_at = len(self.mentions), comma.end
+
+    def _or_ahead(self, number: int) -> bool:
+        if self.or_ahead is None:
+            self.or_ahead = _or_ahead(self.matches)
+        return self.or_ahead[number]
 
     def _or(self, match: Match, following: str) -> None:
         if len(self.mentions) > self.clause_start and following not in ("equal", "less", "more", "so"):
@@ -182,7 +206,13 @@ class _Pass:
                 "hedge", True
             ):
                 _hedge(last, match)
-                self.active, self.active_from = match._replace(entry=_UNCERTAIN), len(self.mentions)
+                self.active, self.active_from = match, len(self.mentions)
+
+    def _label(self, match: Match) -> None:
+        """``Pneumothorax: none``, ``Heart: enlarged``: what follows is about what stood in front."""
+        last = self.mentions[-1] if self.mentions else None
+        if self.active is not None or last is None or last.match.end != match.start:
+            self._stop()
 
     def _copula(self) -> None:
         """``No pneumothorax, heart is enlarged``: the subject of a verb behind a comma is not negated."""
@@ -199,8 +229,20 @@ class _Pass:
         self.clause_start = self.item_start = len(self.mentions)
 
 
+def likely(cue: Match | None) -> bool:
+    """Whether a hedge says more than "possible": a reader may take ``likely`` for a statement."""
+    return cue is not None and bool(cue.entry.data.get("likely"))
+
+
+def _sets_aside(cue: Match, match: Match) -> bool:
+    """``prior`` sets a pneumonia aside close behind it, but a prior fracture or implant is still there."""
+    still_there = match.entry.data.get("lasting") and cue.entry.data.get("lasting")
+    return not still_there and match.start - cue.end <= _ASIDE_REACH
+
+
 def _hedge(mention: Mention, cue: Match) -> None:
-    if mention.assertion == "present" and mention.match.entry.kind in ("finding", "observation"):
+    stated = mention.assertion == "present" or likely(mention.cue)
+    if stated and mention.match.entry.kind in ("finding", "observation"):
         mention.assertion, mention.cue = "uncertain", cue
 
 
@@ -218,12 +260,11 @@ def _or_ahead(matches: Sequence[Match]) -> list[bool]:
         ahead[number] = seen
         entry = matches[number].entry
         if entry.kind == "join":
-            seen = seen or entry.name == "or"
+            seen = seen or entry.name in ("or", "slash")
         elif entry.kind in ("before", "stop", "seen", "after", "copula"):
             seen = False
     return ahead
 
 
 _CONTINUE = frozenset({"absent", "alternative"})  # "no effusion, no edema"; "effusion, and/or edema"
-_UNCERTAIN = Entry(kind="before", name="uncertain", phrases=())
 _RESTARTS = word_list("scope", "start a new statement")

@@ -1,3 +1,6 @@
+import tomllib
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -5,6 +8,9 @@ from hypothesis import strategies as st
 from radflow.readers.lexicon import expand, lexicon
 from radflow.readers.radgraph import graph, radgraph_rules
 
+EXAMPLES = tomllib.loads(Path(__file__).with_name("radgraph_examples.toml").read_text(encoding="utf-8"))[
+    "example"
+]
 WORDS = sorted({" ".join(w) for e in lexicon("radgraph") for p in e.phrases for w in expand(p)})
 reportish = st.lists(
     st.sampled_from([*WORDS, "no", ",", "or", "may represent", ".", "is", "in the"]), max_size=40
@@ -33,8 +39,11 @@ def labels(text: str) -> dict[str, str]:
             {"focal": "OBS-DA", "consolidation": "OBS-DA", "effusion": "OBS-DA"},
         ),
         ("Small effusion without edema", {"small": "OBS-DP", "effusion": "OBS-DP", "edema": "OBS-DA"}),
+        ("no acute process moderate hernia",
+         {"acute": "OBS-DA", "process": "OBS-DA", "moderate": "OBS-DP", "hernia": "OBS-DP"}),
+        ("within normal limits", {"within": "OBS-DP", "normal": "OBS-DP", "limits": "OBS-DP"}),
     ],
-)
+)  # fmt: skip
 def test_labels(text, expected):
     assert labels(text) == expected
 
@@ -53,10 +62,63 @@ def test_labels(text, expected):
         ("Opacity may represent pneumonia.", {("opacity", "suggestive_of", "pneumonia")}),
         ("Pleural effusion, pneumothorax.", {("effusion", "located_at", "pleural")}),
         ("The lungs are clear. Edema.", {("clear", "located_at", "lungs")}),
+        ("Small left effusion.", {("small", "modify", "effusion"), ("effusion", "located_at", "left")}),
+        ("The costophrenic angles are sharp.",
+         {("angles", "modify", "costophrenic"), ("sharp", "located_at", "costophrenic")}),
+        ("The hilar and mediastinal contours are normal.",
+         {("contours", "modify", "hilar"), ("contours", "modify", "mediastinal"),
+          ("normal", "located_at", "hilar"), ("normal", "located_at", "mediastinal")}),
+        ("The heart is normal in size.", {("normal", "located_at", "heart"), ("size", "modify", "heart")}),
+        ("Heart size is within normal limits.",
+         {("size", "modify", "heart"), ("normal", "located_at", "heart"),
+          ("within", "modify", "normal"), ("limits", "modify", "normal")}),
+        ("Right lower lobe opacity.",
+         {("right", "modify", "lobe"), ("lower", "modify", "lobe"), ("opacity", "located_at", "lobe")}),
+        ("Opacity may represent atelectasis or pneumonia.",
+         {("opacity", "suggestive_of", "atelectasis"), ("opacity", "suggestive_of", "pneumonia")}),
+        ("Calcified granuloma.", {("calcified", "modify", "granuloma")}),
+        ("Stable calcified small granuloma.",
+         {("stable", "modify", "granuloma"), ("calcified", "modify", "granuloma"),
+          ("small", "modify", "granuloma")}),
+        ("Stable mediastinal silhouette.",
+         {("stable", "located_at", "mediastinal"), ("silhouette", "modify", "mediastinal")}),
+        ("The lungs are expanded and clear.",
+         {("expanded", "located_at", "lungs"), ("clear", "located_at", "lungs")}),
+        ("Degenerative changes of the thoracic spine.",
+         {("degenerative", "modify", "changes"), ("thoracic", "modify", "spine"),
+          ("changes", "located_at", "spine")}),
+        ("The lungs are clear without focal consolidation.",
+         {("clear", "located_at", "lungs"), ("focal", "modify", "consolidation"),
+          ("consolidation", "located_at", "lungs")}),
+        ("no consolidation pleural effusion or pneumothorax", {("effusion", "located_at", "pleural")}),
     ],
 )  # fmt: skip
 def test_relations(text, expected):
     assert triples(text) == expected
+
+
+@pytest.mark.parametrize(("held_out", "least"), [(False, 0.9), (True, 0.75)])
+def test_entities_agree_with_published_annotations(held_out, least):
+    """Micro F1 of entities, span and label. The figures themselves: benchmarks/radgraph_rules.py."""
+    right = given = read = 0
+    for example in EXAMPLES:
+        if example["held_out"] == held_out:
+            theirs = {(start, len(tokens.split()), label) for tokens, label, start in example["entities"]}
+            entities = graph(example["text"])["entities"].values()
+            ours = {(e["start_ix"], e["end_ix"] - e["start_ix"] + 1, e["label"]) for e in entities}
+            right, given, read = right + len(theirs & ours), given + len(theirs), read + len(ours)
+    assert 2 * right / (given + read) >= least
+
+
+def test_examples_are_well_formed():
+    for example in EXAMPLES:
+        tokens = example["text"].split(" ")
+        for name, label, start in example["entities"]:
+            assert tokens[start : start + len(name.split())] == name.split()
+            assert label in {"ANAT-DP", "OBS-DP", "OBS-U", "OBS-DA"}
+        assert all(
+            max(source, target) < len(example["entities"]) for source, _, target in example["relations"]
+        )
 
 
 def check(text: str) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
+from radflow.readers.carotid_said import BESIDE_THE_AXIS
 from radflow.studies.phantoms.carotid_flow import sru_grade
 
 SIDES = ("right", "left")
@@ -87,6 +88,7 @@ def side_facts(terms: Set[str], side: str) -> SideFacts:
     """
     here = [(head, place) for head, _, place in (term.partition("@") for term in terms)]
     here = [(head, place.partition("-")[2]) for head, place in here if place.partition("-")[0] == side]
+    here = [(head, segment) for head, segment in here if not _of_another_vessel(head, segment)]
     heads = {head for head, _ in here}
     stated = {(head.removeprefix("possible:"), segment) for head, segment in here}
     segments = frozenset(segment for head, segment in stated if head == "plaque" and segment)
@@ -103,6 +105,15 @@ def side_facts(terms: Set[str], side: str) -> SideFacts:
         string_lumen="lumen:string" in heads,
         normal="normal" in heads,
     )
+
+
+def _of_another_vessel(head: str, segment: str) -> bool:
+    """Stenosis and flow of the ECA, vertebral and subclavian artery do not grade the carotid axis.
+
+    >>> _of_another_vessel("no:stenosis", "ECA"), _of_another_vessel("stenosis:<50%", "")
+    (True, False)
+    """
+    return segment in BESIDE_THE_AXIS and ("stenosis" in head or "flow:" in head)
 
 
 def velocities(findings: str) -> dict[str, float]:

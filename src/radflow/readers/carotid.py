@@ -1,31 +1,37 @@
 """Carotid ultrasound reports to normalised key terms and to a fixed set of labels, by rules.
 
-A report has a side for every statement: from a block ("Right: ...", holding until the next one) or from a
-side word in the sentence. Terms are strings, ``what@where``:
+Terms are strings, ``what@where``; where is a side (``right``, ``left``, ``unsided``), with a segment where
+the statement has its own::
 
-    plaque@right-bulb  plaque:hard@right-bulb  surface:irregular@right-bulb  wall:anterior@right-bulb
-    plaque:occluding@right-ICA  lumen:string@right  stenosis:50-69%@right  imt:thickened@right
-    flow:accelerated@right  normal@left
+    plaque@right-bulb  plaque:hard@right-bulb  echo:hypoechoic@left-ICA  surface:irregular@right-bulb
+    wall:anterior@right-bulb  count:multiple@left-CCA  plaque:occluding@right-ICA  lumen:string@right
+    stenosis:50-69%@right  significant stenosis@left  stenosis:occlusion@right-ECA  imt:thickened@right
+    flow:accelerated@right  flow:reversed@left-vertebral  normal@left  history:stent@left-ICA
 
-``no:`` in front is a denial, ``possible:`` a hedge, so "no stenosis" never matches "stenosis". Left out on
-purpose: measured numbers (mm, cm/s). Two reports that differ by 10 cm/s share their key terms; numbers
-without a word are still read where they decide one ("IMT 1.2 mm" is thickened, "60% stenosis" is 50-69%).
+``no:`` in front is a denial, ``possible:`` a hedge, ``past:`` another time, so "no stenosis" never matches
+"stenosis". Stenosis and flow are those of the carotid axis (CCA, bulb, ICA) and have no segment there.
+
+Left out on purpose: measured numbers (mm, cm/s). Two reports that differ by 10 cm/s share their key terms.
+Numbers without a word are read where they decide one: "60% stenosis" is 50-69%, "IMT 1.2 mm" is thickened,
+and an ICA velocity of 125 cm/s or more, about whose flow the sentence says nothing, is accelerated
+(Grant et al., Radiology 2003; 229:340-346). A velocity alone never grades a stenosis: the consensus wants
+plaque to be seen as well, and that is for the reader of the picture, or the judge, to conclude.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import NamedTuple
 
+from radflow.readers.carotid_said import Said, said
+from radflow.readers.carotid_sides import SIDES, statements
 from radflow.readers.labels import State, stronger
 from radflow.readers.lexicon import lexicon
-from radflow.readers.scope import Assertion, Mention, Reading, Scope
+from radflow.readers.scope import Assertion, Scope
+from radflow.readers.tokens import Sentence, Span, token_spans
 
-SIDES = ("right", "left")
-GRADES = ("<50%", "50-69%", ">=70%", "near occlusion", "occlusion")
-THICKENED_MM = 1.0
-"""Intima-media thickness from which a bare number counts as thickened."""
-
+_DOES: dict[Assertion, str] = {"uncertain": "hedges", "absent": "denies", "aside": "puts to another time"}
 _OBSERVED = {  # observation of a side -> the term that asserts it
     "plaque": "plaque",
     "hard plaque": "plaque:hard",
@@ -38,7 +44,9 @@ _OBSERVED = {  # observation of a side -> the term that asserts it
     "occlusion": "stenosis:occlusion",
     "thickened intima-media": "imt:thickened",
 }
+_SIGNIFICANT = tuple(name for name in list(_OBSERVED)[5:9])  # from 50% on
 _SEGMENTS = ("CCA", "bulb", "ICA")
+_OTHER_VESSELS = ("vertebral", "subclavian")
 
 CAROTID_OBSERVATIONS: tuple[str, ...] = (
     *(f"{side} {what}" for side in SIDES for what in _OBSERVED),
@@ -47,8 +55,19 @@ CAROTID_OBSERVATIONS: tuple[str, ...] = (
 )
 """Columns of :func:`carotid_labels`, in order."""
 
-_PREFIX: dict[Assertion, str] = {"present": "", "uncertain": "possible:", "absent": "no:", "aside": "past:"}
-_BELOW = frozenset({"<", "below", "under", "than", "≤"})
+
+class TermEvidence(NamedTuple):
+    """One term and what it rests on.
+
+    Attributes:
+        term: as in :func:`carotid_terms`.
+        phrase: characters of the word that decided.
+        rule: in words.
+    """
+
+    term: str
+    phrase: Span
+    rule: str
 
 
 @cache
@@ -68,7 +87,47 @@ def carotid_terms(texts: Sequence[str]) -> list[frozenset[str]]:
     >>> sorted(carotid_terms(["Right: hard plaque in the bulb. Left: no plaque."])[0])
     ['no:plaque@left', 'plaque:hard@right-bulb', 'plaque@right-bulb']
     """
-    return [frozenset(_terms(text)) for text in texts]
+    return [
+        frozenset(
+            _term(one, side)
+            for statement in statements(_scope(), text)
+            for one in said(statement)
+            for side in statement.sides
+        )
+        for text in texts
+    ]
+
+
+def explain(text: str) -> list[TermEvidence]:
+    """Read one text and say for every term which characters it rests on and why, in the order of the text.
+
+    >>> text = "Left ICA: no plaque, IMT 1.2 mm."
+    >>> for term, phrase, rule in explain(text):
+    ...     print(term, "|", text[slice(*phrase)], "|", rule)
+    no:plaque@left-ICA | plaque | 'no' denies
+    imt:thickened@left | IMT | 1.2 mm is 1 mm or more
+    """
+    tokens = token_spans(text)
+    found = set()
+    for statement in statements(_scope(), text):
+        for one in said(statement):
+            phrase = statement.sentence.span(tokens, one.start, one.end)
+            rule = _rule(one, statement.sentence, text[slice(*phrase)])
+            found |= {TermEvidence(_term(one, side), phrase, rule) for side in statement.sides}
+    return sorted(found, key=lambda evidence: (evidence.phrase, evidence.term))
+
+
+def _rule(one: Said, sentence: Sentence, phrase: str) -> str:
+    rule = f"{' '.join(phrase.split())!r} {one.rule}" if one.rule.startswith("is ") else one.rule
+    if one.decided is None or one.decided.cue is None or one.decided.assertion not in _DOES:
+        return rule
+    cue = " ".join(word for word in sentence.words[slice(*one.decided.cue[:2])] if word not in ":,;")
+    does = f"{cue!r} {_DOES[one.decided.assertion]}"
+    return does if rule == "stated" else f"{rule}, {does}"
+
+
+def _term(one: Said, side: str) -> str:
+    return f"{one.head}@{side}-{one.segment}" if one.segment else f"{one.head}@{side}"
 
 
 def carotid_labels(texts: Sequence[str]) -> list[dict[str, State]]:
@@ -76,8 +135,9 @@ def carotid_labels(texts: Sequence[str]) -> list[dict[str, State]]:
 
     Returns:
         states 1 stated, 0 denied (by name, or because the side is called normal), -1 hedged, ``None`` not
-        mentioned. ``normal`` is 1 when something was read and nothing is stated or hedged, 0 when something
-        is, ``None`` when nothing was read.
+        mentioned. A stenosis called significant without a grade hedges every grade from 50% on. ``normal`` is
+        1 when something was read and nothing is stated or hedged, 0 when something is, ``None`` when nothing
+        was read. The vertebral and subclavian arteries have no columns.
 
     >>> labels = carotid_labels(["Right: normal. Left: ICA plaque with 50-69% stenosis."])[0]
     >>> [name for name, state in labels.items() if state == 1]
@@ -97,144 +157,35 @@ def _labels(terms: frozenset[str]) -> dict[str, State]:
         for prefix, meant in (("no:", 0), ("possible:", -1), ("past:", None)):
             if head.startswith(prefix):
                 head, state = head.removeprefix(prefix), meant
-        for name in _observations(head, state, side, segment):
-            labels[name] = stronger(labels[name], state if head != "normal" else 0)
+        if side in SIDES and segment not in _OTHER_VESSELS:
+            for name, means in _observations(head, state, side, segment):
+                labels[name] = stronger(labels[name], means)
     if terms:
-        labels["normal"] = int(all(state in (0, None) for state in labels.values()))
+        labels["normal"] = int(all(state in (0, None) for state in labels.values()) and _healthy(terms))
     return labels
 
 
-def _observations(head: str, state: State, side: str, segment: str) -> list[str]:
-    """The observations that a term speaks about."""
-    if head == "normal" and state == 1:
-        return [name for name in CAROTID_OBSERVATIONS if name.startswith(side)]
-    names = [f"{side} {what}" for what, term in _OBSERVED.items() if term == head]
+def _healthy(terms: frozenset[str]) -> bool:
+    """Whether no plaque or stenosis is stated in a place that has no column of its own."""
+    return not any(term.startswith(("plaque", "stenosis", "possible:", "significant")) for term in terms)
+
+
+def _observations(head: str, state: State, side: str, segment: str) -> Iterator[tuple[str, State]]:
+    """The (observation, state) pairs that a term speaks about."""
+    if head == "normal":
+        if state == 1:
+            wanted = f"{side} {segment}" if segment else side
+            yield from ((name, 0) for name in CAROTID_OBSERVATIONS if name.startswith(wanted))
+        return
+    if head == "significant stenosis":
+        yield from ((f"{side} {what}", -1 if state == 1 else state) for what in _SIGNIFICANT)
+    if not (segment == "ECA" and head.startswith("stenosis")):
+        yield from ((f"{side} {what}", state) for what, term in _OBSERVED.items() if term == head)
     if head == "plaque" and segment in _SEGMENTS:
-        names.append(f"{side} {segment} plaque")
-    if head == "plaque" and state == 0:
-        names += [name for name in CAROTID_OBSERVATIONS if name.startswith(side) and name.endswith("plaque")]
-    if head == "stenosis" and state == 0:
-        names += [f"{side} {what}" for what, term in _OBSERVED.items() if term.startswith("stenosis:")]
-    return names
-
-
-def _terms(text: str) -> Iterator[str]:
-    block: tuple[str, ...] = ()
-    for reading in _scope().read(text):
-        block, sides = _sides(reading, block)
-        for side in sides:
-            for term, segment in _said(reading, side if len(sides) == 1 else None):
-                yield f"{term}@{side}-{segment}" if segment else f"{term}@{side}"
-
-
-def _sides(reading: Reading, block: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The block in force after this sentence, and the sides it speaks about."""
-    named = [mention for mention in reading.mentions if mention.match.entry.kind == "side"]
-    words = reading.sentence.words
-    if named and named[0].match.start == 0 and words[named[0].match.end : named[0].match.end + 1] == [":"]:
-        name = named[0].match.entry.name
-        block = SIDES if name == "both" else (name,)
-        return block, block
-    names = {mention.match.entry.name for mention in named}
-    if "both" in names or names == set(SIDES):
-        return block, SIDES
-    return block, tuple(names) or block
-
-
-def _said(reading: Reading, side: str | None) -> Iterator[tuple[str, str | None]]:
-    """The (term, segment) pairs of one sentence."""
-    by_kind: dict[str, list[Mention]] = {}
-    for mention in reading.mentions:
-        by_kind.setdefault(mention.match.entry.kind, []).append(mention)
-    yield from _plaques(reading.mentions, by_kind)
-    yield from _stenosis(reading.sentence.words, by_kind)
-    yield from _measured(reading.sentence.words, by_kind)
-    for mention in by_kind.get("lumen", ()):
-        if mention.match.entry.name == "string":
-            yield f"{_PREFIX[mention.assertion]}lumen:string", None
-
-
-def _plaques(
-    mentions: Sequence[Mention], by_kind: dict[str, list[Mention]]
-) -> Iterator[tuple[str, str | None]]:
-    """Give each plaque the adjectives and segments nearest to it."""
-    plaques = by_kind.get("plaque", [])
-    about: list[dict[str, list[str]]] = [{} for _ in plaques]
-    passed = -1  # plaques already behind us
-    for mention in mentions if plaques else ():
-        kind, name = mention.match.entry.kind, mention.match.entry.name
-        if kind == "plaque":
-            passed += 1
-        elif kind in ("kind", "surface", "wall", "segment", "lumen"):
-            # A kind stands before its plaque; the rest may follow it.
-            owner = min(passed + 1, len(plaques) - 1) if kind == "kind" else max(passed, 0)
-            about[owner].setdefault(kind, []).append(name)
-    for plaque, said in zip(plaques, about, strict=True):
-        prefix = _PREFIX[plaque.assertion]
-        for segment in said.get("segment") or [None]:
-            yield f"{prefix}plaque", segment
-            for kind in said.get("kind", ()):
-                yield f"{prefix}plaque:{kind}", segment
-            for what in ("surface", "wall"):
-                for name in said.get(what, ()):
-                    yield f"{prefix}{what}:{name}", segment
-            if "filled" in said.get("lumen", ()):
-                yield f"{prefix}plaque:occluding", segment
-
-
-def _stenosis(words: Sequence[str], by_kind: dict[str, list[Mention]]) -> Iterator[tuple[str, str | None]]:
-    graded = by_kind.get("grade", [])
-    for mention in graded:
-        yield f"{_PREFIX[mention.assertion]}stenosis:{mention.match.entry.name}", None
-    named = by_kind.get("stenosis", [])
-    grade = _percent_grade(words) if named and not graded else None
-    for mention in named if not graded else ():
-        prefix = _PREFIX[mention.assertion]
-        yield (f"{prefix}stenosis:{grade}" if grade else f"{prefix}stenosis"), None
-
-
-def _percent_grade(words: Sequence[str]) -> str | None:
-    """The grade of a sentence's first percentage: ``60 %`` is 50-69%; of a range the lower end counts."""
-    for place, word in enumerate(words):
-        if word == "%" and place and _number(words[place - 1]) is not None:
-            start = place - 1
-            if start and _number(words[start - 1]) is not None:
-                start -= 1
-            value = _number(words[start]) or 0.0
-            if start and words[start - 1] in _BELOW:
-                value -= 1
-            return (
-                "<50%" if value < 50 else "50-69%" if value < 70 else ">=70%" if value < 100 else "occlusion"
-            )
-    return None
-
-
-def _measured(words: Sequence[str], by_kind: dict[str, list[Mention]]) -> Iterator[tuple[str, str | None]]:
-    """Flow, intima-media thickness, or a whole side that is normal."""
-    qualities = by_kind.get("quality", [])
-    flows, imts = by_kind.get("flow", []), by_kind.get("imt", [])
-    for quality in qualities:
-        name, prefix = quality.match.entry.name, _PREFIX[quality.assertion]
-        if name == "thickened":
-            if imts:
-                yield f"{prefix}imt:thickened", None
-        elif flows:
-            yield f"{prefix}flow:{name}", None
-        elif name == "normal":
-            yield ("no:imt:thickened" if imts else f"{prefix}normal"), None
-    if flows and not qualities:
-        yield ("flow:absent" if flows[0].assertion == "absent" else "flow"), None
-    if imts and not qualities:
-        numbers = [number for word in words if (number := _number(word)) is not None]
-        if numbers:
-            yield ("imt:thickened" if max(numbers) >= THICKENED_MM else "no:imt:thickened"), None
-    for health in by_kind.get("health", ()):
-        yield ("normal" if health.assertion == "absent" else "abnormal"), None
-
-
-def _number(word: str) -> float | None:
-    return (
-        float(word)
-        if word[:1].isdecimal() and word.replace(".", "", 1).isdecimal() and word.isascii()
-        else None
-    )
+        yield f"{side} {segment} plaque", state
+    if head == "plaque" and state == 0 and not segment:
+        plaques = (name for name in CAROTID_OBSERVATIONS if name.endswith("plaque"))
+        yield from ((name, 0) for name in plaques if name.startswith(side))
+    if head == "stenosis" and state == 0 and not segment:
+        graded = (what for what, term in _OBSERVED.items() if term.startswith("stenosis:"))
+        yield from ((f"{side} {what}", 0) for what in graded)

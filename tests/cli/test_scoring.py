@@ -76,22 +76,6 @@ def test_an_empty_report_is_counted_and_scores_nothing(command: Callable, tmp_pa
     assert float(rows(tmp_path / "s" / "scores.csv")[0]["bleu2"]) == 0
 
 
-def test_labels_are_a_table(command: Callable, tmp_path: Path) -> None:
-    (tmp_path / "r.txt").write_text("No edema.\n\nPossible pneumonia.\n")
-    status, out, _ = command("label", "r.txt")
-    first, second = csv.DictReader(out.splitlines())
-    assert status == 0
-    assert (first["study_id"], first["Edema"], first["Fracture"]) == ("1", "0", "")
-    assert (second["study_id"], second["Pneumonia"]) == ("3", "-1")
-
-
-def test_labels_go_to_a_file_and_follow_the_modality(command: Callable, tmp_path: Path) -> None:
-    (tmp_path / "r.csv").write_text("id,report\n7,Left: no plaque.\n")
-    assert command("label", "r.csv", "--modality", "carotid-us", "--out", "l.csv") == (0, "", "")
-    [row] = rows(tmp_path / "l.csv")
-    assert (row["study_id"], row["left plaque"]) == ("7", "0")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -100,9 +84,6 @@ def test_labels_go_to_a_file_and_follow_the_modality(command: Callable, tmp_path
         (("score", "p.jsonl", "--metrics", "bleu3"), "got 'bleu3'. Did you mean 'bleu"),
         (("score", "broken.jsonl"), "broken.jsonl:2: expected JSON"),
         (("score", "p.jsonl", "--metrics", "bleu2", "--out", "way/s"), "cannot be written (Not a directory)"),
-        (("label", "none.txt"), "none.txt: no such file"),
-        (("label", "empty.txt"), "empty.txt: expected reports, found none"),
-        (("label", "p.jsonl", "--out", "way/l.csv"), "way/l.csv: cannot be written (File exists)"),
     ],
 )
 def test_what_cannot_be_read_or_written_is_one_line(
@@ -110,7 +91,6 @@ def test_what_cannot_be_read_or_written_is_one_line(
 ) -> None:
     folder = reports.parent
     (folder / "way").write_text("a file in the way")
-    (folder / "empty.txt").write_text("")
     (folder / "broken.jsonl").write_text(lines(RECORDS[:1]) + '{"study_id": "b"')
     status, _, err = command(*arguments)
     assert status == 1

@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radflow.reports import render_report
-from radflow.viewer.cases import blocks, case_views, counts, segments, template_report
+from radflow.viewer.cases import blocks, case_views, counts, template_report
+from radflow.viewer.highlight import segments
 from radflow.viewer.records import Case, Mark, ReferenceReport, SystemReport
 from radflow.viewer.run_files import read_run
 

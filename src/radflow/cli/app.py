@@ -218,18 +218,44 @@ def label(
     reports: Path,
     *,
     modality: Literal["chest-xray", "carotid-us"] = "chest-xray",
+    reader: str | None = None,
+    lexicon: Path | None = None,
+    section: Literal["report", "findings", "impression"] = "report",
+    column: str | None = None,
+    explain: bool = False,
+    page: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Label reports with the 14 CheXpert observations (or the carotid ones), by rules; CSV out.
+    """Label reports with the 14 CheXpert observations, or the carotid ones; CSV out.
+
+    States are 1 stated, 0 denied, -1 uncertain, blank not mentioned.
 
     Args:
-        reports: CSV or JSONL with a column `report` (or `text`), or plain text with one report a line.
+        reports: CSV, JSON or JSONL, plain text with one report a line, or a folder with one report a .txt
+            file; .gz as well.
         modality: Which labels.
+        reader: chexpert-rules unless told; chexbert:FOLDER for the network.
+        lexicon: TOML file with phrases of your own, on top of chexpert-rules.
+        section: Label the whole report or one section.
+        column: Where the report stands, when the column has none of the usual names.
+        explain: Say for each label the phrase, its scope and the rule: on the screen, or beside `out` in
+            a second table.
+        page: Write an HTML page in which the words behind each label are highlighted.
         out: CSV file to write; standard output when not given.
     """
-    from radflow.cli.scoring import label_command
+    from radflow.cli.labelling import LabelOptions, label_command
 
-    label_command(reports, modality, out)
+    options = LabelOptions(
+        modality=modality,
+        reader=reader,
+        lexicon=lexicon,
+        section=section,
+        column=column,
+        explain=explain,
+        page=page,
+        out=out,
+    )
+    label_command(screen, errors, reports, options)
 
 
 @app.command

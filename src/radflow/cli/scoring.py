@@ -1,4 +1,4 @@
-"""``radflow score`` and ``radflow label``."""
+"""``radflow score``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,12 +13,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from radflow.errors import DataError, MissingFileError
 from radflow.evaluation.intervals import bootstrap_interval
 from radflow.evaluation.predictions import pair, read_predictions
 from radflow.metrics import METRICS, default_metrics
 from radflow.metrics import score as score_pairs
-from radflow.metrics.modality import labeler
 from radflow.reports import parse_report
 from radflow.workspace import write_atomic, write_json
 
@@ -81,40 +78,6 @@ def _write_scores(out: Path, study_ids: tuple[str, ...], values: Mapping[str, np
         row = [float(column[i]) for column in values.values()]
         writer.writerow([study, *("" if math.isnan(v) else f"{v:.6f}" for v in row)])
     write_atomic(out / "scores.csv", text.getvalue())
-
-
-def label_command(reports: Path, modality: str, out: Path | None) -> None:
-    """Label a file of reports; CSV with one row a report, states 1, 0, -1 or blank."""
-    ids, texts = _read_reports(reports)
-    labels = labeler(modality)(texts)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["study_id", *labels[0]])
-    for study, row in zip(ids, labels, strict=True):
-        writer.writerow([study, *("" if state is None else state for state in row.values())])
-    if out is None:
-        sys.stdout.write(text.getvalue())
-    else:
-        write_atomic(out, text.getvalue())
-
-
-def _read_reports(path: Path) -> tuple[list[str], list[str]]:
-    """Ids and texts; a plain text file has one report a line, numbered from 1."""
-    if path.suffix in (".csv", ".json", ".jsonl", ".ndjson"):
-        records = read_predictions(path)
-        return [r.study_id for r in records], [r.text for r in records]
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise MissingFileError(
-            f"{path}: no such file; expected reports as CSV, JSONL or plain text"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text, got {error}") from None
-    rows = [(str(i), line) for i, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise DataError(f"{path}: expected reports, found none")
-    return [i for i, _ in rows], [line for _, line in rows]
 
 
 def print_json(screen: Console, value: object) -> None:

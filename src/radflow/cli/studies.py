@@ -11,12 +11,11 @@ from typing import Any
 from radflow import readers
 from radflow.config import Recipe
 from radflow.errors import MissingFileError, RecipeError, did_you_mean
+from radflow.evaluation.evidence import TRIAGE
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.prepare import PREPARERS, PrepareAccount
 from radflow.workspace import Workspace
-
-TRIAGE = "criticality-rules"
 
 
 def prepare_source(source: str, out: Path, **options: Any) -> PrepareAccount:

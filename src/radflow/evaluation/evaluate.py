@@ -1,7 +1,7 @@
 """Score the systems of a run on its test studies, beside the template and with the images shuffled.
 
-Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line a study) and ``evaluation/cases.json``
-(what the page shows side by side).
+Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line a study), ``evaluation/cases.json``
+(what the page shows side by side) and ``evaluation/evidence.json`` (what their labels rest on).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from radflow import config
 from radflow.errors import DataError
 from radflow.evaluation.drift import measure_drift
+from radflow.evaluation.evidence import critical_because, explain_report
 from radflow.evaluation.intervals import paired_difference
 from radflow.evaluation.marks import mark_sentences
 from radflow.evaluation.results import Results, ShuffledImages, write_results
@@ -123,6 +124,7 @@ def evaluate_run(
     write_results(workspace.path("results.json"), results)
     cases = _cases(studies, predictions, rewards, knobs.cases, modality)
     write_json(workspace.path("evaluation", "cases.json"), cases)
+    write_json(workspace.path("evaluation", "evidence.json"), _evidence(cases, studies, modality))
     return results
 
 
@@ -230,6 +232,21 @@ def _cases(
     ]
 
 
+def _evidence(
+    cases: Sequence[Mapping[str, Any]], studies: Sequence[Study], modality: str
+) -> list[dict[str, Any]]:
+    """What the labels of each shown reference and of RadFlow's report rest on."""
+    truth = {study.study_id: study.reference.canonical for study in studies}
+    return [
+        {"study_id": case["study_id"], "system": system, "text": text, **explain_report(text, modality)}
+        for case in cases
+        for system, text in (
+            ("reference", truth[case["study_id"]]),
+            (RADFLOW, case["systems"][RADFLOW]["text"]),
+        )
+    ]
+
+
 def _case(study: Study, systems: Mapping[str, tuple[str, Reward]], read: Any) -> dict[str, Any]:
     truth = study.reference.canonical
     shown = {}
@@ -247,6 +264,7 @@ def _case(study: Study, systems: Mapping[str, tuple[str, Reward]], read: Any) ->
     return {
         "study_id": study.study_id,
         "critical": study.critical,
+        "critical_because": critical_because(study),
         "images": [str(path) for path in study.images],
         "views": list(study.views),
         "indication": study.indication,

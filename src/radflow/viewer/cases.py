@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from radflow.viewer.highlight import Segment, segments
 from radflow.viewer.pictures import Picture, embed_all
 from radflow.viewer.records import Case, Mark, ReferenceReport, SystemReport
 from radflow.viewer.tables import in_order
@@ -19,14 +20,6 @@ TEMPLATE = "template"
 """Writes the same report for every case, so the page prints it once above them."""
 
 _HEADERS = ("Findings: ", " Impression: ")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A stretch of text and how it stands to the reference; ``kind`` is ``""`` where nothing is said."""
-
-    text: str
-    kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +46,7 @@ class CaseView:
 
     study_id: str
     critical: bool | None
+    critical_because: tuple[str, ...]
     indication: str | None
     pictures: tuple[tuple[str, Picture], ...]
     reference: tuple[Block, ...]
@@ -72,30 +66,6 @@ def template_report(cases: Sequence[Case]) -> tuple[Block, ...]:
     texts = (case.systems[TEMPLATE].text for case in cases if TEMPLATE in case.systems)
     text = next(texts, None)
     return () if text is None else blocks(text)
-
-
-def segments(text: str, marks: Sequence[Mark], start: int = 0, end: int | None = None) -> tuple[Segment, ...]:
-    """Cut ``text[start:end]`` at its marks.
-
-    Marks that reach outside are cut to fit, and where two overlap the one that begins first is kept, so that
-    the segments always spell the text.
-
-    >>> [(s.text, s.kind) for s in segments("No plaque.", [Mark(start=0, end=2, kind="agree")])]
-    [('No', 'agree'), (' plaque.', '')]
-    """
-    end = len(text) if end is None else end
-    found, position = [], start
-    for mark in sorted(marks, key=lambda mark: (mark.start, mark.end)):
-        first, last = max(mark.start, position), min(mark.end, end)
-        if first >= last:
-            continue
-        if first > position:
-            found.append(Segment(text=text[position:first]))
-        found.append(Segment(text=text[first:last], kind=mark.kind))
-        position = last
-    if position < end:
-        found.append(Segment(text=text[position:end]))
-    return tuple(found)
 
 
 def blocks(text: str, marks: Sequence[Mark] = ()) -> tuple[Block, ...]:
@@ -132,6 +102,7 @@ def _view(case: Case, folder: Path, pictures: Mapping[Path, Picture]) -> CaseVie
     return CaseView(
         study_id=case.study_id,
         critical=case.critical,
+        critical_because=case.critical_because,
         indication=case.indication,
         pictures=tuple(
             (_caption(case, index), pictures[folder / image]) for index, image in enumerate(case.images)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -20,15 +20,16 @@ import jinja2
 from radflow.errors import NotWritableError
 from radflow.viewer.cases import blocks, case_views, counts, template_report
 from radflow.viewer.curves import rft_panels, sft_panels
+from radflow.viewer.evidence import by_study, evidence_view
 from radflow.viewer.explored import exploration_view
 from radflow.viewer.facts import recipe_facts, run_facts, seconds_table, tiles
-from radflow.viewer.records import Results
+from radflow.viewer.records import ReadReport, Results
 from radflow.viewer.run_files import RunFiles, read_run
 from radflow.viewer.tables import drift_table, result_table, shuffled_table, unmoved
 from radflow.viewer.verdict import verdict
 from radflow.workspace import write_atomic
 
-__all__ = ["render_page", "write_page"]
+__all__ = ["render_labels", "render_page", "write_page"]
 
 
 def write_page(run: Path) -> Path:
@@ -76,6 +77,28 @@ def render_page(files: RunFiles) -> str:
     )
 
 
+def render_labels(reports: Sequence[ReadReport], *, title: str, note: str) -> str:
+    """Return a page of reports with the words highlighted that their labels rest on.
+
+    Args:
+        reports: what to show.
+        title: of the page, such as the name of the file that the reports are from.
+        note: who read them, and how many of how many are shown.
+    """
+    style = _asset("page.css")
+    return (
+        _environment()
+        .get_template("labels.jinja")
+        .render(
+            style=style,
+            style_hash=_csp_hash(style),
+            title=title,
+            note=note,
+            views=[evidence_view(report) for report in reports],
+        )
+    )
+
+
 def _measured(results: Results | None) -> Mapping[str, Any]:
     """Return what sections 1 to 3 and the last one print from ``results.json``."""
     known = results or Results()
@@ -106,7 +129,12 @@ def _trained(files: RunFiles) -> Mapping[str, Any]:
 def _shown(files: RunFiles) -> Mapping[str, Any]:
     """Return what section 6 prints."""
     views = case_views(files.cases or (), files.folder)
-    return {"cases": views, "filters": counts(views), "template_report": template_report(files.cases or ())}
+    return {
+        "cases": views,
+        "filters": counts(views),
+        "template_report": template_report(files.cases or ()),
+        "evidence": by_study(files.evidence or ()),
+    }
 
 
 def _title(files: RunFiles) -> str:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator
 
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 MarkKind = Literal["agree", "contradict", "extra"]
+State = Literal[1, 0, -1] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +181,38 @@ class Case:
     reference: ReferenceReport
     systems: Mapping[str, SystemReport]
     critical: bool | None = None
+    critical_because: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     indication: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One statement of a report. Positions are characters of its text.
+
+    Attributes:
+        name: the observation or key term.
+        state: 1 stated, -1 uncertain, 0 denied, ``None`` set aside.
+        spans: the phrase, and what is said of it.
+        cue: the words that deny, hedge or set aside.
+        decisive: ``False`` where a stronger statement overrules it.
+    """
+
+    name: str
+    state: State
+    spans: tuple[tuple[int, int], ...]
+    cue: tuple[int, int] | None = None
+    rule: str
+    decisive: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadReport:
+    """One report of ``evaluation/evidence.json``, its labels, and what they rest on."""
+
+    study_id: str
+    text: str
+    system: str = ""
+    labels: Mapping[str, State] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()

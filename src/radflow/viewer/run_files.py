@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from radflow.errors import DataError, MissingFileError
-from radflow.viewer.records import Case, Exploration, MetricLog, Results, RftSummary
+from radflow.viewer.records import Case, Exploration, MetricLog, ReadReport, Results, RftSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class RunFiles:
     exploration: Exploration | None
     rft: RftSummary | None
     cases: tuple[Case, ...] | None
+    evidence: tuple[ReadReport, ...] | None
     recipe: str | None
 
 
@@ -48,6 +49,7 @@ def read_run(folder: Path) -> RunFiles:
         exploration=_read_json(folder / "exploration" / "summary.json", Exploration),
         rft=_read_json(folder / "rft" / "summary.json", RftSummary),
         cases=_read_json(folder / "evaluation" / "cases.json", tuple[Case, ...]),
+        evidence=_read_json(folder / "evaluation" / "evidence.json", tuple[ReadReport, ...]),
         recipe=_read_recipe(folder / "recipe.toml"),
     )
     if not any((files.results, files.log, files.exploration, files.cases)):

@@ -1,0 +1,223 @@
+"""``radflow label``: reports in, labels out, a chunk at a time; on request the words that they rest on."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+from rich.text import Text
+
+from radflow import readers
+from radflow.cli.report_columns import Section, report_texts
+from radflow.errors import DataError, RadflowError
+from radflow.evaluation.evidence import explain_report
+from radflow.metrics.modality import LABEL_METRIC
+from radflow.metrics.table import CHEST, METRICS
+from radflow.readers.chexpert import chexpert_labeler
+from radflow.reports.files import read_rows
+from radflow.viewer import render_labels
+from radflow.viewer.evidence import evidence_view
+from radflow.viewer.records import ReadReport
+from radflow.workspace import atomic_file, write_atomic
+
+CHUNK = 256
+ON_PAGE = 200
+"""Reports on a page; the table has all of them."""
+EVIDENCE = ("study_id", "name", "state", "decisive", "phrase", "start", "end", "cue", "rule", "source")
+
+_RECORD = TypeAdapter(ReadReport)
+_STYLE = {
+    "": "",
+    "stated": "bold underline",
+    "uncertain": "yellow underline",
+    "denied": "green underline",
+    "aside": "dim",
+    "cue": "italic",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """What ``radflow label`` was asked for; its help says what each means."""
+
+    modality: str = CHEST
+    reader: str | None = None
+    lexicon: Path | None = None
+    section: Section = "report"
+    column: str | None = None
+    explain: bool = False
+    page: Path | None = None
+    out: Path | None = None
+
+
+class _Read(NamedTuple):
+    study_id: str
+    text: str
+    labels: Mapping[str, int | None]
+    evidence: Sequence[Mapping[str, Any]]
+
+
+_Sink = Callable[[_Read], None]
+_WriteRow = Callable[[Sequence[Any]], Any]
+
+
+def label_command(screen: Console, errors: Console, reports: Path, options: LabelOptions) -> None:
+    """Label a file of reports and write what was asked for.
+
+    Raises:
+        RadflowError: options that exclude each other, a file that cannot be read, a place that cannot be
+            written. Then no file is left, whole or half.
+    """
+    name, read = _reading(options)
+    texts = report_texts(read_rows(reports), section=options.section, column=options.column)
+    first = next(texts, None)
+    if first is None:
+        raise DataError(f"{reports}: expected reports, found none")
+    count = empty = 0
+    with ExitStack() as stack:
+        page: list[ReadReport] = []
+        sinks = _sinks(stack, screen, options, page)
+        advance = stack.enter_context(_progress(errors, options))
+        texts = chain([first], texts)
+        while chunk := list(islice(texts, CHUNK)):
+            for one in read(chunk):
+                count, empty = count + 1, empty + (not one.text)
+                for sink in sinks:
+                    sink(one)
+            advance(count)
+        if options.page is not None:
+            shown = f"{count:,} reports" if count <= ON_PAGE else f"The first {ON_PAGE} of {count:,} reports"
+            note = f"{shown}, read by {name}."
+            write_atomic(options.page, render_labels(page, title=reports.name, note=note))
+    if empty:
+        errors.print(f"[yellow]warning[/]: {empty} of {count} texts are empty; their labels are blank")
+    if written := [str(path) for path in (options.out, _evidence_file(options), options.page) if path]:
+        errors.print(f"{count} reports read by {name}; wrote {', '.join(written)}")
+
+
+def _reading(options: LabelOptions) -> tuple[str, Callable[[list[tuple[str, str]]], Iterator[_Read]]]:
+    """The name of the reader, and what reads a chunk of (study id, text)."""
+    default = METRICS[LABEL_METRIC[options.modality]].reader
+    assert default is not None
+    name = options.reader or default
+    if options.lexicon is not None and name != "chexpert-rules":
+        raise RadflowError(f"--lexicon adds phrases to chexpert-rules, but the reader is {name}; drop one.")
+    if not (options.explain or options.page):
+        label = readers.load(name) if options.lexicon is None else chexpert_labeler(options.lexicon)
+        return name, lambda chunk: _label(chunk, label)
+    if name != default:
+        raise RadflowError(
+            f"--explain and --page need a reader by rules, which can say why; got {name}. Use {default}."
+        )
+    return name, lambda chunk: (
+        _read(study, text, **explain_report(text, options.modality, lexicon=options.lexicon))
+        for study, text in chunk
+    )
+
+
+def _label(
+    chunk: Sequence[tuple[str, str]], label: Callable[[Sequence[str]], Sequence[Mapping[str, int | None]]]
+) -> Iterator[_Read]:
+    labels = label([text for _, text in chunk])
+    return (_read(study, text, row, ()) for (study, text), row in zip(chunk, labels, strict=True))
+
+
+def _read(
+    study_id: str, text: str, labels: Mapping[str, int | None], evidence: Sequence[Mapping[str, Any]]
+) -> _Read:
+    """No text, no labels: CheXpert's rule would call an empty report No Finding."""
+    return _Read(study_id, text, labels if text else dict.fromkeys(labels), evidence)
+
+
+def _sinks(stack: ExitStack, screen: Console, options: LabelOptions, page: list[ReadReport]) -> list[_Sink]:
+    sinks: list[_Sink] = []
+    if options.out is not None:
+        sinks.append(_label_table(_rows_to(stack.enter_context(atomic_file(options.out)))))
+        if options.explain:
+            path = _evidence_file(options)
+            assert path is not None
+            sinks.append(_evidence_table(_rows_to(stack.enter_context(atomic_file(path)))))
+    elif options.explain:
+        sinks.append(lambda one: _print(screen, one))
+    elif options.page is None:
+        sinks.append(_label_table(_rows_to(sys.stdout)))
+    if options.page is not None:
+        sinks.append(lambda one: _keep(one, page))
+    return sinks
+
+
+def _evidence_file(options: LabelOptions) -> Path | None:
+    """``labels.evidence.csv`` beside ``labels.csv``."""
+    out = options.out if options.explain else None
+    return out and out.with_name(f"{out.stem}.evidence{out.suffix}")
+
+
+def _rows_to(file: Any) -> _WriteRow:
+    return csv.writer(file, lineterminator="\n").writerow
+
+
+def _label_table(write_row: _WriteRow) -> _Sink:
+    header: list[str] = []
+
+    def write(one: _Read) -> None:
+        if not header:
+            header.extend(one.labels)
+            write_row(["study_id", *header])
+        write_row([one.study_id, *("" if state is None else state for state in one.labels.values())])
+
+    return write
+
+
+def _evidence_table(write_row: _WriteRow) -> _Sink:
+    write_row(EVIDENCE)
+
+    def write(one: _Read) -> None:
+        for found in one.evidence:
+            start, end = found["spans"][0]
+            cue = one.text[slice(*found["cue"])] if found["cue"] else ""
+            state = "" if found["state"] is None else found["state"]
+            place = (one.text[start:end], start, end)
+            said = (found["name"], state, int(found["decisive"]), *place, cue, found["rule"], found["source"])
+            write_row((one.study_id, *said))
+
+    return write
+
+
+def _keep(one: _Read, page: list[ReadReport]) -> None:
+    if len(page) < ON_PAGE:
+        page.append(_RECORD.validate_python(one._asdict()))
+
+
+def _print(screen: Console, one: _Read) -> None:
+    """The report with its phrases set off, then what they say."""
+    view = evidence_view(_RECORD.validate_python(one._asdict()))
+    screen.print(Text(one.study_id, style="bold cyan"))
+    screen.print(Text.assemble(*((segment.text, _STYLE[segment.kind]) for segment in view.segments)))
+    for row in view.rows:
+        phrase = f"{row.phrase!r}: " if row.phrase else ""
+        screen.print(
+            Text.assemble(f"  {row.state:<10} ", (", ".join(row.names), "bold"), f"  {phrase}{row.rule}")
+        )
+    if not view.rows:
+        screen.print(Text("  nothing was read in it", style="dim"))
+    screen.print()
+
+
+@contextmanager
+def _progress(errors: Console, options: LabelOptions) -> Generator[Callable[[int], None]]:
+    """Count on a terminal when the labels themselves go to a file."""
+    if options.out is None or not errors.is_terminal:
+        yield lambda count: None
+        return
+    with Progress(TextColumn("{task.completed:,.0f} reports"), console=errors, transient=True) as progress:
+        task = progress.add_task("label", total=None)
+        yield lambda count: progress.update(task, completed=count)

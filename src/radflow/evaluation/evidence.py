@@ -1,0 +1,78 @@
+"""What the labels of a report rest on, as records that a page can show and a table can hold.
+
+Rules can say why; a network cannot. So a report that CheXbert labels is not explained here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from radflow.metrics.modality import labeler
+from radflow.metrics.table import CAROTID
+from radflow.readers import carotid
+from radflow.readers.criticality import why
+from radflow.readers.explain import explain
+from radflow.studies import Study
+
+TRIAGE = "criticality-rules"
+
+_STATES = {"no:": 0, "possible:": -1, "past:": None}
+"""Prefix of a carotid term to its state."""
+
+
+def explain_report(text: str, modality: str, *, lexicon: Path | None = None) -> dict[str, Any]:
+    """Label one report by rules and say what each label rests on.
+
+    Args:
+        text: the report. Every position counts its characters.
+        modality: ``chest-xray`` for the 14 CheXpert observations, ``carotid-us`` for key terms.
+        lexicon: phrases of your own for chest reports.
+
+    Returns:
+        ``{"labels": {name: state}, "evidence": [...]}``; each piece of evidence has ``name``, ``state``,
+        ``spans``, ``cue``, ``rule``, ``source`` and ``decisive``. On ultrasound the evidence is about key
+        terms, from which the labels follow.
+
+    >>> record = explain_report("No edema.", "chest-xray")
+    >>> record["evidence"][0]["name"], record["evidence"][0]["spans"], record["evidence"][0]["cue"]
+    ('Edema', [[3, 8]], [0, 2])
+    """
+    if modality == CAROTID:
+        return {"labels": labeler(modality)([text])[0], "evidence": list(_carotid(text))}
+    found = explain(text, lexicon)
+    evidence = [
+        {
+            "name": one.observation,
+            "state": one.state,
+            "spans": [list(span) for span in (one.phrase, one.quality) if span is not None],
+            "cue": None if one.cue is None else list(one.cue),
+            "rule": one.rule,
+            "source": one.source,
+            "decisive": one.decisive,
+        }
+        for one in found.evidence
+    ]
+    return {"labels": dict(found.labels), "evidence": evidence}
+
+
+def _carotid(text: str) -> Iterator[dict[str, Any]]:
+    for term, phrase, rule in carotid.explain(text):
+        prefix = next((prefix for prefix in _STATES if term.startswith(prefix)), "")
+        yield {
+            "name": term.removeprefix(prefix),
+            "state": _STATES.get(prefix, 1),
+            "spans": [list(phrase)],
+            "cue": None,
+            "rule": rule,
+            "source": "carotid.toml",
+            "decisive": True,
+        }
+
+
+def critical_because(study: Study) -> list[str]:
+    """The phrases that made the rules call a study critical; empty where somebody else annotated it."""
+    if study.critical_by != TRIAGE:
+        return []
+    return list(dict.fromkeys(reason.phrase or reason.entry for reason in why(study.reference)))

@@ -1,0 +1,62 @@
+"""Text cut into stretches, some of them highlighted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from radflow.viewer.records import Mark
+
+
+@dataclass(frozen=True, kw_only=True)
+class Highlight:
+    """Characters ``start`` to ``end`` of a text, how to show them, and what to say when asked."""
+
+    start: int
+    end: int
+    kind: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A stretch of text; ``kind`` is ``""`` where nothing is said about it."""
+
+    text: str
+    kind: str = ""
+    note: str = ""
+
+
+NOTES = {
+    "agree": "agrees with the reference",
+    "contradict": "contradicts the reference",
+    "extra": "not in the reference",
+}
+"""What a mark of the evaluation says when asked."""
+
+
+def segments(
+    text: str, marks: Sequence[Highlight | Mark], start: int = 0, end: int | None = None
+) -> tuple[Segment, ...]:
+    """Cut ``text[start:end]`` at its marks.
+
+    Marks that reach outside are cut to fit, and where two overlap the one that begins first is kept, so that
+    the segments always spell the text.
+
+    >>> [(s.text, s.kind) for s in segments("No plaque.", [Mark(start=0, end=2, kind="agree")])]
+    [('No', 'agree'), (' plaque.', '')]
+    """
+    end = len(text) if end is None else end
+    found, position = [], start
+    for mark in sorted(marks, key=lambda mark: (mark.start, mark.end)):
+        first, last = max(mark.start, position), min(mark.end, end)
+        if first >= last:
+            continue
+        if first > position:
+            found.append(Segment(text=text[position:first]))
+        note = mark.note if isinstance(mark, Highlight) else NOTES[mark.kind]
+        found.append(Segment(text=text[first:last], kind=mark.kind, note=note))
+        position = last
+    if position < end:
+        found.append(Segment(text=text[position:end]))
+    return tuple(found)

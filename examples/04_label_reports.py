@@ -1,4 +1,4 @@
-"""Read reports by rules: CheXpert labels with their states, and whether a report is critical (Eq. 9).
+"""Read reports by rules: CheXpert labels and the words they rest on, and why a report is critical (Eq. 9).
 
     python examples/04_label_reports.py
 
@@ -6,6 +6,8 @@ States: 1 stated, 0 denied, -1 uncertain, None not mentioned.
 """
 
 from radflow import readers
+from radflow.readers.criticality import why
+from radflow.readers.explain import explain
 from radflow.reports import parse_report
 
 REPORTS = [
@@ -16,16 +18,16 @@ REPORTS = [
 
 
 def main() -> None:
-    label = readers.load("chexpert-rules")
-    is_critical = readers.load("criticality-rules")
-    critical = is_critical([parse_report(text) for text in REPORTS])
-    for text, labels, flag in zip(REPORTS, label(REPORTS), critical, strict=True):
+    labels = readers.load("chexpert-rules")(REPORTS)
+    for text, row in zip(REPORTS, labels, strict=True):
         print(text)
-        for state, word in ((1, "stated"), (-1, "uncertain"), (0, "denied")):
-            names = [name for name, value in labels.items() if value == state]
-            if names:
+        for word, state in (("stated", 1), ("uncertain", -1), ("denied", 0)):
+            if names := [name for name, value in row.items() if value == state]:
                 print(f"    {word:10} {', '.join(names)}")
-        print(f"    {'critical' if flag else 'nothing critical'}")
+        for evidence in explain(text).evidence:
+            print(f"        {text[slice(*evidence.phrase)]!r}: {evidence.observation}, {evidence.rule}")
+        reasons = [reason.phrase for reason in why(parse_report(text))]
+        print(f"    critical because of {', '.join(reasons)}" if reasons else "    nothing critical")
 
 
 if __name__ == "__main__":

@@ -22,14 +22,14 @@ READERS: dict[str, str] = {
     "carotid-terms": "radflow.readers.carotid:carotid_terms",
     "carotid-labels": "radflow.readers.carotid:carotid_labels",
     "criticality-rules": "radflow.readers.criticality:criticality_rules",
-    "minilm": "radflow.readers.embeddings:minilm",
+    "minilm": "radflow.readers.networks.embeddings:minilm",
 }
 """name -> "module:attribute"."""
 
 NETWORK_READERS: dict[str, str] = {
-    "chexbert": "radflow.readers.chexbert:CheXbert",
-    "radgraph": "radflow.readers.radgraph_network:load_radgraph",
-    "embeddings": "radflow.readers.embeddings:load_embedder",
+    "chexbert": "radflow.readers.networks.chexbert:CheXbert",
+    "radgraph": "radflow.readers.networks.radgraph:load_radgraph",
+    "embeddings": "radflow.readers.networks.embeddings:load_embedder",
 }
 """prefix of "prefix:<folder>" -> "module:attribute" of what makes a reader from the folder and options."""
 

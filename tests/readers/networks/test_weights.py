@@ -8,7 +8,13 @@ from torch import nn
 from transformers import BertConfig, BertTokenizer
 
 from radflow.errors import DataError, MissingFileError
-from radflow.readers.weights import config_facts, fingerprint, load_weights, read_weights, tokenizer_facts
+from radflow.readers.networks.weights import (
+    config_facts,
+    fingerprint,
+    load_weights,
+    read_weights,
+    tokenizer_facts,
+)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 from radflow.errors import RecipeError
-from radflow.readers.inference import (
+from radflow.readers.networks.inference import (
     CPU_BATCH_TOKENS,
     Inference,
     affixes,

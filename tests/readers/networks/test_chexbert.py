@@ -12,8 +12,8 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from radflow.errors import DataError, MissingFileError, NotWritableError, RecipeError
 from radflow.metrics import chexpert_f1, score, semb_score
 from radflow.readers import CHEXPERT_OBSERVATIONS, load
-from radflow.readers.chexbert import HEADS, CheXbert, convert
-from radflow.readers.text_cache import TextCache
+from radflow.readers.networks.chexbert import HEADS, CheXbert, convert
+from radflow.readers.networks.text_cache import TextCache
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = ["ed", "##ema", "cardio", "##me", "##gal", "##y", "##s", ".", ","]

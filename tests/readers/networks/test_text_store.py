@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radflow.errors import DataError, NotWritableError
-from radflow.readers.text_store import FILE, TextStore
+from radflow.readers.networks.text_store import FILE, TextStore
 
 entries = st.dictionaries(st.binary(min_size=1, max_size=8), st.binary(max_size=40), max_size=12)
 

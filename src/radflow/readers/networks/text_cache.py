@@ -28,7 +28,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from radflow.errors import NotWritableError, RecipeError
-from radflow.readers.text_store import TextStore
+from radflow.readers.networks.text_store import TextStore
 
 FOLDER_VARIABLE = "RADFLOW_READER_CACHE"
 

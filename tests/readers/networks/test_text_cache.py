@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radflow.errors import DataError, NotWritableError, RecipeError
-from radflow.readers import text_store
-from radflow.readers.text_cache import FOLDER_VARIABLE, TextCache, open_cache, shared_cache
-from radflow.readers.text_store import FILE
+from radflow.readers.networks import text_store
+from radflow.readers.networks.text_cache import FOLDER_VARIABLE, TextCache, open_cache, shared_cache
+from radflow.readers.networks.text_store import FILE
 
 texts = st.lists(st.text(st.characters(), max_size=30), max_size=12)  # lone surrogates too
 
@@ -150,7 +150,7 @@ def test_threads_share_a_cache(tmp_path):
 
 WRITER = """
 import sys
-from radflow.readers.text_cache import TextCache
+from radflow.readers.networks.text_cache import TextCache
 
 cache = TextCache(folder=sys.argv[1])
 for number in range(int(sys.argv[2]), int(sys.argv[3])):

@@ -18,10 +18,16 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.errors import DataError, MissingFileError, NotWritableError
-from radflow.readers.inference import Inference, pad, run_in_batches, token_ids
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS, State
-from radflow.readers.text_cache import TextCache, open_cache
-from radflow.readers.weights import config_facts, fingerprint, load_weights, read_weights, tokenizer_facts
+from radflow.readers.networks.inference import Inference, pad, run_in_batches, token_ids
+from radflow.readers.networks.text_cache import TextCache, open_cache
+from radflow.readers.networks.weights import (
+    config_facts,
+    fingerprint,
+    load_weights,
+    read_weights,
+    tokenizer_facts,
+)
 
 Labels = dict[str, State]
 
@@ -59,9 +65,9 @@ class CheXbert:
         folder: holds ``chexbert.pth`` (as published) or ``model.safetensors`` (see :func:`convert`), and from
             bert-base-uncased ``vocab.txt`` or ``tokenizer.json``; ``config.json`` where the network is not
             BERT-base.
-        device, dtype, batch_tokens: see :class:`~radflow.readers.inference.Inference`.
-        cache: ``"shared"``, a :class:`~radflow.readers.text_cache.TextCache`, or ``None`` for none. With a
-            cache a text that was labelled is embedded for nothing, and the other way round.
+        device, dtype, batch_tokens: see :class:`~radflow.readers.networks.inference.Inference`.
+        cache: ``"shared"``, a :class:`~radflow.readers.networks.text_cache.TextCache`, or ``None`` for none.
+            With a cache a text that was labelled is embedded for nothing, and the other way round.
 
     Raises:
         MissingFileError: the folder or a file in it is not there.

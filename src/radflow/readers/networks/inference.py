@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("cpu", "cuda", "mps", "xpu")
-CPU_BATCH_TOKENS = 1_024
+CPU_BATCH_TOKENS = 512
 """Beyond it activations leave the processor's cache: on one core BERT-base is a fifth slower at 4,096."""
 
 GPU_BATCH_TOKENS = 32_768
@@ -53,7 +53,7 @@ class Inference:
         device: a torch device such as ``"cpu"`` or ``"cuda:1"``; ``"auto"`` is CUDA where there is one, else
             the CPU.
         dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-        batch_tokens: padded tokens in one forward (texts times the longest of them); ``None`` is 1,024 on the
+        batch_tokens: padded tokens in one forward (texts times the longest of them); ``None`` is 512 on the
             CPU and 32,768 elsewhere. A text longer than that is a batch of its own.
 
     Raises:

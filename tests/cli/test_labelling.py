@@ -133,6 +133,9 @@ def test_a_lexicon_of_ones_own_adds_phrases(command: Callable, folder: Path) -> 
         (("r.csv", "--reader", "radgraph-rules", "--lexicon", "own.toml"), "drop one"),
         (("r.csv", "--reader", "chexpert-rule"), "Did you mean 'chexpert-rules'?"),
         (("r.csv", "--lexicon", "none.toml"), "none.toml"),
+        (("r.csv", "--reader", "radgraph-rules"), "radgraph-rules gives something else"),
+        (("r.csv", "--reader", "carotid-terms"), "carotid-terms gives something else"),
+        (("r.csv", "--reader", "criticality-rules"), "criticality-rules gives something else"),
     ],
 )
 def test_what_cannot_be_read_or_written_is_one_line_and_leaves_nothing(

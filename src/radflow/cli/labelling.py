@@ -113,6 +113,7 @@ def _reading(options: LabelOptions) -> tuple[str, Callable[[list[tuple[str, str]
         raise RadflowError(f"--lexicon adds phrases to chexpert-rules, but the reader is {name}; drop one.")
     if not (options.explain or options.page):
         label = readers.load(name) if options.lexicon is None else chexpert_labeler(options.lexicon)
+        _check_labeler(name, label)
         return name, lambda chunk: _label(chunk, label)
     if name != default:
         raise RadflowError(
@@ -122,6 +123,20 @@ def _reading(options: LabelOptions) -> tuple[str, Callable[[list[tuple[str, str]
         _read(study, text, **explain_report(text, options.modality, lexicon=options.lexicon))
         for study, text in chunk
     )
+
+
+def _check_labeler(name: str, label: Callable[[Sequence[str]], Any]) -> None:
+    """A reader of graphs, terms or vectors is no labeler; ask it about one report."""
+    try:
+        (row,) = label(["No edema."])
+        states = set(row.values())
+    except (AttributeError, TypeError, ValueError):
+        states = {name}
+    if not states <= {1, 0, -1, None}:
+        raise RadflowError(
+            f"Expected a reader that gives labels with states, such as chexpert-rules, carotid-labels or "
+            f"chexbert:<folder>; {name} gives something else."
+        )
 
 
 def _label(

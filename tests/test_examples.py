@@ -80,7 +80,8 @@ def test_labels_keep_denied_uncertain_and_stated_apart():
     assert normal.rstrip().endswith("nothing critical")
     assert re.search(r"uncertain .*Pneumonia", unsure)
     assert re.search(r"stated .*Pleural Effusion, Support Devices", device)
-    assert device.rstrip().endswith("\n    critical")
+    assert device.rstrip().endswith("critical because of effusion, Pacemaker, pleural effusion")
+    assert "'Pacemaker': Support Devices, named, nothing qualifies it" in device
 
 
 def test_a_manifest_comes_back_without_its_broken_study():

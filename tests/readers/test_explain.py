@@ -145,3 +145,49 @@ def test_a_report_that_says_nothing_has_no_evidence():
     explanation = explain("")
     assert explanation.evidence == ()
     assert explanation.labels["No Finding"] == 1
+
+
+WHOLE_REPORTS = {  # in the style of CheXpert's sample reports: what each label must rest on
+    "1. Stable mild cardiomegaly with central vascular congestion, unchanged. 2. Small bilateral effusions, "
+    "right greater than left. 3. Bibasilar opacities, likely atelectasis, though superimposed infection "
+    "cannot be excluded.": {
+        ("Cardiomegaly", 1, "cardiomegaly", None),
+        ("Edema", 1, "vascular congestion", None),
+        ("Pleural Effusion", 1, "effusions", None),
+        ("Lung Opacity", 1, "opacities", None),
+        ("Atelectasis", 1, "atelectasis", "likely"),
+        ("Pneumonia", -1, "infection", "cannot be excluded"),
+    },
+    "The heart is top normal in size. There is no focal consolidation, pleural effusion, or pneumothorax. No "
+    "displaced rib fracture. Old granulomatous disease.": {
+        ("Cardiomegaly", 0, "heart", None),
+        ("Consolidation", 0, "consolidation", "no"),
+        ("Pleural Effusion", 0, "pleural effusion", "no"),
+        ("Pneumothorax", 0, "pneumothorax", "no"),
+        ("Fracture", 0, "rib fracture", "No"),
+    },
+    "No pneumothorax following chest tube removal. NG tube is in the stomach. Previously seen nodule has "
+    "resolved. No change in small left effusion.": {
+        ("Pneumothorax", 0, "pneumothorax", "No"),
+        ("Support Devices", 0, "chest tube", "removal"),
+        ("Support Devices", 1, "NG tube", None),
+        ("Lung Lesion", 0, "nodule", "has resolved"),
+        ("Pleural Effusion", 1, "effusion", None),
+    },
+    "AP portable chest radiograph. Linear left basilar scarring versus atelectasis is less likely pneumonia. "
+    "Interval development of mild interstitial edema. Biapical pleural thickening.": {
+        ("Atelectasis", -1, "atelectasis", "versus"),
+        ("Pneumonia", -1, "pneumonia", "is less likely"),
+        ("Edema", 1, "interstitial edema", None),
+        ("Pleural Other", 1, "pleural thickening", None),
+    },
+}
+
+
+@pytest.mark.parametrize("text", WHOLE_REPORTS)
+def test_every_label_of_a_whole_report_rests_on_its_words(text: str):
+    said = {
+        (e.observation, e.state, text[slice(*e.phrase)], e.cue and text[slice(*e.cue)])
+        for e in explain(text).evidence
+    }
+    assert said == WHOLE_REPORTS[text]

@@ -6,12 +6,9 @@ policy forbids any request, and any script but the one it came with, so text fro
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from radflow.viewer.facts import recipe_facts, run_facts, seconds_table, tiles
 from radflow.viewer.records import ReadReport, Results
 from radflow.viewer.run_files import RunFiles, read_run
 from radflow.viewer.tables import drift_table, result_table, shuffled_table, unmoved
+from radflow.viewer.templating import asset, csp_hash, environment
 from radflow.viewer.verdict import verdict
 from radflow.workspace import write_atomic
 
@@ -58,13 +56,13 @@ def write_page(run: Path) -> Path:
 
 def render_page(files: RunFiles) -> str:
     """Return the page of a run as HTML."""
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = asset("page.css"), asset("page.js")
     template = _environment().get_template("page.jinja")
     return template.render(
         style=style,
         script=script,
-        style_hash=_csp_hash(style),
-        script_hash=_csp_hash(script),
+        style_hash=csp_hash(style),
+        script_hash=csp_hash(script),
         title=_title(files),
         date=_date(files),
         drawn=files.results is not None and files.results.images == "drawn",
@@ -85,13 +83,13 @@ def render_labels(reports: Sequence[ReadReport], *, title: str, note: str) -> st
         title: of the page, such as the name of the file that the reports are from.
         note: who read them, and how many of how many are shown.
     """
-    style = _asset("page.css")
+    style = asset("page.css")
     return (
         _environment()
         .get_template("labels.jinja")
         .render(
             style=style,
-            style_hash=_csp_hash(style),
+            style_hash=csp_hash(style),
             title=title,
             note=note,
             views=[evidence_view(report) for report in reports],
@@ -151,21 +149,6 @@ def _date(files: RunFiles) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("radflow.viewer"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["blocks"] = blocks
-    return environment
-
-
-def _asset(name: str) -> str:
-    return resources.files("radflow.viewer").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _csp_hash(text: str) -> str:
-    """Return the hash by which a content security policy admits exactly this text."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    made = environment()
+    made.filters["blocks"] = blocks
+    return made

@@ -1,0 +1,86 @@
+"""``radflow compare``: two scored systems, study by study."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from radflow.errors import DataError
+from radflow.evaluation.comparison import ALPHA, Comparison, compare
+from radflow.evaluation.scored import read_scored
+from radflow.viewer.comparison import p_text, render_comparison
+from radflow.viewer.wording import number, signed
+from radflow.workspace import write_atomic, write_json
+
+
+def compare_command(
+    screen: Console,
+    a: Path,
+    b: Path,
+    *,
+    metrics: str | None,
+    out: Path | None,
+    resamples: int,
+    seed: int,
+) -> None:
+    """Compare two scored systems, print the table, and write it with a page where asked."""
+    if resamples < 1:
+        raise DataError(f"--resamples: expected at least 1, got {resamples}")
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    comparison = compare(read_scored(a), read_scored(b), names, resamples=resamples, seed=seed)
+    screen.print(comparison_table(comparison))
+    for warning in comparison.warnings:
+        screen.print(f"[yellow]note[/]: {escape(warning)}")
+    screen.print(escape(comparison.verdict))
+    if out is not None:
+        write_json(out / "comparison.json", comparison.as_dict())
+        write_atomic(out / "comparison.csv", _csv(comparison))
+        write_atomic(out / "comparison.html", render_comparison(comparison))
+        screen.print(f"wrote comparison.json, comparison.csv and comparison.html to {escape(str(out))}")
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """One row a metric: both means, the difference with its interval, p values, the better system."""
+    patients = f" of {comparison.patients:,} patients" if comparison.patients is not None else ""
+    systems = escape(f"A: {comparison.a}, B: {comparison.b}")
+    table = Table(
+        title=f"{comparison.studies:,} studies{patients}. {systems}",
+        caption=f"p: paired sign flips, Holm's correction; better: p at most {ALPHA:g}, interval without 0",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("Metric")
+    for column in ("A", "B", "B − A, 95% interval", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    for row in comparison.metrics:
+        gap = row.difference
+        table.add_row(
+            escape(f"{row.label} {'↑' if row.higher_is_better else '↓'}"),
+            number(row.mean_a),
+            number(row.mean_b),
+            f"{signed(gap.mean)} [dim]{number(gap.low)}..{number(gap.high)}[/]",
+            p_text(row.p_holm),
+            row.better or "no evidence",
+            style=None if row.better else "dim",
+        )
+    return table
+
+
+def _csv(comparison: Comparison) -> str:
+    text = io.StringIO()
+    rows = comparison.as_dict()["metrics"]
+    writer = csv.DictWriter(text, ["metric", *next(iter(rows.values()))], lineterminator="\n")
+    writer.writeheader()
+    for name, figures in rows.items():
+        writer.writerow({"metric": name, **figures})
+    return text.getvalue()

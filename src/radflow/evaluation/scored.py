@@ -1,0 +1,186 @@
+"""Scores of one system on disk: what ``radflow score --out`` wrote, or a run's own scores of a system.
+
+FOLDER/scores.csv                          study_id, patient_id where known, one column a metric
+FOLDER/scores.json                         the system's name, and the model behind each metric
+RUN/evaluation/scores/SYSTEM.jsonl         one line a study; names and patients from the run's files
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from radflow.errors import DataError, MissingFileError
+from radflow.metrics import METRICS
+from radflow.reports.files import Row, ending, missing, read_rows
+from radflow.workspace import read_json, read_jsonl
+
+_KEYS = ("study_id", "patient_id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredMetric:
+    """What stands behind a metric's numbers.
+
+    Attributes:
+        label: as printed, with the model behind the number where there is one.
+        higher_is_better: the direction.
+        reader: the reader's name, or ``None`` where none was used or the file does not say.
+    """
+
+    label: str
+    higher_is_better: bool
+    reader: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One system's numbers, one a study for each metric.
+
+    Attributes:
+        system: its name.
+        path: the file with the numbers.
+        values: study id to metric to number; NaN where the metric skipped the study.
+        patients: study id to patient id, as far as known.
+        metrics: metric to what stands behind it, in the order of the file.
+        about: ``track``, ``split`` and ``modality`` where the file says them.
+    """
+
+    system: str
+    path: Path
+    values: Mapping[str, Mapping[str, float]]
+    patients: Mapping[str, str]
+    metrics: Mapping[str, ScoredMetric]
+    about: Mapping[str, str]
+
+
+def read_scored(path: Path) -> Scored:
+    """Read a scored folder, its ``scores.csv``, or a run's ``evaluation/scores/SYSTEM.jsonl``.
+
+    Raises:
+        MissingFileError: there is nothing there, or a folder without ``scores.csv``.
+        DataError: no studies, a study without an id or twice, or a score that is not a finite number. The
+            message names file and line.
+    """
+    file = _scores_file(path)
+    said = _run_summary(file) if file.suffix == ".jsonl" else _folder_summary(file)
+    values: dict[str, dict[str, float]] = {}
+    patients: dict[str, str] = {}
+    for row in read_rows(file):
+        study = _study_id(row)
+        if study in values:
+            raise DataError(f"{row.where}: expected each study once, got {study!r} again")
+        names = [name for name in row.fields if name not in _KEYS and (said.others or name in said.metrics)]
+        values[study] = {name: _number(row, name) for name in names}
+        if not missing(row.fields.get("patient_id")):
+            patients[study] = str(row.fields["patient_id"]).strip()
+    metrics = dict.fromkeys(name for scores in values.values() for name in scores)
+    if not metrics:
+        raise DataError(f"{file}: expected studies with at least one metric each, found none")
+    return Scored(
+        system=said.system,
+        path=file,
+        values=values,
+        patients=patients or {study: said.patients[study] for study in values if study in said.patients},
+        metrics={name: _metric(name, said.metrics.get(name, {})) for name in metrics},
+        about={key: said.about[key] for key in ("track", "split", "modality") if said.about.get(key)},
+    )
+
+
+def _scores_file(path: Path) -> Path:
+    if path.is_dir():
+        if (path / "scores.csv").is_file():
+            return path / "scores.csv"
+        systems = sorted(file.name for file in (path / "evaluation" / "scores").glob("*.jsonl"))
+        if systems:
+            raise MissingFileError(
+                f"{path}: a run has scores of several systems; name one of them, such as "
+                f"{path / 'evaluation' / 'scores' / systems[0]} ({', '.join(systems)})"
+            )
+        raise MissingFileError(
+            f"{path}: expected a folder with scores.csv, found none; write one with "
+            "'radflow score REPORTS --out FOLDER'"
+        )
+    if not path.is_file():
+        raise MissingFileError(
+            f"{path}: no such file or folder; expected what 'radflow score REPORTS --out FOLDER' wrote"
+        )
+    if ending(path) not in (".csv", ".jsonl"):
+        raise DataError(f"{path}: expected scores as .csv or .jsonl, got {path.name!r}")
+    return path
+
+
+class _Summary(NamedTuple):
+    """What the files beside the scores say of them.
+
+    ``others`` is whether columns that ``metrics`` does not name are metrics too.
+    """
+
+    system: str
+    about: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, Any]]
+    patients: Mapping[str, str]
+    others: bool
+
+
+def _folder_summary(file: Path) -> _Summary:
+    path = file.with_name("scores.json")
+    said = _mapping(read_json(path), path) if path.is_file() else {}
+    metrics = _mapping(said.get("metrics", {}), path)
+    folder = file.absolute().parent.name
+    name = said.get("system") or (folder if file.name == "scores.csv" else file.stem)
+    return _Summary(system=name, about=said, metrics=metrics, patients={}, others=not metrics)
+
+
+def _run_summary(file: Path) -> _Summary:
+    run = file.absolute().parent.parent.parent
+    results, manifest = run / "results.json", run / "prepare" / "studies.jsonl"
+    said = _mapping(read_json(results), results) if results.is_file() else {}
+    metrics: dict[str, dict[str, Any]] = {}
+    for key, field in (("labels", "label"), ("higher_is_better", "higher_is_better")):
+        for name, value in said.get(key, {}).items():
+            metrics.setdefault(name, {})[field] = value
+    studies = read_jsonl(manifest) if manifest.is_file() else ()
+    patients = {row["study_id"]: row["patient_id"] for row in studies}
+    return _Summary(system=file.stem, about=said, metrics=metrics, patients=patients, others=True)
+
+
+def _metric(name: str, recorded: Mapping[str, Any]) -> ScoredMetric:
+    """What the file says of a metric, and what radflow's own table says where it does not."""
+    known = METRICS.get(name)
+    label = recorded.get("label") or (known.label if known else name.replace("reward/", "reward: "))
+    higher = recorded.get("higher_is_better")
+    if higher is None:
+        higher = known.higher_is_better if known else True
+    return ScoredMetric(label=label, higher_is_better=bool(higher), reader=recorded.get("reader"))
+
+
+def _mapping(value: Any, where: Path) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: expected a JSON object, got {str(value)[:40]!r}")
+    return value
+
+
+def _study_id(row: Row) -> str:
+    study = row.fields.get("study_id")
+    if missing(study):
+        raise DataError(
+            f"{row.where}: expected a study id under 'study_id', got {', '.join(row.fields) or 'nothing'}"
+        )
+    return str(study).strip()
+
+
+def _number(row: Row, name: str) -> float:
+    value = row.fields[name]
+    if missing(value):
+        return math.nan
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.inf
+    if math.isinf(number):
+        raise DataError(f"{row.where}: expected a finite number under {name!r}, got {str(value)[:40]!r}")
+    return number

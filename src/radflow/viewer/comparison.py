@@ -1,0 +1,118 @@
+"""The page of ``radflow compare``: which of two systems is better, as a table and a forest plot."""
+
+from __future__ import annotations
+
+from radflow.evaluation.comparison import ALPHA, ComparedMetric, Comparison
+from radflow.viewer.forest import ForestRow, forest
+from radflow.viewer.records import Interval
+from radflow.viewer.tables import Cell, Row, Table
+from radflow.viewer.templating import asset, csp_hash, environment
+from radflow.viewer.wording import brackets, grouped, number, signed
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """Return a self-contained page, which loads nothing and runs no script.
+
+    The same comparison gives the same page, byte for byte.
+    """
+    style = asset("page.css") + asset("comparison.css")
+    return (
+        environment()
+        .get_template("comparison.jinja")
+        .render(
+            style=style,
+            style_hash=csp_hash(style),
+            comparison=comparison,
+            alpha=f"{ALPHA:g}",
+            sample=_sample(comparison),
+            table=comparison_table(comparison),
+            forest=_forest(comparison),
+        )
+    )
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return one row a metric: both means, the difference with its interval, the p values, the better one."""
+    rows = {row.name: row for row in comparison.metrics}
+    return Table(
+        columns=(
+            comparison.a,
+            comparison.b,
+            f"{comparison.b} − {comparison.a}",
+            "Corrected p",
+            "Better",
+        ),
+        groups=tuple(
+            (title, tuple(_table_row(rows[name], comparison) for name in names))
+            for title, names in grouped(rows)
+        ),
+    )
+
+
+def p_text(p: float) -> str:
+    """Write a p value.
+
+    >>> p_text(0.0123), p_text(0.00004), p_text(float("nan"))
+    ('0.012', '< 0.001', '–')
+    """
+    return "< 0.001" if p < 0.001 else number(p)
+
+
+def _table_row(row: ComparedMetric, comparison: Comparison) -> Row:
+    return Row(
+        name=row.label,
+        arrow="↑" if row.higher_is_better else "↓",
+        cells=(
+            Cell(mean=number(row.mean_a)),
+            Cell(mean=number(row.mean_b)),
+            Cell(mean=signed(row.difference.mean), ends=brackets(_interval(row), "signed"), tone=_tone(row)),
+            Cell(mean=p_text(row.p_holm), ends=f"uncorrected {p_text(row.p)}"),
+            Cell(mean=_better(row, comparison), ends=_pairs(row), tone=_tone(row)),
+        ),
+    )
+
+
+def _better(row: ComparedMetric, comparison: Comparison) -> str:
+    return {"A": comparison.a, "B": comparison.b, None: "no evidence"}[row.better]
+
+
+def _pairs(row: ComparedMetric) -> str:
+    return f"{row.pairs:,} pairs" + (f", {row.dropped:,} dropped" if row.dropped else "")
+
+
+def _tone(row: ComparedMetric) -> str:
+    return {"A": "first", "B": "second", None: "unclear"}[row.better]
+
+
+def _interval(row: ComparedMetric) -> Interval:
+    return Interval(mean=row.difference.mean, low=row.difference.low, high=row.difference.high)
+
+
+def _forest(comparison: Comparison) -> str:
+    rows = []
+    for row in comparison.metrics:
+        scaled = row.standardised
+        raw = f"{signed(row.difference.mean)} {brackets(_interval(row), 'signed')}".rstrip()
+        rows.append(
+            ForestRow(
+                label=f"{row.label} {'↑' if row.higher_is_better else '↓'}",
+                text=raw,
+                mean=scaled.mean,
+                low=scaled.low,
+                high=scaled.high,
+                tone=_tone(row),
+            )
+        )
+    return forest(
+        rows,
+        key="forest",
+        title=f"Differences between {comparison.a} and {comparison.b} with 95% intervals",
+        x_label="difference in standard deviations of the pairs' differences",
+        left=f"{comparison.a} better",
+        right=f"{comparison.b} better",
+    )
+
+
+def _sample(comparison: Comparison) -> str:
+    patients = "" if comparison.patients is None else f" of {comparison.patients:,} patients"
+    return f"{comparison.studies:,} studies{patients}"

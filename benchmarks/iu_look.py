@@ -24,8 +24,7 @@ from radflow.cli.pipeline import Pipeline
 from radflow.config import load_recipe
 from radflow.evaluation import derangement
 from radflow.evaluation.intervals import Interval, bootstrap_interval, paired_difference
-from radflow.metrics import score
-from radflow.metrics.chexpert_f1 import chexpert_corpus_f1
+from radflow.metrics import corpus_label_f1, score
 from radflow.policy import load_policy
 from radflow.readers import label_vector, load
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS
@@ -67,7 +66,8 @@ class Scorer:
 
     def card(self, texts: Sequence[str]) -> dict[str, Any]:
         values = self.values(texts)
-        micro = chexpert_corpus_f1(texts, self.references, observations=ABNORMAL).micro
+        labels = load("chexpert-rules")
+        micro = corpus_label_f1(labels(texts), labels(self.references), ABNORMAL).micro
         return {name: show(bootstrap_interval(v)) for name, v in values.items()} | {
             "label_f1_of_abnormal_studies": round(float(values["label_f1"][self.abnormal].mean()), 3),
             "micro_f1_of_13_abnormal_classes": round(micro, 3),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from radflow.errors import DataError
-from radflow.metrics import chexpert_corpus_f1, chexpert_f1, corpus_label_f1, label_f1
+from radflow.metrics import chexpert_f1, corpus_chexpert_f1, corpus_label_f1, label_f1
 from radflow.metrics.chexpert_f1 import FIVE
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS as OBSERVATIONS
 
@@ -47,9 +47,43 @@ def reader(texts):
 def test_chexpert_f1_reads_texts():
     generated, reference = ["Edema. Fracture.", "", "Edema."], ["Edema.", "", "Pneumonia."]
     assert chexpert_f1(generated, reference, reader).round(3).tolist() == [0.667, 1.0, 0.0]
-    five = chexpert_corpus_f1(generated, reference, reader, observations=FIVE)
-    assert set(five.per_class) == set(FIVE)
-    assert five.micro == pytest.approx(2 / 3)
+
+
+@given(corpora)
+@settings(max_examples=20)
+def test_corpus_chexpert_f1_equals_scikit_learn_in_all_its_forms(pairs):
+    readings = {f"{side} {i}": labels for i, pair in enumerate(pairs) for side, labels in enumerate(pair)}
+    generated, reference = ([f"{side} {i}" for i in range(len(pairs))] for side in (0, 1))
+    scores = dict(corpus_chexpert_f1(generated, reference, lambda texts: [readings[text] for text in texts]))
+    for count, names in (("14", OBSERVATIONS), ("5", FIVE)):
+        columns = [OBSERVATIONS.index(name) for name in names]
+        for uncertain in ("positive", "negative"):
+            truth = np.array([vector(b, uncertain) for _, b in pairs])[:, columns]
+            guess = np.array([vector(a, uncertain) for a, _ in pairs])[:, columns]
+            for name, average, undefined in (
+                ("micro", "micro", 0.0),
+                ("macro", "macro", 0.0),
+                ("per_report", "samples", 1.0),
+            ):
+                oracle = f1_score(truth, guess, average=average, zero_division=undefined)
+                value = scores.pop(f"{name}_f1_{count}_uncertain_{uncertain}")
+                assert value == pytest.approx(oracle, abs=1e-12)
+    assert not scores
+
+
+def test_per_report_over_all_observations_is_the_mean_of_chexpert_f1():
+    texts = ["Edema. Fracture.", "", "Edema."], ["Edema.", "", "Pneumonia."]
+    corpus = corpus_chexpert_f1(*texts, reader)
+    assert corpus["per_report_f1_14_uncertain_positive"] == pytest.approx(
+        chexpert_f1(*texts, reader).mean(), abs=1e-12
+    )
+    assert corpus["micro_f1_5_uncertain_positive"] == pytest.approx(2 / 3)
+
+
+def test_no_reports_have_no_mean():
+    empty = corpus_chexpert_f1([], [], reader)
+    assert np.isnan(empty["per_report_f1_14_uncertain_positive"])
+    assert empty["micro_f1_14_uncertain_positive"] == 0.0
 
 
 def test_unknown_choices_are_refused():

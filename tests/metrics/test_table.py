@@ -21,7 +21,10 @@ def graphs(texts):
 
 class OneHot:
     def embed(self, texts):
-        return [np.eye(64, dtype=np.float32)[[len(w) for w in t.split()]] for t in texts]
+        return [self._tokens(text.split()) for text in texts]
+
+    def _tokens(self, words):
+        return np.eye(64, dtype=np.float32)[[len(w) for w in words]], np.ones(len(words), dtype=bool)
 
 
 def embed_reports(texts):

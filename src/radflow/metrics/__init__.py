@@ -1,14 +1,15 @@
 """Metrics: pairs of texts to one number a pair. :data:`METRICS` is the table of them all."""
 
-from radflow.metrics.bertscore import bertscore
+from radflow.metrics.bertscore import Rescaled, bertscore
 from radflow.metrics.carotid_f1 import carotid_f1
-from radflow.metrics.chexpert_f1 import chexpert_corpus_f1, chexpert_f1
+from radflow.metrics.chexpert_f1 import chexpert_f1, corpus_chexpert_f1
 from radflow.metrics.composite import RadCliqReaders
 from radflow.metrics.keyword_match import keyword_match, keyword_match_from_terms
 from radflow.metrics.label_f1 import CorpusF1, corpus_label_f1, label_f1, positives
 from radflow.metrics.lexical import bleu2, bleu4, rouge_l
+from radflow.metrics.naming import metric_label
 from radflow.metrics.pairs import Reader, ReadOnce
-from radflow.metrics.radcliq import radcliq, reciprocal_of_mean
+from radflow.metrics.radcliq import inverse_radcliq_v1, radcliq
 from radflow.metrics.radgraph_f1 import radgraph_f1, radgraph_f1_from_graphs
 from radflow.metrics.semb_score import semb_score
 from radflow.metrics.table import METRICS, Metric, default_metrics, score
@@ -20,22 +21,24 @@ __all__ = [
     "RadCliqReaders",
     "ReadOnce",
     "Reader",
+    "Rescaled",
     "bertscore",
     "bleu2",
     "bleu4",
     "carotid_f1",
-    "chexpert_corpus_f1",
     "chexpert_f1",
+    "corpus_chexpert_f1",
     "corpus_label_f1",
     "default_metrics",
+    "inverse_radcliq_v1",
     "keyword_match",
     "keyword_match_from_terms",
     "label_f1",
+    "metric_label",
     "positives",
     "radcliq",
     "radgraph_f1",
     "radgraph_f1_from_graphs",
-    "reciprocal_of_mean",
     "rouge_l",
     "score",
     "semb_score",

@@ -1,15 +1,17 @@
 """BERTScore: greedy matching of contextual token embeddings (Zhang et al. 2020), F1, without IDF.
 
-Two configurations, told apart in every table:
+The number is the one bert-score 0.3.13 gives with ``idf=False``: every token is matched with its most similar
+token of the other text, [CLS] and [SEP] among them, and the similarities of the words are averaged, those of
+[CLS] and [SEP] left out. (bert-score lets a word match the zeros that pad a batch, too, so that a word whose
+cosines are all negative may count 0 there, depending on its batch. BERT-type encoders hardly give such words;
+ours are never padded.)
 
-- ``bertscore (minilm)``, the offline default: all-MiniLM-L6-v2, not rescaled. It is nearly blind to negation;
+Two configurations, told apart in every table by :func:`radflow.metrics.metric_label`:
+
+- ``BERTScore (minilm)``, the offline default: all-MiniLM-L6-v2, not rescaled. It is nearly blind to negation;
   it is here so that something runs without a download.
-- the ReXrank one, behind RadCliQ: ``distilroberta-base``, hidden layer 5, F1 rescaled with the published
-  baseline ``OFFICIAL_BASELINE``. Pass ``readers.load("embeddings:<folder of distilroberta-base>@5")`` as
-  ``reader`` and the baseline with it.
-
-The reference package lets a word match the [CLS] and [SEP] of the other text too, without weighing them;
-radflow's embedder leaves them out, so scores can differ slightly from bert-score's.
+- ``BERTScore (distilroberta-base, layer 5, rescaled)``, ReXrank's, behind RadCliQ: pass
+  ``Rescaled(embedder=readers.load("embeddings:distilroberta-base@5"), baseline=OFFICIAL_BASELINE)``.
 
 IDF is left out on purpose: weights taken from the references at hand make one pair's score depend on which
 other pairs are scored with it, which a reward must never do.
@@ -19,13 +21,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from radflow import readers
-from radflow.metrics.pairs import check_pairs
+from radflow.metrics.pairs import check_pairs, reader_name
 
 DEFAULT_READER = "minilm"
 OFFICIAL_MODEL = "distilroberta-base"
@@ -38,13 +41,39 @@ _BATCH = 256
 _SPACES = re.compile(r" +")
 
 
+TokenVectors = tuple[Float[np.ndarray, "_ dim"], Bool[np.ndarray, " _"]]
+"""Unit rows, and which of them are words and not special tokens."""
+
+
 @runtime_checkable
 class TokenEmbedder(Protocol):
     """Texts to contextual token embeddings."""
 
-    def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray]:
-        """Return one float32 array (tokens, dim) a text, rows of length 1."""
+    def embed(self, texts: Sequence[str]) -> Sequence[TokenVectors]:
+        """Return ``(vectors, is_word)`` a text: float32 (tokens, dim), unit rows, and bool (tokens,)."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescaled:
+    """A token embedder together with the baseline that its BERTScore is rescaled by.
+
+    Attributes:
+        embedder: what embeds.
+        baseline: BERTScore F1 between random sentences under it.
+    """
+
+    embedder: TokenEmbedder
+    baseline: float
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return f"{reader_name(self.embedder)}, rescaled"
+
+    def embed(self, texts: Sequence[str]) -> Sequence[TokenVectors]:
+        """As the embedder does."""
+        return self.embedder.embed(texts)
 
 
 def bertscore(
@@ -60,11 +89,11 @@ def bertscore(
         reference: their references.
         reader: the token embedder; the default is the offline MiniLM.
         baseline: rescales to ``(F1 - baseline) / (1 - baseline)``. ``None`` takes the embedder's own
-            ``baseline`` attribute where it has one, and no rescaling otherwise.
+            ``baseline`` where it has one (:class:`Rescaled`), and no rescaling otherwise.
 
     Returns:
         F1 in [-1, 1] (in practice [0, 1]) before rescaling, at most 1 after it. Where one text has no
-        tokens the F1 before rescaling is 0, as in bert-score.
+        words the F1 before rescaling is 0, as in bert-score.
 
     Raises:
         DataError: the lists differ in length.
@@ -85,25 +114,23 @@ def bertscore(
     return scores if baseline is None else (scores - baseline) / (1.0 - baseline)
 
 
-def greedy_f1(
-    generated: Float[np.ndarray, "tokens dim"], reference: Float[np.ndarray, "other_tokens dim"]
-) -> float:
-    """Harmonic mean of the best cosine of each generated token and of each reference token.
+def greedy_f1(generated: TokenVectors, reference: TokenVectors) -> float:
+    """Harmonic mean of the best cosine of each generated word and of each reference word.
 
-    Args:
-        generated: unit rows.
-        reference: unit rows.
+    A word is matched against all tokens of the other text, special ones too; only words are averaged.
 
-    >>> x = np.eye(3, dtype=np.float32)
-    >>> greedy_f1(x[:2], x[:1]).__round__(6)  # precision 1/2, recall 1
+    >>> x, word = np.eye(3, dtype=np.float32), np.array([True])
+    >>> greedy_f1((x[:2], word.repeat(2)), (x[:1], word)).__round__(6)  # precision 1/2, recall 1
     0.666667
-    >>> greedy_f1(x[:0], x)
+    >>> greedy_f1((x[:1], ~word), (x[:1], word))  # no words
     0.0
     """
-    if not len(generated) or not len(reference):
+    (ours, our_words), (theirs, their_words) = generated, reference
+    if not our_words.any() or not their_words.any():
         return 0.0
-    similarity = generated.astype(np.float64) @ reference.astype(np.float64).T
-    precision, recall = similarity.max(axis=1).mean(), similarity.max(axis=0).mean()
+    similarity = ours.astype(np.float64) @ theirs.astype(np.float64).T
+    precision = similarity[our_words].max(axis=1).mean()
+    recall = similarity[:, their_words].max(axis=0).mean()
     total = precision + recall
     return float(2 * precision * recall / total) if total > 0 else 0.0
 

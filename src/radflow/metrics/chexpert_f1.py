@@ -1,18 +1,19 @@
 """CheXpert F1: do two chest reports assert the same of the 14 CheXpert observations?
 
-Published tables differ in three choices that are seldom stated; here they are arguments. Ours by default: all
-14 observations, uncertain counted as positive (as the f1chexbert package does), per report. The labels come
-from the rule-based reader and say so in every table; CheXbert is a reader one may pass instead.
+Published tables differ in three choices that are seldom stated: per report or over a corpus, 14 observations
+or 5, uncertain counted as positive or as negative. :func:`chexpert_f1` is per report over all 14, uncertain
+as positive (as the f1chexbert package does); :func:`corpus_chexpert_f1` gives every form by name. The
+labels come from the rule-based reader and say so in every table; CheXbert is a reader one may pass instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from radflow.metrics.label_f1 import CorpusF1, corpus_label_f1, label_f1
+from radflow.metrics.label_f1 import corpus_label_f1, label_f1
 from radflow.metrics.pairs import Reader, read_pairs
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS
 
@@ -43,17 +44,37 @@ def chexpert_f1(
     return label_f1(ours, theirs, uncertain)
 
 
-def chexpert_corpus_f1(
-    generated: Sequence[str],
-    reference: Sequence[str],
-    reader: Reader | None = None,
-    observations: Sequence[str] = CHEXPERT_OBSERVATIONS,
-    uncertain: str = "positive",
-) -> CorpusF1:
-    """Micro, macro and per-class F1 over a corpus: what the CheXbert tables of the field report.
+def corpus_chexpert_f1(
+    generated: Sequence[str], reference: Sequence[str], reader: Reader | None = None
+) -> Mapping[str, float]:
+    """CheXpert F1 over a corpus in every form that published tables use, each named by its choices.
+
+    Args:
+        generated: generated reports.
+        reference: their references.
+        reader: texts to labels; the default is ``chexpert-rules``.
+
+    Returns:
+        ``{average}_f1_{observations}_uncertain_{state}`` to F1 in [0, 1], twelve of them: average ``micro``,
+        ``macro`` or ``per_report`` (see :class:`~radflow.metrics.label_f1.CorpusF1`); all ``14`` observations
+        or the ``5`` of :data:`FIVE`; uncertain as ``positive`` or ``negative``. ``per_report`` is NaN where
+        there are no pairs.
 
     Raises:
-        DataError: the lists differ in length, or no observation is named.
+        DataError: the lists differ in length.
+
+    >>> reader = lambda texts: [{"Edema": -1 if "May" in text else 1} for text in texts]
+    >>> scores = corpus_chexpert_f1(["May be edema."], ["Edema."], reader)
+    >>> scores["micro_f1_5_uncertain_positive"], scores["micro_f1_5_uncertain_negative"]
+    (1.0, 0.0)
     """
     ours, theirs = read_pairs(generated, reference, reader, DEFAULT_READER)
-    return corpus_label_f1(ours, theirs, observations, uncertain)
+    scores = {}
+    for observations in (CHEXPERT_OBSERVATIONS, FIVE):
+        for uncertain in ("positive", "negative"):
+            corpus = corpus_label_f1(ours, theirs, observations, uncertain)
+            choices = f"f1_{len(observations)}_uncertain_{uncertain}"
+            scores[f"micro_{choices}"] = corpus.micro
+            scores[f"macro_{choices}"] = corpus.macro
+            scores[f"per_report_{choices}"] = corpus.per_report
+    return scores

@@ -17,7 +17,7 @@ from radflow.metrics.bertscore import (
     bertscore,
 )
 from radflow.metrics.lexical import bleu2
-from radflow.metrics.pairs import Reader
+from radflow.metrics.pairs import Reader, reader_name
 from radflow.metrics.radcliq import radcliq
 from radflow.metrics.radgraph_f1 import radgraph_f1
 from radflow.metrics.semb_score import ReportEmbedder, semb_score
@@ -36,6 +36,11 @@ class RadCliqReaders:
     graphs: Reader
     tokens: TokenEmbedder
     reports: ReportEmbedder
+
+    @property
+    def name(self) -> str:
+        """The three of them, for tables."""
+        return "; ".join(reader_name(reader) for reader in (self.graphs, self.tokens, self.reports))
 
 
 def radcliq_v0(

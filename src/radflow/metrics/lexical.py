@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -76,7 +76,7 @@ def rexrank_tokens(text: str) -> list[str]:
     >>> rexrank_tokens("No effusion, no edema.")
     ['no', 'effusion,', 'no', 'edema', '.']
     """
-    return [token for token in text.lower().replace(".", " .").split(" ") if token]
+    return list(filter(None, text.lower().replace(".", " .").split(" ")))
 
 
 def lcs_length(first: Sequence[str], second: Sequence[str]) -> int:
@@ -110,9 +110,7 @@ def _sentence_bleu(generated: str, reference: str, order: int) -> float:
     reference_length, reference_counts = _reference_ngrams(reference, order)
     logs = []
     for n in range(1, order + 1):
-        counts = _ngrams(tokens, n)
-        target = reference_counts[n - 1]
-        matched = _matched(counts, target)
+        matched = _matched(_ngrams(tokens, n), reference_counts[n - 1])
         if n == 1 and matched == 0:
             return 0.0
         total = max(1, len(tokens) - n + 1)
@@ -120,24 +118,27 @@ def _sentence_bleu(generated: str, reference: str, order: int) -> float:
     return _brevity_penalty(len(tokens), reference_length) * math.exp(math.fsum(logs))
 
 
-def _matched(counts: Counter, target: Counter) -> int:
-    """How many n-grams match, each counted at most as often as the reference has it."""
-    known = target.get  # bound once: this loop is most of what BLEU costs
+def _matched(ngrams: Iterable[Hashable], counts: Mapping[Hashable, int]) -> int:
+    """How many n-grams match, each at most as often as the reference has it."""
+    left = dict(counts)
+    left_of = left.get  # bound once: this loop is most of what BLEU costs
     matched = 0
-    for ngram, count in counts.items():
-        limit = known(ngram, 0)
-        matched += count if count < limit else limit
+    for ngram in ngrams:
+        count = left_of(ngram)
+        if count:
+            left[ngram] = count - 1
+            matched += 1
     return matched
 
 
-def _ngrams(tokens: Sequence[str], n: int) -> Counter:
-    return Counter(tokens) if n == 1 else Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+def _ngrams(tokens: Sequence[str], n: int) -> Iterable[Hashable]:
+    return tokens if n == 1 else zip(*(tokens[i:] for i in range(n)), strict=False)
 
 
 @lru_cache(maxsize=_CACHED_REFERENCES)
 def _reference_ngrams(reference: str, order: int) -> tuple[int, tuple[Counter, ...]]:
     tokens = rexrank_tokens(reference)
-    return len(tokens), tuple(_ngrams(tokens, n) for n in range(1, order + 1))
+    return len(tokens), tuple(Counter(_ngrams(tokens, n)) for n in range(1, order + 1))
 
 
 def _brevity_penalty(length: int, reference_length: int) -> float:

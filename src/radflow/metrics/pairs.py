@@ -52,6 +52,18 @@ def read_pairs(
     return readings[: len(generated)], readings[len(generated) :]
 
 
+def reader_name(reader: Any) -> str:
+    """What tables call a reader: its own ``name``, else that of the function or class.
+
+    >>> reader_name(len)
+    'len'
+    """
+    if isinstance(reader, ReadOnce):
+        return reader_name(reader.reader)
+    own = getattr(reader, "name", None) or getattr(reader, "__name__", None)
+    return own or type(reader).__name__
+
+
 class ReadOnce(Generic[Reading]):
     """A bounded memory in front of a reader: a text that was read before is not read again.
 

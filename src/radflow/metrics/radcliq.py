@@ -8,6 +8,7 @@ BERTScore and CheXbert numbers only; on stand-ins it would be another quantity u
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,7 @@ def radcliq(
     """Combine four metrics of the same pairs into RadCliQ, elementwise; lower is better, no fixed range.
 
     As a per-report reward use ``-radcliq(..., version="v1")``: v1 crosses 0, so the reciprocal of one
-    report's score means nothing (see :func:`reciprocal_of_mean`).
+    report's score means nothing (see :func:`inverse_radcliq_v1`).
 
     Args:
         radgraph: RadGraph F1, ReXrank flavour, official model.
@@ -98,10 +99,22 @@ def radcliq(
     return np.asarray(score)  # zero-dimensional sums come out of NumPy as scalars
 
 
-def reciprocal_of_mean(scores: ArrayLike) -> float:
+def inverse_radcliq_v1(scores: ArrayLike) -> float:
     """The published "1/RadCliQ-v1": one over the corpus mean, not the mean of reciprocals; higher is better.
 
-    >>> reciprocal_of_mean([1.0, 4.0])
+    Args:
+        scores: RadCliQ-v1 of each pair.
+
+    Returns:
+        a positive number, or NaN where there is none: for a mean of 0 or below (reports close to their
+        references: an exact match has -1.44), where the reciprocal would rank the better system lower; for
+        no scores; and where a score is NaN. Give the mean itself then.
+
+    >>> inverse_radcliq_v1([1.0, 4.0])
     0.4
+    >>> inverse_radcliq_v1([-1.44, -0.2])
+    nan
     """
-    return 1.0 / float(np.mean(np.asarray(scores, dtype=np.float64)))
+    values = np.asarray(scores, dtype=np.float64)
+    mean = float(values.mean()) if values.size else math.nan
+    return 1.0 / mean if mean > 0 else math.nan

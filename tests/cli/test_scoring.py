@@ -96,3 +96,138 @@ def test_what_cannot_be_read_or_written_is_one_line(
     assert status == 1
     assert message in err
     assert err.count("\n") == 1
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def many(count: int) -> list[dict[str, str]]:
+    return [
+        {
+            "study_id": f"s {i}",
+            "patient_id": f"p{i // 2}",
+            "prediction": f"No edema in part {i}.",
+            "reference": f"Edema in part {i % 7}.",
+        }
+        for i in range(count)
+    ]
+
+
+def test_the_frame_stands_beside_the_numbers(command: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "p.jsonl", lines(many(30)))
+    _, out, _ = command("score", "p.jsonl", "--metrics", "rouge_l,chexpert_f1", "--system", "mine")
+    assert "template: the most frequent of the references themselves" in out
+    assert "random report: another study's reference, drawn at random" in out
+    assert "CheXpert F1 (rules)" in out
+    assert "intervals: bootstrap over 15 patients" in out
+    assert "100.0% are asserted by one and denied by the other" in out
+    assert "warning: No clear gain over the template, which looks at no image, on" in out
+    assert "one asserts what the other denies" in out
+
+
+def test_baselines_are_made_of_training_reports_where_given(command: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "p.jsonl", lines(many(4)))
+    write(
+        tmp_path / "t.csv", "study_id,report,indication\nt1,Normal.,cough\nt2,Normal.,cough\nt3,Edema.,fall\n"
+    )
+    _, out, _ = command("score", "p.jsonl", "--metrics", "bleu2", "--train", "t.csv")
+    assert "template: the most frequent training report (2 of 3)" in out
+
+
+def test_an_indication_decides_the_neighbour(command: Callable, tmp_path: Path) -> None:
+    records = [
+        {"id": str(i), "text": "x", "reference": f"Report of {why}.", "indication": why}
+        for i, why in enumerate(["a cough", "a fall", "the cough", "the fall"])
+    ]
+    write(tmp_path / "p.jsonl", lines(records))
+    command("score", "p.jsonl", "--metrics", "rouge_l", "--out", "s")
+    summary = json.loads((tmp_path / "s" / "scores.json").read_text())
+    assert list(summary["baselines"]) == ["template", "nearest indication"]
+    assert summary["baselines"]["nearest indication"]["metrics"]["rouge_l"]["mean"] == pytest.approx(3 / 4)
+
+
+def test_the_folder_holds_everything(command: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "p.jsonl", lines([*many(3), {"study_id": "left out", "prediction": "x"}]))
+    assert command("score", "p.jsonl", "--metrics", "bleu2", "--out", "s")[0] == 0
+    files = {path.name for path in (tmp_path / "s").iterdir()}
+    assert files - {"scores.parquet"} == {"report.html", "scores.csv", "scores.json", "unpaired.csv"}
+    assert [row["patient_id"] for row in rows(tmp_path / "s" / "scores.csv")] == ["p0", "p0", "p1"]
+    assert rows(tmp_path / "s" / "unpaired.csv") == [
+        {"study_id": "left out", "side": "prediction", "reason": "no reference"}
+    ]
+    summary = json.loads((tmp_path / "s" / "scores.json").read_text())
+    assert summary["counts"]["predictions_without_reference"] == 1
+
+
+def test_ids_that_differ_in_spaces_and_case_are_pointed_at(command: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "p.csv", "study_id,report\n a 1 ,x\nCXR 2,y\n")
+    write(tmp_path / "r.csv", "study_id,report\na 1,x\ncxr2,y\n")
+    status, out, _ = command("score", "p.csv", "--reference", "r.csv", "--metrics", "bleu2")
+    assert status == 0
+    assert "p.csv: 1 pairs" in out
+    assert "1 of them would pair if spaces and case were ignored, such as 'CXR 2' and 'cxr2'" in out
+
+
+def test_a_run_that_was_killed_ends_with_the_same_files(
+    command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from radflow.evaluation import score_file
+
+    write(tmp_path / "p.jsonl", lines(many(1100)))
+    arguments = ("score", "p.jsonl", "--metrics", "bleu2")
+    assert command(*arguments, "--out", "whole")[0] == 0
+    save, saved = score_file._save, []
+
+    def killed(path: Path, table: object) -> None:
+        if saved:
+            raise KeyboardInterrupt
+        save(path, table)
+        saved.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(score_file, "_save", killed)
+        assert command(*arguments, "--out", "killed")[0] == 130
+    assert saved[0].is_file()
+    assert not (tmp_path / "killed" / "scores.csv").exists()
+    assert command(*arguments, "--out", "killed")[0] == 0
+    for name in ("scores.csv", "scores.json", "report.html"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (tmp_path / "killed" / ".partial").exists()
+
+
+def test_a_rexrank_submission_is_written_and_scores_the_same(command: Callable, tmp_path: Path) -> None:
+    records = {
+        "CXR1 IM-1": {"section_findings": "Clear.", "section_impression": "Normal."},
+        "CXR2 IM-2": {"section_findings": None, "section_impression": "Edema."},
+    }
+    write(tmp_path / "test.json", json.dumps(records))
+    write(tmp_path / "p.csv", "study_id,report\nCXR1 IM-1,Findings: Clear. Impression: Edema.\n")
+    arguments = ("--reference", "test.json", "--metrics", "rouge_l", "--out")
+    for name in ("back.json", "back.csv"):
+        _, out, _ = command("score", "p.csv", *arguments, "s", "--write-rexrank", name)
+        assert f"wrote 1 reports to {name}; 1 studies without a prediction are not in it" in out
+        assert command("score", name, *arguments, "again")[0] == 0
+        assert rows(tmp_path / "again" / "scores.csv") == rows(tmp_path / "s" / "scores.csv")
+
+
+def test_a_track_scores_the_findings_alone(command: Callable, tmp_path: Path) -> None:
+    record = {"id": "a", "text": "Clear.", "reference": "Findings: Clear. Impression: Edema."}
+    write(tmp_path / "p.jsonl", lines([record]))
+    command("score", "p.jsonl", "--metrics", "rouge_l", "--track", "findings", "--out", "s")
+    assert rows(tmp_path / "s" / "scores.csv")[0]["rouge_l"] == "1.0"
+    assert json.loads((tmp_path / "s" / "scores.json").read_text())["track"] == "findings"
+
+
+def test_a_report_of_a_megabyte_is_scored(command: Callable, tmp_path: Path) -> None:
+    long = "There is no edema in this part. " * 33_000
+    write(tmp_path / "p.csv", f"id,text,reference\na,{long},No edema.\n")
+    status, out, _ = command("score", "p.csv", "--metrics", "bleu2")
+    assert status == 0
+    assert "The reports are longer than their references" in out
+
+
+def test_excels_semicolons_and_its_byte_order_mark_are_read(command: Callable, tmp_path: Path) -> None:
+    write(tmp_path / "p.csv", "\ufeffid;text;reference\r\na;No edema, no mass.;No edema.\r\n")
+    assert "p.csv: 1 pairs" in command("score", "p.csv", "--metrics", "bleu2")[1]

@@ -103,6 +103,7 @@ def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, wr
         ("p.json", '{"a": {"text": "x"}, "a": {"text": "y"}}', r"p\.json: 'a' stands twice"),
         ("p.jsonl", '{"id": 1, "text": "x"}\n{"id"', r"p\.jsonl:2: expected JSON"),
         ("p.jsonl", '{"id": 1, "text": 5}', r"p\.jsonl:1: 'text' should be text, got 5"),
+        ("p.jsonl", '{"id": 1, "text": "\\ud800"}', r"p\.jsonl:1: expected Unicode text"),
         ("p.csv", b"id,text\n1,\xff\n", r"p\.csv:2: expected UTF-8 text"),
         ("p.csv", "id,text\n1,a\n1,b\n", r"p\.csv:3: study '1' stands there already at .*p\.csv:2"),
         ("p.csv", "id,text\n,a\n", r"p\.csv:2: expected a study id in one of study_id, id; found id, text"),
@@ -115,6 +116,12 @@ def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, wr
 def test_what_is_wrong_is_said_with_its_place(name: str, content: str, message: str, write) -> None:
     with pytest.raises(DataError, match=message):
         read_predictions(write(name, content))
+
+
+def test_patient_indication_and_split_are_read(write) -> None:
+    path = write("p.csv", "study_id,subject_id,indication,split,report\n1,17,Cough.,test,Clear.\n")
+    [found] = read_predictions(path)
+    assert (found.patient_id, found.context, found.split) == ("17", "Cough.", "test")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -198,19 +198,75 @@ def score(
     metrics: str | None = None,
     modality: Literal["chest-xray", "carotid-us"] = "chest-xray",
     out: Path | None = None,
+    track: Literal["findings+impression", "findings"] = "findings+impression",
+    chexbert: str | None = None,
+    radgraph: str | None = None,
+    bertscore: str | None = None,
+    system: str | None = None,
+    train: Path | None = None,
+    write_rexrank: Path | None = None,
 ) -> None:
-    """Score generated reports against their references.
+    """Score generated reports against their references, beside a template and another study's report.
+
+    A run that was stopped goes on from its last finished chunk when it is started again with the same `out`.
 
     Args:
-        predictions: CSV, JSON or JSONL with a study id and a report, and the reference unless given apart.
+        predictions: CSV, JSON (ReXrank submission) or JSONL, with a study id and a report, and the reference
+            unless given apart; .gz as well.
         reference: File with the reference reports, paired by study id.
         metrics: Names separated by commas; all that apply when not given.
         modality: Decides which metrics apply.
-        out: Folder for per-report scores (scores.csv) and the summary (scores.json).
+        out: Folder for per-report scores (scores.csv), the summary (scores.json), the page (report.html) and
+            what did not pair (unpaired.csv).
+        track: Score both sections, or the Findings alone, as ReXrank's two tracks do.
+        chexbert: Folder of CheXbert's weights: CheXpert F1 from the network, and SembScore.
+        radgraph: Folder of RadGraph's weights: RadGraph F1 from the network.
+        bertscore: FOLDER@5 of distilroberta-base: BERTScore, rescaled. With the other two also RadCliQ.
+        system: Its name in the tables; the file's name when not given.
+        train: File with training reports: baselines are made of these, and of the references without it.
+        write_rexrank: Also write the reports as a ReXrank submission: .json, or .csv with study_id,report.
     """
-    from radflow.cli.scoring import score_command
+    from radflow.cli.score_readers import Networks
+    from radflow.cli.scoring import ScoreOptions, score_command
 
-    score_command(screen, predictions, reference, metrics, modality, out)
+    options = ScoreOptions(
+        reference=reference,
+        metrics=metrics,
+        modality=modality,
+        out=out,
+        track=track,
+        networks=Networks(chexbert=chexbert, radgraph=radgraph, bertscore=bertscore),
+        system=system,
+        train=train,
+        write_rexrank=write_rexrank,
+    )
+    score_command(screen, errors, predictions, options)
+
+
+@app.command
+def compare(
+    a: Path,
+    b: Path,
+    /,
+    *,
+    metrics: str | None = None,
+    out: Path | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> None:
+    """Compare two scored systems on the studies both have: paired differences, intervals, corrected p values.
+
+    Args:
+        a: A folder of `radflow score --out`, its scores.csv, or a run's evaluation/scores/SYSTEM.jsonl.
+        b: The other system; differences are B - A.
+        metrics: Names separated by commas; all that both have when not given.
+        out: Folder for comparison.html, comparison.json and comparison.csv.
+        resamples: Of the bootstrap intervals and the permutation tests.
+        seed: Of both.
+    """
+    from radflow.cli.comparing import compare_command
+
+    compare_command(screen, a, b, metrics=metrics, out=out, resamples=resamples, seed=seed)
 
 
 @app.command

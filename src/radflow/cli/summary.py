@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from radflow.evaluation import Results, results_table
-from radflow.evaluation.tables import metric_label
+from radflow.evaluation.tables import row_label
 
 
 def print_results(console: Console, results: Results, root: Path) -> None:
@@ -37,7 +37,7 @@ def _shuffled_table(results: Results) -> Table:
     for name, control in results.shuffled.items():
         fall = control.fall
         table.add_row(
-            metric_label(name),
+            row_label(name),
             f"{control.true.mean:.3f}",
             f"{control.shuffled.mean:.3f}",
             f"{fall.mean:+.3f}",

@@ -5,6 +5,9 @@ A record has a study id and a prediction, and may carry its reference:
     study id      ``study_id`` or ``id`` (ReXrank: the key of the object)
     prediction    ``model_prediction``, ``prediction``, ``report``, ``generated`` or ``text``
     reference     ``reference``, ``ground_truth``, or ``section_findings`` with ``section_impression``
+    patient       ``patient_id`` or ``subject_id``
+    context       ``context`` or ``indication``: what was known before the study was read
+    split         ``split``
 
 A prediction that is null, NaN or blank is an empty report: the system wrote nothing, and is scored so. A
 reference that is null, NaN or blank is none: the study is left out, and said to be.
@@ -12,7 +15,7 @@ reference that is null, NaN or blank is none: the study is left out, and said to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ IDS = ("study_id", "id")
 PREDICTIONS = ("model_prediction", "prediction", "report", "generated", "text")
 REFERENCES = ("reference", "ground_truth")
 SECTIONS = ("section_findings", "section_impression")
+PATIENTS = ("patient_id", "subject_id")
+CONTEXTS = ("context", "indication")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +40,24 @@ class Prediction:
         study_id: as written.
         text: the generated report, or the only report of the record; ``""`` where the system wrote none.
         reference: the reference report where the record carries one.
+        patient_id: whose study it is, where the record says.
+        context: the indication, where the record says.
+        split: of the data set, where the record says.
     """
 
     study_id: str
     text: str
     reference: str | None
+    patient_id: str | None = None
+    context: str | None = None
+    split: str | None = None
+
+    @property
+    def truth(self) -> str | None:
+        """The reference where this record is one of a file of references: its only report if need be."""
+        if self.reference is not None:
+            return self.reference
+        return self.text if self.text.strip() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +72,17 @@ class Pairs:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Read a file of reports.
+    """Read a file of reports whole: the records of :func:`iterate_predictions` as a list.
+
+    Raises:
+        MissingFileError: no such file.
+        DataError: as there.
+    """
+    return list(iterate_predictions(path))
+
+
+def iterate_predictions(path: Path) -> Iterator[Prediction]:
+    """Read a file of reports record by record; of those read, only the ids and places stay in memory.
 
     Raises:
         MissingFileError: no such file.
@@ -67,7 +95,6 @@ def read_predictions(path: Path) -> list[Prediction]:
         )
     if ending(path) not in TABLES:
         raise DataError(f"{path}: expected a name ending in {', '.join(TABLES)} (or with .gz behind)")
-    records: list[Prediction] = []
     seen: dict[str, str] = {}
     for where, row in read_rows(path):
         record = _record(row, where)
@@ -76,10 +103,9 @@ def read_predictions(path: Path) -> list[Prediction]:
                 f"{where}: study {record.study_id!r} stands there already at {seen[record.study_id]}"
             )
         seen[record.study_id] = where
-        records.append(record)
-    if not records:
+        yield record
+    if not seen:
         raise DataError(f"{path}: expected reports, found none")
-    return records
 
 
 def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | None = None) -> Pairs:
@@ -95,8 +121,7 @@ def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | N
     if references is None:
         truth = {p.study_id: p.reference for p in predictions if p.reference is not None}
     else:
-        truth = {r.study_id: r.reference if r.reference is not None else r.text for r in references}
-        truth = {study: text for study, text in truth.items() if text.strip()}
+        truth = {r.study_id: text for r in references if (text := r.truth) is not None}
     matched = [p for p in predictions if p.study_id in truth]
     if not matched:
         raise DataError(
@@ -131,7 +156,21 @@ def _record(row: Mapping[str, Any], where: str) -> Prediction:
         raise DataError(
             f"{where}: expected a report in one of {', '.join(PREDICTIONS)}; found {', '.join(map(str, row))}"
         )
-    return Prediction(study_id=str(study).strip(), text=text, reference=reference)
+    return Prediction(
+        study_id=_unicode(str(study).strip(), where),
+        text=text,
+        reference=reference,
+        patient_id=_plain(row, PATIENTS, where),
+        context=_plain(row, CONTEXTS, where),
+        split=_plain(row, ("split",), where),
+    )
+
+
+def _plain(row: Mapping[str, Any], names: Sequence[str], where: str) -> str | None:
+    """The first of some fields that says something, whatever its type."""
+    return next(
+        (_unicode(str(row[name]).strip(), where) for name in names if not missing(row.get(name))), None
+    )
 
 
 def _text(row: Mapping[str, Any], names: Sequence[str], where: str) -> str | None:
@@ -142,5 +181,14 @@ def _text(row: Mapping[str, Any], names: Sequence[str], where: str) -> str | Non
             continue
         if not isinstance(value, str):
             raise DataError(f"{where}: {name!r} should be text, got {value!r:.40}")
-        return value
+        return _unicode(value, where)
     return None
+
+
+def _unicode(text: str, where: str) -> str:
+    """JSON can spell half a character (``\\ud800``), which no file of text can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: expected Unicode text, got {error}") from None
+    return text

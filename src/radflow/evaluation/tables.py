@@ -22,10 +22,10 @@ REWARD_LABELS = {
 """What is printed for the reward and its terms, which are scored like metrics; higher is better."""
 
 
-def metric_label(name: str) -> str:
+def row_label(name: str) -> str:
     """The name of a metric as printed, with the direction that is better.
 
-    >>> metric_label("radgraph_f1"), metric_label("radcliq_v1"), metric_label("reward")
+    >>> row_label("radgraph_f1"), row_label("radcliq_v1"), row_label("reward")
     ('RadGraph F1 (rules) ↑', 'RadCliQ-v1 ↓', 'Reward ↑')
     """
     if name in METRICS:
@@ -56,7 +56,7 @@ def results_table(results: Results) -> Table:
         cells: list[str | Text] = [_cell(scores.get(name)) for scores in results.systems.values()]
         if results.gain:
             cells.append(_gain_cell(name, results.gain.get(name)))
-        table.add_row(metric_label(name), *cells)
+        table.add_row(row_label(name), *cells)
     return table
 
 

@@ -1,0 +1,66 @@
+"""The table of ``radflow score`` on the screen: the numbers, and beside them what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from radflow.evaluation.score_summary import INVERSE
+
+
+def print_scores(screen: Console, summary: Mapping[str, Any], *, title: str) -> None:
+    """Print what :func:`~radflow.evaluation.score_summary.summarise_scores` gives."""
+    screen.print(_table(summary, title))
+    for name, baseline in summary["baselines"].items():
+        screen.print(f"{name}: {baseline['label']}", markup=False)
+    counts, reports = summary["counts"], summary["reports"]
+    distinct = summary["pairs"] - counts["duplicates"]
+    screen.print(
+        f"{counts['empty']:,} empty, {distinct:,} distinct of {summary['pairs']:,} reports; "
+        f"{reports['words']:.0f} words each, references {reports['reference_words']:.0f}"
+    )
+    if reports["stated_by_both"]:
+        screen.print(
+            f"of {reports['stated_by_both']:,} observations that both reports of a pair assert or deny, "
+            f"{reports['flips']:.1%} are asserted by one and denied by the other"
+        )
+    split = f", split {summary['split']}" if summary["split"] else ""
+    screen.print(
+        f"track {summary['track']}{split}; intervals: bootstrap over {_units(summary)}", markup=False
+    )
+    for warning in summary["warnings"]:
+        screen.print(Text.assemble(("warning", "yellow"), f": {warning}"))
+
+
+def _units(summary: Mapping[str, Any]) -> str:
+    if summary["resampled"] == "patients":
+        return f"{summary['patients']:,} patients"
+    return "studies, as no patient is known"
+
+
+def _table(summary: Mapping[str, Any], title: str) -> Table:
+    table = Table(title=Text(f"{title}: {summary['pairs']:,} pairs"))
+    table.add_column("metric")
+    for column in (summary["system"], "95% interval", *summary["baselines"]):
+        table.add_column(Text(column), justify="right")
+    for name, metric in summary["metrics"].items():
+        arrow = "↑" if metric["higher_is_better"] else "↓"
+        theirs = [_number(b["metrics"][name]["mean"]) for b in summary["baselines"].values()]
+        table.add_row(Text(f"{metric['label']} {arrow}"), _number(metric["mean"]), _interval(metric), *theirs)
+    if INVERSE in summary:
+        inverse = summary[INVERSE]
+        blanks = [""] * len(summary["baselines"])
+        table.add_row("1/RadCliQ-v1 ↑", _number(inverse["mean"]), _interval(inverse), *blanks)
+    return table
+
+
+def _interval(metric: Mapping[str, Any]) -> str:
+    return f"{_number(metric['low'])} to {_number(metric['high'])}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

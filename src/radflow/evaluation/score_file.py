@@ -1,0 +1,156 @@
+"""Score pairs a chunk at a time, keeping what is finished, so that a killed run goes on where it was.
+
+Every column is a function of its pair (and, for baselines, of the files), and chunks have the same borders in
+every run. So a run that was killed and started again gives the same numbers as one that was not, bit for bit.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from radflow.errors import DataError
+from radflow.evaluation.hacking import SIGNALS, read_signals
+from radflow.evaluation.pair_store import Pair, PairStore
+from radflow.metrics import score
+from radflow.metrics.pairs import Reader
+from radflow.metrics.radcliq import radcliq
+from radflow.workspace import write_atomic
+
+CHUNK = 1024
+PARTIAL = ".partial"
+RADCLIQ = {"radcliq_v0": "v0", "radcliq_v1": "v1"}
+RADCLIQ_PARTS = ("radgraph_f1", "bertscore", "semb_score", "bleu2")
+"""What RadCliQ is made of, in its order; each must come from its official model."""
+
+Columns = dict[str, Float[np.ndarray, " N"]]
+Baseline = Callable[[Sequence[Pair]], list[str]]
+"""Some pairs to what the baseline writes for each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """Everything that is counted in a chunk.
+
+    Attributes:
+        metrics: names, in the order of the table.
+        readers: metric name to the reader behind it, where it is not the metric's default.
+        labeler: texts to observations, for the signs of reward hacking.
+        baselines: name to what writes their reports.
+    """
+
+    metrics: tuple[str, ...]
+    labeler: Reader
+    readers: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of what a chunk gives: metrics, metrics of each baseline, signals."""
+        of_baselines = [column(metric, name) for name in self.baselines for metric in self.metrics]
+        return (*self.metrics, *of_baselines, *SIGNALS)
+
+    def __call__(self, pairs: Sequence[Pair]) -> Columns:
+        """Score a chunk: one array (pairs,) a column."""
+        generated, reference = [p.generated for p in pairs], [p.reference for p in pairs]
+        columns = score_pairs(generated, reference, self.metrics, self.readers)
+        for name, write in self.baselines.items():
+            scores = score_pairs(write(pairs), reference, self.metrics, self.readers)
+            columns |= {column(metric, name): values for metric, values in scores.items()}
+        return columns | read_signals(generated, reference, self.labeler)
+
+
+def column(metric: str, baseline: str) -> str:
+    """The name of a baseline's column.
+
+    >>> column("bleu2", "template")
+    'template:bleu2'
+    """
+    return f"{baseline}:{metric}"
+
+
+def score_pairs(
+    generated: Sequence[str], reference: Sequence[str], metrics: Sequence[str], readers: Mapping[str, Any]
+) -> Columns:
+    """Score as :func:`radflow.metrics.score` does, with RadCliQ made of columns rather than read once more.
+
+    Raises:
+        DataError: as there.
+    """
+    wanted = [name for name in metrics if name not in RADCLIQ]
+    parts = RADCLIQ_PARTS if len(wanted) < len(metrics) else ()
+    values = score(generated, reference, tuple(dict.fromkeys((*wanted, *parts))), readers=readers)
+    for name, version in RADCLIQ.items():
+        if name in metrics:
+            values[name] = radcliq(*(values[part] for part in RADCLIQ_PARTS), version=version)
+    return {name: values[name] for name in metrics}
+
+
+def score_store(
+    store: PairStore,
+    scorer: Scorer,
+    *,
+    out: Path | None = None,
+    key: str = "",
+    advance: Callable[[int], None] = lambda count: None,
+    chunk: int = CHUNK,
+) -> Columns:
+    """Score all pairs.
+
+    Args:
+        store: the pairs.
+        scorer: what to count.
+        out: folder under which finished chunks are kept until :func:`forget_chunks`; ``None`` keeps none.
+        key: stands for all inputs and options. Chunks of another key are removed.
+        advance: called with the number of pairs that a finished chunk has.
+        chunk: pairs at a time. It bounds the memory.
+
+    Raises:
+        NotWritableError: the folder cannot be written.
+    """
+    folder = out and out / PARTIAL / key
+    if out is not None and not (out / PARTIAL / key).is_dir():
+        forget_chunks(out)
+    tables = []
+    for number, start in enumerate(range(0, len(store), chunk)):
+        size = min(chunk, len(store) - start)
+        shape = (size, len(scorer.columns))
+        kept = folder and folder / f"{number:06d}.npy"
+        if kept is not None and kept.is_file():
+            table = _load(kept, shape)
+        else:
+            columns = scorer(store.chunk(start, chunk))
+            table = np.stack([columns[name] for name in scorer.columns], axis=1)
+            if kept is not None:
+                _save(kept, table)
+        tables.append(table)
+        advance(size)
+    return dict(zip(scorer.columns, np.concatenate(tables).T, strict=True))
+
+
+def forget_chunks(out: Path) -> None:
+    """Remove the finished chunks of a folder, once its scores are written."""
+    shutil.rmtree(out / PARTIAL, ignore_errors=True)
+
+
+def _save(path: Path, table: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.save(content, table)
+    write_atomic(path, content.getvalue())
+
+
+def _load(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    try:
+        table = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: expected a finished chunk, got {error}; delete {path.parent}") from None
+    if table.shape != shape:
+        raise DataError(f"{path}: expected a table of shape {shape}, got {table.shape}; delete {path.parent}")
+    return table

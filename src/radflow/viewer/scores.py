@@ -1,0 +1,133 @@
+"""The page of ``radflow score``: the numbers, and beside them what they are worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from radflow.viewer.records import Interval
+from radflow.viewer.strips import whisker
+from radflow.viewer.tables import Cell, Row, Table
+from radflow.viewer.templating import asset, csp_hash, environment
+from radflow.viewer.wording import brackets, grouped, number, percent, signed
+
+TEMPLATE = "template"
+INVERSE = "radcliq_v1_inverse"
+
+# printed name, key of the system's figure, key of the references' figure, whether it is a share
+_REPORTS = (
+    ("words per report", "words", "reference_words", False),
+    ("observations asserted per report", "positives", "reference_positives", False),
+    ("distinct reports", "distinct", "reference_distinct", True),
+    ("share of the most frequent report", "most_frequent", "reference_most_frequent", True),
+    ("reports that say a sentence twice", "repeats", "reference_repeats", True),
+    ("asserted by one report of a pair, denied by the other", "flips", None, True),
+    ("identical to the reference", "copies", None, True),
+)
+
+
+def render_scores(summary: Mapping[str, Any]) -> str:
+    """Return a self-contained page, which loads nothing and runs no script.
+
+    The same scores give the same page, byte for byte.
+
+    Args:
+        summary: the content of ``scores.json``.
+    """
+    style = asset("page.css")
+    return (
+        environment()
+        .get_template("scores.jinja")
+        .render(
+            style=style,
+            style_hash=csp_hash(style),
+            summary=summary,
+            facts=_facts(summary),
+            table=score_table(summary),
+            reports=reports_table(summary),
+            with_template=TEMPLATE in summary["baselines"],
+        )
+    )
+
+
+def score_table(summary: Mapping[str, Any]) -> Table:
+    """Return metrics by system and baselines, with the paired gain over the template as the last column."""
+    baselines = summary["baselines"]
+    gains = baselines.get(TEMPLATE, {}).get("difference", {})
+    groups = []
+    for title, names in grouped(summary["metrics"]):
+        limit = max((_reach(gains[name]) for name in names if name in gains), default=0.0)
+        rows = [_row(name, summary, gains.get(name), limit) for name in names]
+        if "radcliq_v1" in names and INVERSE in summary:
+            blanks = [Cell(mean="") for _ in (*baselines, *([TEMPLATE] if gains else []))]
+            rows.append(Row(name="1/RadCliQ-v1", arrow="↑", cells=(_cell(summary[INVERSE]), *blanks)))
+        groups.append((title, tuple(rows)))
+    columns = (summary["system"], *baselines, *(["Gain over the template"] if gains else []))
+    return Table(columns=columns, groups=tuple(groups))
+
+
+def reports_table(summary: Mapping[str, Any]) -> Table:
+    """Return what the reports are like beside their references."""
+    figures = summary["reports"]
+
+    def cell(key: str | None, is_share: bool) -> Cell:
+        if key is None:
+            return Cell(mean="")
+        return Cell(mean=percent(figures[key], 1) if is_share else number(figures[key], 1))
+
+    rows = [
+        Row(name=name, arrow="", cells=(cell(ours, is_share), cell(theirs, is_share)))
+        for name, ours, theirs, is_share in _REPORTS
+    ]
+    return Table(columns=(summary["system"], "references"), groups=(("", tuple(rows)),))
+
+
+def _row(name: str, summary: Mapping[str, Any], gain: Mapping[str, Any] | None, limit: float) -> Row:
+    metric = summary["metrics"][name]
+    cells = [_cell(metric), *(_cell(one["metrics"][name]) for one in summary["baselines"].values())]
+    if gain is not None:
+        cells.append(_gain_cell(_interval(gain), metric["higher_is_better"], limit))
+    return Row(name=metric["label"], arrow="↑" if metric["higher_is_better"] else "↓", cells=tuple(cells))
+
+
+def _cell(found: Mapping[str, Any]) -> Cell:
+    interval = _interval(found)
+    return Cell(mean=number(interval.mean), ends=brackets(interval))
+
+
+def _gain_cell(gain: Interval, higher_is_better: bool, limit: float) -> Cell:
+    tone = "unclear"
+    if gain.excludes_zero:
+        tone = "better" if (gain.mean > 0) == higher_is_better else "worse"
+    drawn = whisker(mean=gain.mean, low=gain.low, high=gain.high, limit=limit, tone=tone)
+    mean = signed(gain.mean) if math.isfinite(gain.mean) else "–"
+    return Cell(mean=mean, ends=brackets(gain, "signed"), tone=tone, svg=drawn)
+
+
+def _interval(found: Mapping[str, Any]) -> Interval:
+    values = {name: math.nan if found[name] is None else found[name] for name in ("mean", "low", "high")}
+    return Interval(**values)
+
+
+def _reach(found: Mapping[str, Any]) -> float:
+    return max((abs(found[end]) for end in ("low", "high") if found[end] is not None), default=0.0)
+
+
+def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    counts = summary["counts"]
+    patients = summary["patients"]
+    return [
+        ("Pairs", f"{summary['pairs']:,}"),
+        ("Patients", "not known" if patients is None else f"{patients:,}"),
+        ("Track", summary["track"]),
+        ("Split", summary["split"] or "not said"),
+        ("Modality", summary["modality"]),
+        ("Empty predictions", f"{counts['empty']:,}"),
+        ("Predictions that repeat another's text", f"{counts['duplicates']:,}"),
+        (
+            "Left out, not paired",
+            f"{counts['predictions_without_reference']:,} predictions, "
+            f"{counts['references_without_prediction']:,} references",
+        ),
+    ]

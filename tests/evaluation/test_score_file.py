@@ -1,0 +1,142 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from radflow.errors import DataError
+from radflow.evaluation.pair_store import Pair, PairStore
+from radflow.evaluation.predictions import Prediction
+from radflow.evaluation.score_file import (
+    PARTIAL,
+    RADCLIQ_PARTS,
+    Scorer,
+    forget_chunks,
+    score_pairs,
+    score_store,
+)
+from radflow.metrics import RadCliqReaders, score
+from radflow.readers import load
+
+METRICS = ("bleu2", "rouge_l")
+
+
+def labeler(texts: Sequence[str]) -> list[dict[str, int]]:
+    return [{"Edema": int("no" not in text)} for text in texts]
+
+
+def scorer(**changed: object) -> Scorer:
+    baselines = {"template": lambda pairs: ["No edema."] * len(pairs)}
+    return Scorer(**{"metrics": METRICS, "labeler": labeler, "baselines": baselines, **changed})
+
+
+@pytest.fixture
+def store():
+    records = [
+        Prediction(study_id=f"s{i}", text=f"Edema in part {i}.", reference=f"No edema in part {i % 3}.")
+        for i in range(10)
+    ]
+    with PairStore(records) as store:
+        yield store
+
+
+def test_the_columns_are_those_of_all_pairs_at_once(store: PairStore) -> None:
+    pairs = store.chunk(0, 100)
+    found = score_store(store, scorer(), chunk=3)
+    expected = score([p.generated for p in pairs], [p.reference for p in pairs], METRICS)
+    for name in METRICS:
+        assert found[name].tolist() == expected[name].tolist()
+    template = score(["No edema."] * 10, [p.reference for p in pairs], ["bleu2"])["bleu2"]
+    assert found["template:bleu2"].tolist() == template.tolist()
+    assert tuple(found) == scorer().columns
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_run_that_was_killed_goes_on_and_gives_the_same(store: PairStore, tmp_path: Path) -> None:
+    expected = score_store(store, scorer(), chunk=3)
+    seen: list[str] = []
+
+    def template(pairs: Sequence[Pair]) -> list[str]:
+        seen.extend(pair.study_id for pair in pairs)
+        return ["No edema."] * len(pairs)
+
+    def stop(count: int) -> None:
+        if len(seen) >= 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        score_store(
+            store, scorer(baselines={"template": template}), out=tmp_path, key="k", advance=stop, chunk=3
+        )
+    assert len(list((tmp_path / PARTIAL / "k").iterdir())) == 2
+    seen.clear()
+    advanced: list[int] = []
+    again = scorer(baselines={"template": template})
+    found = score_store(store, again, out=tmp_path, key="k", advance=advanced.append, chunk=3)
+    assert seen == ["s6", "s7", "s8", "s9"]  # the first two chunks are not scored again
+    assert advanced == [3, 3, 3, 1]
+    assert {name: values.tobytes() for name, values in found.items()} == {
+        name: values.tobytes() for name, values in expected.items()
+    }
+
+
+def test_chunks_of_other_inputs_are_removed(store: PairStore, tmp_path: Path) -> None:
+    score_store(store, scorer(), out=tmp_path, key="old")
+    score_store(store, scorer(), out=tmp_path, key="new")
+    assert [path.name for path in (tmp_path / PARTIAL).iterdir()] == ["new"]
+    forget_chunks(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("broken", [b"", b"\x93NUMPY", b"x"])
+def test_a_broken_chunk_is_named(broken: bytes, store: PairStore, tmp_path: Path) -> None:
+    score_store(store, scorer(), out=tmp_path, key="k")
+    (chunk,) = (tmp_path / PARTIAL / "k").iterdir()
+    chunk.write_bytes(broken)
+    with pytest.raises(DataError, match=r"000000\.npy: expected a finished chunk"):
+        score_store(store, scorer(), out=tmp_path, key="k")
+
+
+def test_a_chunk_of_another_shape_is_named(store: PairStore, tmp_path: Path) -> None:
+    score_store(store, scorer(), out=tmp_path, key="k")
+    with pytest.raises(DataError, match="expected a table of shape"):
+        score_store(store, scorer(metrics=("bleu2",)), out=tmp_path, key="k")
+
+
+class Embedder:
+    """Vectors that differ from text to text, for BERTScore and SembScore alike."""
+
+    baseline = 0.5
+
+    def __init__(self, tokens: bool) -> None:
+        self.tokens = tokens
+
+    def embed(self, texts: Sequence[str]):
+        rows = [np.eye(26)[[ord(c) % 26 for c in text.lower()]] for text in texts]
+        if self.tokens:
+            return [(row.astype(np.float32), np.ones(len(row), bool)) for row in rows]
+        return np.array([row.sum(axis=0) for row in rows])
+
+
+def test_radcliq_of_columns_is_radcliq_of_texts() -> None:
+    from radflow.metrics import Rescaled
+    from radflow.metrics.bertscore import OFFICIAL_BASELINE
+
+    graphs, tokens, reports = load("radgraph-rules"), Embedder(tokens=True), Embedder(tokens=False)
+    readers = {
+        "radgraph_f1": graphs,
+        "bertscore": Rescaled(embedder=tokens, baseline=OFFICIAL_BASELINE),
+        "semb_score": reports,
+    }
+    ours, theirs = ["Small effusion.", "No edema."], ["No effusion.", "Mild edema."]
+    together = RadCliqReaders(graphs=graphs, tokens=tokens, reports=reports)
+    names = ("radcliq_v0", "radcliq_v1")
+    expected = score(ours, theirs, names, readers=dict.fromkeys(names, together))
+    found = score_pairs(ours, theirs, ("radcliq_v1", "rouge_l", "radcliq_v0"), readers)
+    assert list(found) == ["radcliq_v1", "rouge_l", "radcliq_v0"]
+    assert not set(RADCLIQ_PARTS) & set(found)
+    for name in names:
+        assert found[name].tolist() == expected[name].tolist()

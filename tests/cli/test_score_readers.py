@@ -53,7 +53,9 @@ def test_the_official_run_has_every_metric_from_its_network(asked: list[str]) ->
             f"radcliq_{v}": f"RadCliQ-{v} (RADGRAPH:R; EMBEDDINGS:D@5, rescaled; CHEXBERT:C)"
             for v in ("v0", "v1")
         },
+        "consistency": "Consistency (rules)",
     }
+    assert "consistency" not in chosen.metrics  # it is not a number of a pair
     assert isinstance(chosen.readers["bertscore"], Rescaled)
     assert chosen.readers["bertscore"].baseline == OFFICIAL_BASELINE
     assert chosen.labeler is chosen.readers["chexpert_f1"]

@@ -231,3 +231,39 @@ def test_a_report_of_a_megabyte_is_scored(command: Callable, tmp_path: Path) -> 
 def test_excels_semicolons_and_its_byte_order_mark_are_read(command: Callable, tmp_path: Path) -> None:
     write(tmp_path / "p.csv", "\ufeffid;text;reference\r\na;No edema, no mass.;No edema.\r\n")
     assert "p.csv: 1 pairs" in command("score", "p.csv", "--metrics", "bleu2")[1]
+
+
+def test_consistency_and_the_corpus_stand_beside_the_metrics(command: Callable, tmp_path: Path) -> None:
+    report = "Findings: {} Impression: {}"
+    told = [
+        ("a", report.format("Small left effusion.", "Left effusion."), "Edema."),
+        ("b", report.format("No effusion.", "Left effusion."), "Left effusion."),
+        ("c", "No sections, possible pneumonia.", "Pneumonia."),
+    ]
+    (tmp_path / "q.jsonl").write_text(
+        lines([{"id": study, "prediction": text, "reference": truth} for study, text, truth in told])
+    )
+    status, out, _ = command("score", "q.jsonl", "--metrics", "chexpert_f1,consistency", "--out", "s")
+    assert status == 0
+    assert [row["consistency"] for row in rows(tmp_path / "s" / "scores.csv")] == ["1.0", "0.0", ""]
+    summary = json.loads((tmp_path / "s" / "scores.json").read_text())
+    assert summary["metrics"]["consistency"]["label"] == "Consistency (rules)"
+    assert (summary["metrics"]["consistency"]["mean"], summary["metrics"]["consistency"]["missing"]) == (
+        0.5,
+        1,
+    )
+    corpus = summary["chexpert_f1_corpus"]
+    assert corpus["micro_f1_14_uncertain_positive"] == pytest.approx(2 * 2 / (3 + 3))
+    assert corpus["micro_f1_14_uncertain_negative"] == pytest.approx(2 * 1 / (2 + 3))
+    assert "CheXpert F1 (rules) over the corpus" in out
+
+
+def test_scores_against_other_references_are_not_compared(command: Callable, tmp_path: Path) -> None:
+    told = [{"id": study, "prediction": "Edema."} for study in "ab"]
+    for name, truth in (("one", "Edema."), ("same", "Edema."), ("other", "Effusion.")):
+        (tmp_path / f"{name}.jsonl").write_text(lines([row | {"reference": truth} for row in told]))
+        assert command("score", f"{name}.jsonl", "--metrics", "bleu2", "--out", name)[0] == 0
+    assert command("compare", "one", "same")[0] == 0
+    status, _, err = command("compare", "one", "other")
+    assert status == 1
+    assert "scored against the same references" in err

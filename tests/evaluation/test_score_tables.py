@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pytest
+import pyarrow.parquet
 
 from radflow.evaluation.pair_store import Unpaired
 from radflow.evaluation.score_tables import write_scores, write_unpaired
@@ -30,9 +30,8 @@ def test_patients_have_a_column_where_any_is_known(tmp_path: Path) -> None:
 
 
 def test_parquet_holds_the_same(tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
     path = write_scores(tmp_path, ["a", "b"], ["p", None], SCORES)[1]
-    assert parquet.read_table(path).to_pydict() == {
+    assert pyarrow.parquet.read_table(path).to_pydict() == {
         "study_id": ["a", "b"],
         "patient_id": ["p", None],
         "bleu2": [1 / 3, None],

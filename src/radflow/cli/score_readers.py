@@ -9,7 +9,7 @@ from typing import Any
 
 from radflow import readers
 from radflow.errors import DataError, MissingFileError
-from radflow.evaluation.score_file import RADCLIQ
+from radflow.evaluation.score_file import CONSISTENCY, RADCLIQ
 from radflow.metrics import METRICS, RadCliqReaders, ReadOnce, Rescaled, default_metrics, metric_label
 from radflow.metrics.bertscore import OFFICIAL_BASELINE, OFFICIAL_LAYER, OFFICIAL_MODEL
 from radflow.metrics.modality import LABEL_METRIC
@@ -17,6 +17,7 @@ from radflow.metrics.naming import RULES
 from radflow.metrics.pairs import reader_name
 from radflow.metrics.table import CHEST
 
+_CONSISTENCY = {CONSISTENCY: "Consistency (rules)"}
 _REMEMBERED = 4096  # readings a rule-based reader keeps: references come back in the baselines
 _NEEDS = {"semb_score": ("chexbert",), **dict.fromkeys(RADCLIQ, ("chexbert", "radgraph", "bertscore"))}
 
@@ -51,6 +52,11 @@ class Chosen:
     names: Mapping[str, str | None]
     labeler: Callable[[Sequence[str]], Sequence[Any]]
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of pairs, without consistency."""
+        return tuple(name for name in self.labels if name != CONSISTENCY)
+
 
 def choose(metrics: str | None, modality: str, networks: Networks) -> Chosen:
     """Load what is needed.
@@ -68,7 +74,7 @@ def choose(metrics: str | None, modality: str, networks: Networks) -> Chosen:
         raise DataError(
             f"--{next(iter(networks.given))} reads chest X-ray reports; the modality is {modality}"
         )
-    names = _names(metrics, modality, networks)
+    names, consistency = _names(metrics, modality, networks)
     loaded = _load(networks)
     given = {name: reader for name, reader in loaded.items() if name in names or _in_radcliq(name, names)}
     for name in names:
@@ -82,19 +88,21 @@ def choose(metrics: str | None, modality: str, networks: Networks) -> Chosen:
     shown = {**given, **(_radcliq_readers(loaded) if RADCLIQ.keys() & set(names) else {})}
     return Chosen(
         readers=given,
-        labels={name: metric_label(name, shown.get(name)) for name in names},
-        names={name: _reader(name, shown.get(name)) for name in names},
+        labels={name: metric_label(name, shown.get(name)) for name in names} | consistency,
+        names={name: _reader(name, shown.get(name)) for name in names} | dict.fromkeys(consistency, "rules"),
         labeler=labeler,
     )
 
 
-def _names(metrics: str | None, modality: str, networks: Networks) -> tuple[str, ...]:
+def _names(metrics: str | None, modality: str, networks: Networks) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The metrics of pairs, and consistency with its label where it is wanted."""
     if metrics is None:
         extra = [name for name, needs in _NEEDS.items() if set(needs) <= networks.given.keys()]
         wanted = {*default_metrics(modality), *extra}
-        return tuple(name for name in METRICS if name in wanted)
-    names = tuple(dict.fromkeys(name for part in metrics.split(",") if (name := part.strip())))
-    if not names:
+        return tuple(name for name in METRICS if name in wanted), _CONSISTENCY
+    asked = dict.fromkeys(name for part in metrics.split(",") if (name := part.strip()))
+    names = tuple(name for name in asked if name != CONSISTENCY)
+    if not asked:
         raise DataError(f"--metrics: expected names out of {', '.join(METRICS)}; got none")
     for name in names:
         if name in METRICS and METRICS[name].modality not in (None, modality):
@@ -108,7 +116,7 @@ def _names(metrics: str | None, modality: str, networks: Networks) -> tuple[str,
                 f"with {', '.join(absent)}"
             )
         metric_label(name)  # an unknown name is an error before anything is loaded
-    return names
+    return names, _CONSISTENCY if CONSISTENCY in asked else {}
 
 
 def _load(networks: Networks) -> dict[str, Any]:

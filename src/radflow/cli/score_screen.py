@@ -28,12 +28,28 @@ def print_scores(screen: Console, summary: Mapping[str, Any], *, title: str) -> 
             f"of {reports['stated_by_both']:,} observations that both reports of a pair assert or deny, "
             f"{reports['flips']:.1%} are asserted by one and denied by the other"
         )
+    if "chexpert_f1_corpus" in summary:
+        screen.print(_corpus(summary))
     split = f", split {summary['split']}" if summary["split"] else ""
     screen.print(
         f"track {summary['track']}{split}; intervals: bootstrap over {_units(summary)}", markup=False
     )
     for warning in summary["warnings"]:
         screen.print(Text.assemble(("warning", "yellow"), f": {warning}"))
+
+
+def _corpus(summary: Mapping[str, Any]) -> str:
+    forms = summary["chexpert_f1_corpus"]
+    said = [
+        f"uncertain as {state}: "
+        + ", ".join(
+            f"{average} of {count} {_number(forms[f'{average}_f1_{count}_uncertain_{state}'])}"
+            for count in (14, 5)
+            for average in ("micro", "macro")
+        )
+        for state in ("positive", "negative")
+    ]
+    return f"{summary['metrics']['chexpert_f1']['label']} over the corpus; {'; '.join(said)}"
 
 
 def _units(summary: Mapping[str, Any]) -> str:

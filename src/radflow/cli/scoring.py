@@ -21,10 +21,11 @@ from radflow.errors import DataError
 from radflow.evaluation.pair_store import PairStore, Unpaired
 from radflow.evaluation.predictions import Prediction, iterate_predictions
 from radflow.evaluation.rexrank import BOTH, write_submission
-from radflow.evaluation.score_file import Columns, Scorer, forget_chunks, score_store
+from radflow.evaluation.score_file import CONSISTENCY, Columns, Scorer, forget_chunks, score_store
 from radflow.evaluation.score_summary import Protocol, summarise_scores
 from radflow.evaluation.score_tables import write_scores, write_unpaired
 from radflow.metrics.table import CHEST
+from radflow.readers import CHEXPERT_OBSERVATIONS
 from radflow.viewer.scores import render_scores
 from radflow.workspace import file_fingerprint, fingerprint, write_atomic, write_json
 
@@ -60,8 +61,11 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         if options.write_rexrank is not None:
             _submit(screen, store, predictions, options.write_rexrank, options.reference)
         baselines = baselines_of(store)
+        chest_labels = "chexpert_f1" in chosen.metrics
         scorer = Scorer(
-            metrics=tuple(chosen.labels),
+            metrics=chosen.metrics,
+            consistency=CONSISTENCY in chosen.labels,
+            observations=CHEXPERT_OBSERVATIONS if chest_labels else (),
             readers=chosen.readers,
             labeler=chosen.labeler,
             baselines={name: write for name, (_, write) in baselines.items()},

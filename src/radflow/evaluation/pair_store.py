@@ -218,6 +218,16 @@ class PairStore:
         ).fetchone()
         return Texts(total, distinct, most)
 
+    def reference_fingerprint(self) -> str:
+        """Stands for the paired references: two systems scored against others must not be compared."""
+        rows = self._db.execute(
+            "SELECT s.study, s.digest FROM reference s JOIN pair p ON p.r = s.row ORDER BY s.study"
+        )
+        digest = hashlib.sha256()
+        for study, text in rows:
+            digest.update(repr((study, text)).encode())
+        return digest.hexdigest()[:16]
+
     def pool_size(self) -> int:
         """How many reports a baseline may choose from."""
         return self._one("SELECT COUNT(*) FROM train") if self.has_train else len(self)

@@ -94,6 +94,12 @@ def _check_same(a: Scored, b: Scored, names: Sequence[str]) -> None:
                 f"Expected the same {key} on both sides, got {first!r} in {a.path} and {second!r} in "
                 f"{b.path}; score both alike"
             )
+    references = {side.about.get("references") for side in (a, b)} - {None}
+    if len(references) > 1 and a.values.keys() == b.values.keys():
+        raise DataError(
+            f"Expected both scored against the same references, got the same studies with others in {a.path} "
+            f"and {b.path}; score both with one --reference"
+        )
     for name in names:
         first, second = a.metrics[name], b.metrics[name]
         models = (first.reader, second.reader) if first.reader and second.reader else (None, None)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.errors import DataError
+from radflow.evaluation.consistency import consistency_rate
 from radflow.evaluation.hacking import SIGNALS, read_signals
 from radflow.evaluation.pair_store import Pair, PairStore
 from radflow.metrics import score
@@ -26,7 +27,11 @@ from radflow.workspace import write_atomic
 
 CHUNK = 1024
 PARTIAL = ".partial"
+SIDES = ("generated", "reference")
 RADCLIQ = {"radcliq_v0": "v0", "radcliq_v1": "v1"}
+CONSISTENCY = "consistency"
+"""Not a metric of a pair, since it needs no reference, but counted like one."""
+
 RADCLIQ_PARTS = ("radgraph_f1", "bertscore", "semb_score", "bleu2")
 """What RadCliQ is made of, in its order; each must come from its official model."""
 
@@ -44,27 +49,50 @@ class Scorer:
         readers: metric name to the reader behind it, where it is not the metric's default.
         labeler: texts to observations, for the signs of reward hacking.
         baselines: name to what writes their reports.
+        consistency: whether to judge each report's Impression against its own Findings.
+        observations: whose states to keep for both sides of each pair, for F1 over the corpus.
     """
 
     metrics: tuple[str, ...]
     labeler: Reader
     readers: Mapping[str, Any] = field(default_factory=dict)
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    consistency: bool = False
+    observations: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the table shows: the metrics, and consistency where it is judged."""
+        return (*self.metrics, CONSISTENCY) if self.consistency else self.metrics
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of what a chunk gives: metrics, metrics of each baseline, signals."""
-        of_baselines = [column(metric, name) for name in self.baselines for metric in self.metrics]
-        return (*self.metrics, *of_baselines, *SIGNALS)
+        """Names of what a chunk gives: metrics, metrics of each baseline, signals, states."""
+        of_baselines = [column(name, baseline) for baseline in self.baselines for name in self.names]
+        states = [column(name, side) for side in SIDES for name in self.observations]
+        return (*self.names, *of_baselines, *SIGNALS, *states)
 
     def __call__(self, pairs: Sequence[Pair]) -> Columns:
         """Score a chunk: one array (pairs,) a column."""
         generated, reference = [p.generated for p in pairs], [p.reference for p in pairs]
-        columns = score_pairs(generated, reference, self.metrics, self.readers)
+        columns = self._score(generated, reference)
         for name, write in self.baselines.items():
-            scores = score_pairs(write(pairs), reference, self.metrics, self.readers)
+            scores = self._score(write(pairs), reference)
             columns |= {column(metric, name): values for metric, values in scores.items()}
+        for side, texts in zip(SIDES, (generated, reference), strict=True):
+            columns |= self._states(side, texts)
         return columns | read_signals(generated, reference, self.labeler)
+
+    def _score(self, generated: Sequence[str], reference: Sequence[str]) -> Columns:
+        scores = score_pairs(generated, reference, self.metrics, self.readers)
+        return scores | {CONSISTENCY: consistency_rate(generated)} if self.consistency else scores
+
+    def _states(self, side: str, texts: Sequence[str]) -> Columns:
+        labels = self.labeler(texts) if self.observations else []
+        return {
+            column(name, side): np.array([row[name] for row in labels], dtype=float)  # None: NaN
+            for name in self.observations
+        }
 
 
 def column(metric: str, baseline: str) -> str:

@@ -12,8 +12,10 @@ import numpy as np
 from radflow.evaluation.hacking import SIGNALS, Hacking, summarise, warn
 from radflow.evaluation.intervals import bootstrap_interval, paired_difference
 from radflow.evaluation.pair_store import PairStore
-from radflow.evaluation.score_file import Columns, column
+from radflow.evaluation.score_file import CONSISTENCY, SIDES, Columns, column
 from radflow.metrics import METRICS, inverse_radcliq_v1
+from radflow.metrics.chexpert_f1 import FIVE, corpus_forms
+from radflow.readers import CHEXPERT_OBSERVATIONS
 
 INVERSE = "radcliq_v1_inverse"
 
@@ -67,7 +69,10 @@ def summarise_scores(
     }
     if "radcliq_v1" in metrics:
         summary[INVERSE] = _inverse(metrics["radcliq_v1"])
+    if column(FIVE[0], SIDES[0]) in columns:
+        summary["chexpert_f1_corpus"] = _corpus(columns)
     return summary | {
+        "references": store.reference_fingerprint(),
         "baselines": baselines,
         "reports": reports.as_dict(),
         "warnings": [*_missing(metrics), *_not_better(metrics, baselines), *warn(reports)],
@@ -91,7 +96,7 @@ def _metric(
 ) -> dict[str, Any]:
     return {
         "label": protocol.labels[name],
-        "higher_is_better": METRICS[name].higher_is_better,
+        "higher_is_better": name == CONSISTENCY or METRICS[name].higher_is_better,
         "reader": protocol.readers[name],
         **_interval(values, clusters),
         "missing": int(np.isnan(values).sum()),
@@ -133,6 +138,21 @@ def _inverse(radcliq: Mapping[str, Any]) -> dict[str, float | None]:
         name: math.nan if value is None else inverse_radcliq_v1([value]) for name, value in ends.items()
     }
     return {name: None if math.isnan(value) else value for name, value in inverse.items()}
+
+
+def _corpus(columns: Columns) -> dict[str, float]:
+    """CheXpert F1 over the corpus in every form, from the states that were kept."""
+    ours, theirs = (
+        [
+            {
+                name: None if math.isnan(state) else int(state)
+                for name, state in zip(CHEXPERT_OBSERVATIONS, row, strict=True)
+            }
+            for row in zip(*(columns[column(name, side)] for name in CHEXPERT_OBSERVATIONS), strict=True)
+        ]
+        for side in SIDES
+    )
+    return dict(corpus_forms(ours, theirs))
 
 
 def _missing(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -21,6 +21,10 @@ from radflow.workspace import read_json, read_jsonl
 _KEYS = ("study_id", "patient_id")
 
 
+ABOUT = ("track", "split", "modality", "references")
+"""Keys of ``scores.json`` that say what was scored."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoredMetric:
     """What stands behind a metric's numbers.
@@ -46,7 +50,7 @@ class Scored:
         values: study id to metric to number; NaN where the metric skipped the study.
         patients: study id to patient id, as far as known.
         metrics: metric to what stands behind it, in the order of the file.
-        about: ``track``, ``split`` and ``modality`` where the file says them.
+        about: those of :data:`ABOUT` that the file says.
     """
 
     system: str
@@ -86,7 +90,7 @@ def read_scored(path: Path) -> Scored:
         values=values,
         patients=patients or {study: said.patients[study] for study in values if study in said.patients},
         metrics={name: _metric(name, said.metrics.get(name, {})) for name in metrics},
-        about={key: said.about[key] for key in ("track", "split", "modality") if said.about.get(key)},
+        about={key: said.about[key] for key in ABOUT if said.about.get(key)},
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from radflow.metrics.label_f1 import corpus_label_f1, label_f1
+from radflow.metrics.label_f1 import Labels, corpus_label_f1, label_f1
 from radflow.metrics.pairs import Reader, read_pairs
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS
 
@@ -68,7 +68,15 @@ def corpus_chexpert_f1(
     >>> scores["micro_f1_5_uncertain_positive"], scores["micro_f1_5_uncertain_negative"]
     (1.0, 0.0)
     """
-    ours, theirs = read_pairs(generated, reference, reader, DEFAULT_READER)
+    return corpus_forms(*read_pairs(generated, reference, reader, DEFAULT_READER))
+
+
+def corpus_forms(ours: Sequence[Labels], theirs: Sequence[Labels]) -> Mapping[str, float]:
+    """What :func:`corpus_chexpert_f1` gives, from labels that were read before.
+
+    Raises:
+        DataError: the lists differ in length.
+    """
     scores = {}
     for observations in (CHEXPERT_OBSERVATIONS, FIVE):
         for uncertain in ("positive", "negative"):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from jaxtyping import Float
 
+from radflow.evaluation.marks import SUMMARIES
 from radflow.evaluation.pair_store import Texts
 from radflow.metrics.pairs import Reader
 
@@ -31,7 +32,6 @@ SIGNALS = (
 )
 """What is counted in each pair; see :func:`read_signals`."""
 
-SUMMARIES = ("No Finding", "normal")
 NULL_WORDS = frozenset({"nan", "none", "null", "n/a", "<na>"})
 """What tables write for nothing, when it comes back as text."""
 

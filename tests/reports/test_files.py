@@ -139,4 +139,5 @@ def test_memory_does_not_grow_with_the_file(name: str, write) -> None:
         tracemalloc.stop()
         return used
 
-    assert peak(4_000) < peak(2_000) + 10_000  # both are above the size of one report
+    # 10,000 rows more are 700 KB of text; a garbage collection or a cache filled by another test is some KB.
+    assert peak(12_000) < peak(2_000) + 200_000

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,12 @@ def test_a_manifest_comes_back_without_its_broken_study():
     assert splits["s1"] == splits["s2"]
     assert re.search(r"^s3 .*no sections$", output, re.M)
     assert re.search(r"^s4  set aside: .*empty \(0 bytes\)", output, re.M)
+
+
+@pytest.mark.skipif(find_spec("trl") is None, reason="pip install 'radflow[trl]'")
+def test_capo_in_trl_clips_the_critical_case_more():
+    steps = [values for name, values in table(run("06_trl_capo.py")).items() if name.isdigit()]
+    assert len(steps) == 3
+    assert steps[0] == [0.0, 0.0, 0.0, 0.0]
+    for clipped_critical, clipped_normal, _, _ in steps[1:]:
+        assert clipped_critical > clipped_normal > 0

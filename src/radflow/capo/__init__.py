@@ -5,8 +5,11 @@ Axes: ``P`` studies, ``G`` completions a study, ``N = P * G`` rows, ``T`` tokens
 
 from radflow.capo.advantage import dead_groups, group_advantage
 from radflow.capo.clip import clip_range
-from radflow.capo.loss import CapoStats, capo_loss
+from radflow.capo.guard import group_shift, shift_guard
+from radflow.capo.loss import capo_loss
+from radflow.capo.ratio import importance_ratio, k3_divergence
 from radflow.capo.shift import exact_shift, visited_shift
+from radflow.capo.stats import CapoStats
 
 __all__ = [
     "CapoStats",
@@ -15,5 +18,9 @@ __all__ = [
     "dead_groups",
     "exact_shift",
     "group_advantage",
+    "group_shift",
+    "importance_ratio",
+    "k3_divergence",
+    "shift_guard",
     "visited_shift",
 ]

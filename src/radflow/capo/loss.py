@@ -10,37 +10,27 @@
 As printed, Eq. 8 has the KL term inside the minimum, next to the clipped branch: ``kl="literal"``. Off-policy
 that drops the KL wherever the unclipped branch is the smaller, so the default puts it outside. Both are the
 same at ratio 1. With one epsilon for all cases this is GRPO, Eq. 3.
+
+What later work changed is an option, each with the epsilon of the case:
+
+    clip_high               1 + eps_high above, 1 - eps below         DAPO (Yu et al. 2025), Clip-Higher
+    ratio="sequence"        one ratio a completion: its tokens' mean  GSPO (Zheng et al. 2025), Eq. 5 and 7
+    normaliser="constant"   1/L for every completion, not 1/|o_i|     Dr. GRPO (Liu et al. 2025), section 3.2
+
+Dr. GRPO also leaves the standard deviation out of the advantage: ``group_advantage(..., scale=False)``. DAPO
+also drops groups whose rewards are equal: `dead_groups` names them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from radflow.capo.shift import visited_shift
-
-
-@dataclass(frozen=True, kw_only=True)
-class CapoStats:
-    """What one evaluation of the objective did, a row a completion, detached.
-
-    Attributes:
-        clip_fraction: share of the completion's tokens whose gradient the clip removed.
-        ratio_min: smallest ratio over the completion's tokens.
-        ratio_max: largest.
-        kl: mean k3 estimate of KL(policy || reference) a token, in nats.
-        shift: mean ``|ratio - 1|`` a token; its expectation is the L1 distance of the policies.
-    """
-
-    clip_fraction: Float[Tensor, "N"]
-    ratio_min: Float[Tensor, "N"]
-    ratio_max: Float[Tensor, "N"]
-    kl: Float[Tensor, "N"]
-    shift: Float[Tensor, "N"]
+from radflow.capo.ratio import Level, importance_ratio, k3_divergence
+from radflow.capo.stats import CapoStats, capo_stats
 
 
 def capo_loss(
@@ -53,8 +43,16 @@ def capo_loss(
     *,
     beta: float = 0.04,
     kl: Literal["outside", "literal"] = "outside",
+    clip_high: Float[Tensor, "N"] | None = None,
+    ratio: Level = "token",
+    normaliser: Literal["completion", "constant"] = "completion",
+    max_tokens: int | None = None,
+    keep: Bool[Tensor, "N"] | None = None,
 ) -> tuple[Float[Tensor, ""], CapoStats]:
     """The loss (minus Eq. 8) and what happened in it.
+
+    It is a mean over rows, so it may be evaluated on some rows at a time: weighed by their share of all rows,
+    the parts add up to the whole, with every option.
 
     Args:
         logprobs: log-probabilities of the sampled tokens under the policy; the gradient flows here.
@@ -65,45 +63,68 @@ def capo_loss(
         clip: one clipping range a completion, the same for all completions of a case.
         beta: weight of the KL term.
         kl: ``outside`` the minimum, or ``literal`` as printed.
+        clip_high: the range above 1, one a completion, where it differs from ``clip``.
+        ratio: what is clipped: the ratio of each ``token``, or of the whole completion, length-normalised
+            (``sequence``).
+        normaliser: what a completion's sum over tokens is divided by: its own length (``completion``, TRL's
+            ``loss_type="grpo"``), or ``max_tokens`` for all (``constant``, TRL's ``"dr_grpo"``).
+        max_tokens: the most tokens a completion can have; for ``constant`` only.
+        keep: false for completions whose group `shift_guard` has stopped. They add nothing to the loss or its
+            gradient, the KL term included; they still count in the mean over rows.
 
     Returns:
-        The loss, a mean over tokens within each completion and then over completions (TRL's
-        ``loss_type="grpo"``), and the statistics.
+        The loss and the statistics.
+
+    Raises:
+        ValueError: an option has a value that is not listed, or ``constant`` lacks ``max_tokens``.
 
     >>> one = torch.zeros(2, 3)
     >>> loss, stats = capo_loss(one, one, one, one == 0, torch.tensor([1.0, -1.0]), torch.tensor([0.2, 0.2]))
     >>> float(loss), stats.clip_fraction
     (-0.0, tensor([0., 0.]))
     """
-    if kl not in ("outside", "literal"):
-        raise ValueError(f"expected kl to be 'outside' or 'literal', got {kl!r}")
-    keep = mask.to(logprobs.dtype)
-    tokens = keep.sum(-1).clamp(min=1)
+    _check(kl, ratio, normaliser)
+    live = mask if keep is None else mask & keep[:, None]
+    r = importance_ratio(logprobs, old_logprobs, live, ratio)
+    divergence = k3_divergence(logprobs, ref_logprobs, live)
 
-    def token_mean(x: Float[Tensor, "N T"]) -> Float[Tensor, "N"]:
-        return (x * keep).sum(-1) / tokens
-
-    # Padding may hold anything, infinities too, so it is silenced before exp rather than after.
-    ratio = torch.exp((logprobs - old_logprobs).masked_fill(~mask, 0.0))
-    to_ref = (ref_logprobs - logprobs).masked_fill(~mask, 0.0)
-    divergence = torch.exp(to_ref) - to_ref - 1
-
-    a, eps = advantage[:, None], clip[:, None]
-    free = ratio * a
-    clipped = torch.clamp(ratio, 1 - eps, 1 + eps) * a
+    a, low = advantage[:, None], 1 - clip[:, None]
+    high = 1 + (clip if clip_high is None else clip_high)[:, None]
+    free, clipped = r * a, torch.clamp(r, low, high) * a
     if kl == "outside":
         objective = torch.minimum(free, clipped) - beta * divergence
     else:
-        objective = torch.minimum(free, clipped - beta * divergence)
-    loss = -token_mean(objective).mean()
+        clipped = clipped - beta * divergence
+        objective = torch.minimum(free, clipped)
 
-    with torch.no_grad():
-        bound = ((ratio > 1 + eps) & (a > 0)) | ((ratio < 1 - eps) & (a < 0))
-        stats = CapoStats(
-            clip_fraction=token_mean(bound.to(keep.dtype)),
-            ratio_min=ratio.masked_fill(~mask, 1.0).amin(-1),
-            ratio_max=ratio.masked_fill(~mask, 1.0).amax(-1),
-            kl=token_mean(divergence.detach()),
-            shift=visited_shift(logprobs, old_logprobs, mask),
-        )
+    length = mask.sum(-1).clamp(min=1) if normaliser == "completion" else _constant(mask, max_tokens)
+    loss = -((objective * live).sum(-1) / length).mean()
+
+    removed = (clipped < free) & (a != 0)
+    stats = capo_stats(
+        logprobs,
+        old_logprobs,
+        ref_logprobs,
+        mask,
+        clipped_low=removed & (r < low),
+        clipped_high=removed & (r > high),
+    )
     return loss, stats
+
+
+def _constant(mask: Bool[Tensor, "N T"], max_tokens: int | None) -> Int[Tensor, "N"]:
+    if max_tokens is None or max_tokens < mask.shape[1]:
+        raise ValueError(
+            f"expected max_tokens to be the most tokens a completion can have, got {max_tokens} for rows of "
+            f"{mask.shape[1]}; normaliser='constant' divides by it"
+        )
+    return mask.new_full((len(mask),), max_tokens, dtype=torch.long)
+
+
+def _check(kl: str, ratio: str, normaliser: str) -> None:
+    if kl not in ("outside", "literal"):
+        raise ValueError(f"expected kl to be 'outside' or 'literal', got {kl!r}")
+    if ratio not in ("token", "sequence"):
+        raise ValueError(f"expected ratio to be 'token' or 'sequence', got {ratio!r}")
+    if normaliser not in ("completion", "constant"):
+        raise ValueError(f"expected normaliser to be 'completion' or 'constant', got {normaliser!r}")

@@ -32,9 +32,15 @@ def exact_shift(
 ) -> Float[Tensor, "N"]:
     """Mean over each completion's states of ``sum_a |pi(a) - pi_old(a)|``, between 0 and 2.
 
+    Args:
+        logits: of the policy at every visited state, divided by the temperature that sampled.
+        old_logits: of the policy that sampled, likewise.
+        mask: true on the tokens of each completion.
+
     >>> same = torch.zeros(1, 1, 5)
     >>> exact_shift(same, same, torch.ones(1, 1, dtype=torch.bool))
     tensor([0.])
     """
-    distance = (logits.softmax(-1) - old_logits.softmax(-1)).abs().sum(-1)
+    new, old = (x.softmax(-1, dtype=torch.float32) for x in (logits, old_logits))
+    distance = (new - old).abs().sum(-1)
     return (distance * mask).sum(-1) / mask.sum(-1).clamp(min=1)

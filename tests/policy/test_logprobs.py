@@ -1,9 +1,11 @@
 """Batched log-probabilities against one unpadded row at a time, and against generation's own scores."""
 
+from typing import Any
+
 import pytest
 import torch
 
-from radflow.policy import Policy, PromptEncoder, completion_logprobs, group_logprobs, sample_groups
+from radflow.policy import Policy, PromptEncoder, completion_logprobs
 from radflow.policy.prompts import collate
 from radflow.studies import Study
 
@@ -39,9 +41,23 @@ def test_an_empty_completion_is_refused(policy: Policy, encoder: PromptEncoder, 
         completion_logprobs(policy.model, [encoder(studies[0])], [()], pad_id=policy.pad_id)
 
 
-def test_groups_come_in_order(policy: Policy, encoder: PromptEncoder, studies: list[Study]) -> None:
-    groups = sample_groups(policy, encoder, studies, group_size=2, max_new_tokens=6, seed=3)
-    logprobs, mask = group_logprobs(policy.model, groups, encoder, pad_id=policy.pad_id)
-    sizes = [len(c.token_ids) for g in groups for c in g.completions]
-    assert mask.sum(1).tolist() == sizes
-    assert torch.isfinite(logprobs).all()
+def test_a_left_over_image_token_is_read_as_padding_and_scored_as_itself(
+    policy: Policy, encoder: PromptEncoder, studies: list[Study]
+) -> None:
+    image_id, prompts = policy.model.config.image_token_id, [encoder(studies[0])]
+    with torch.no_grad():
+        values, _ = completion_logprobs(policy.model, prompts, [(5, image_id, 9)], pad_id=policy.pad_id)
+        batch = collate(prompts, [(5, policy.pad_id, 9)], pad_id=policy.pad_id)
+        full = policy.model(**batch).logits[0].log_softmax(-1)
+    start = len(prompts[0].input_ids)
+    alone = torch.stack([full[start + t - 1, token] for t, token in enumerate((5, image_id, 9))])
+    assert torch.allclose(values[0], alone, atol=1e-5)
+
+
+def test_studies_of_one_batch_may_have_different_numbers_of_images(family: Any) -> None:
+    """Idefics3 and SmolVLM keep a study's images on the second axis."""
+    with torch.no_grad():
+        together, _ = completion_logprobs(family.model, family.prompts, TAILS, pad_id=family.pad_id)
+        for row, prompt, tail in zip(together, family.prompts, TAILS, strict=True):
+            alone, _ = completion_logprobs(family.model, [prompt], [tail], pad_id=family.pad_id)
+            assert torch.allclose(row[: len(tail)], alone[0], atol=1e-5)

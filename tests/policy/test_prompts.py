@@ -6,7 +6,7 @@ import torch
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import DataError
 from radflow.policy import Policy, PromptEncoder
-from radflow.policy.prompts import collate, prompt_text
+from radflow.policy.prompts import collate, join_images, prompt_text
 from radflow.studies import Study
 
 
@@ -57,3 +57,11 @@ def test_collate_pads_on_the_side_asked_for(
         assert kept.tolist() == [*prompt.input_ids.tolist(), *tail]
     assert torch.equal(mask[0, -1:], mask.new_ones(1)) or not left
     assert len(batch["pixel_values"]) == 3
+
+
+def test_studies_with_fewer_images_are_filled_up_with_black(build_family) -> None:
+    one, two, _ = build_family("idefics3").prompts
+    joined = join_images([one, two])["pixel_values"]
+    assert joined.shape[:2] == (2, 2)
+    assert torch.equal(joined[0, 0], one.image_fields["pixel_values"][0, 0])
+    assert joined[0, 1].abs().sum() == 0

@@ -150,6 +150,18 @@ def language_layers(model: nn.Module) -> list[str]:
     return names
 
 
+def checkpoint_activations(policy: Policy) -> None:
+    """Keep only the layers' inputs in a forward pass, and compute the rest again in the backward pass.
+
+    transformers does so in training mode only.
+    """
+    base = unwrap(policy.model)
+    base.enable_input_require_grads()
+    name = "activation_checkpointing_enable"  # its name before transformers 5.23: gradient_...
+    enable = getattr(base, name if hasattr(base, name) else "gradient_checkpointing_enable")
+    enable({"use_reentrant": False})
+
+
 def save_policy(policy: Policy, folder: Path) -> None:
     """Save to a folder that `load_policy` reads: an adapter as a PEFT folder, a full model whole."""
     model = policy.model

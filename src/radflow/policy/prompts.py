@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
@@ -149,7 +150,7 @@ def collate(
 
     def padded(row: Tensor, value: int) -> Tensor:
         gap = (length - len(row), 0) if left else (0, length - len(row))
-        return torch.nn.functional.pad(row, gap, value=value)
+        return F.pad(row, gap, value=value)
 
     batch = {
         "input_ids": torch.stack([padded(row, pad_id) for row in rows]),
@@ -161,6 +162,26 @@ def collate(
             for p, t in zip(prompts, tails, strict=True)
         ]
         batch[name] = torch.stack([padded(field, 0) for field in fields])
-    for name in prompts[0].image_fields:
-        batch[name] = torch.cat([p.image_fields[name] for p in prompts])
+    batch |= join_images(prompts)
     return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def join_images(prompts: Sequence[EncodedPrompt]) -> dict[str, Tensor]:
+    """Join the image inputs of some studies along their first axis.
+
+    Idefics3 and SmolVLM lay a study's images along the second axis and drop those that are all zero, so a
+    study with fewer images is filled up with zeros.
+    """
+    return {
+        name: torch.cat(_same_size([p.image_fields[name] for p in prompts]))
+        for name in prompts[0].image_fields
+    }
+
+
+def _same_size(fields: Sequence[Tensor]) -> list[Tensor]:
+    sizes = [max(sizes) for sizes in zip(*(f.shape[1:] for f in fields), strict=True)]
+    missing = [[want - have for want, have in zip(sizes, f.shape[1:], strict=True)] for f in fields]
+    return [
+        F.pad(f, [n for gap in reversed(gaps) for n in (0, gap)]) if any(gaps) else f
+        for f, gaps in zip(fields, missing, strict=True)
+    ]

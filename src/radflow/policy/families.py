@@ -1,0 +1,59 @@
+"""What differs from one model family to the next, and which families the quick ways are proven for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from radflow.policy.load import unwrap
+from radflow.policy.prompts import EncodedPrompt
+
+KNOWN = frozenset(
+    {"gemma3", "idefics3", "internvl", "llava", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "smolvlm"}
+)
+"""``model_type`` of the families with a parity test (``tests/policy/test_shared_prefix.py``)."""
+
+
+def is_known(model: nn.Module) -> bool:
+    """Whether the packed row and prefilling once are proven for this model's family."""
+    return bare(model).config.model_type in KNOWN
+
+
+def bare(model: nn.Module) -> Any:
+    """The transformers model inside data-parallel and PEFT wrappers."""
+    while isinstance(inner := getattr(model, "module", None), nn.Module):
+        model = inner
+    return unwrap(model)
+
+
+def reserved_tokens(model: nn.Module) -> tuple[int, ...]:
+    """Ids that stand for a piece of a picture or video.
+
+    They are never sampled. Where a completion holds one all the same, every forward reads the padding token
+    in its place, because the model would look for a picture; as a target it keeps its id.
+    """
+    config = bare(model).config
+    ids = (getattr(config, name, None) for name in ("image_token_id", "video_token_id"))
+    return tuple(i for i in ids if i is not None)
+
+
+def prompt_positions(model: nn.Module, prompt: EncodedPrompt) -> Int[Tensor, "*axes T"]:
+    """Rotary positions of a prompt; what follows it goes on at the largest of them plus one.
+
+    Returns:
+        ``(3, T)`` (time, height, width) for the Qwen-VL families, whose image tokens lie on a grid; ``(T,)``,
+        counting from 0, for all others.
+    """
+    indexer = getattr(bare(model).base_model, "get_rope_index", None)
+    types = prompt.token_fields.get("mm_token_type_ids")
+    if indexer is None or types is None:
+        return torch.arange(len(prompt.input_ids))
+    positions, _ = indexer(
+        prompt.input_ids[None],
+        mm_token_type_ids=types[None],
+        image_grid_thw=prompt.image_fields.get("image_grid_thw"),
+    )
+    return positions[:, 0]

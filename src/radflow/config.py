@@ -97,6 +97,10 @@ class Policy(Section):
     """A longer prompt is an error that names the study."""
     max_new_tokens: Count = 160
     """Longest report, in tokens."""
+    image_features: Literal["memory", "disk", "off"] = "memory"
+    """Where the output of a frozen vision tower is kept: in memory, also in the run's folder, or nowhere."""
+    image_features_gib: Positive = 2.0
+    """At most this many GiB of them in each place; the least recently used go first."""
     trust_remote_code: bool = False
     """Whether code that comes with a model may run. Never set by radflow itself."""
 
@@ -181,8 +185,12 @@ class Rft(Section):
     """G, completions per study (the paper's 4)."""
     studies_per_step: Count = 16
     """Studies per rollout, on each process."""
-    rows_per_pass: Count = 16
-    """Completions per forward pass, of similar length. Memory grows with it; the gradient does not change."""
+    tokens_per_pass: Count = 8_192
+    """Tokens per forward pass. Memory grows with it; the gradient does not change. A group is never split."""
+    shared_prefix: bool = True
+    """Run each prompt once for the G completions of its group; false: once for each completion."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, a third more work."""
     steps: Count = 14
     """Rollouts in all."""
     inner_steps: Count = 2
@@ -203,10 +211,30 @@ class Rft(Section):
     """Critical cases are clipped at epsilon / divisor (Eq. 9); 1 gives GRPO."""
     kl: Literal["outside", "literal"] = "outside"
     """Where the KL term stands: after the minimum, or inside it as Eq. 8 is printed."""
+    epsilon_high: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Upper range of normal cases where it differs from the lower (DAPO's decoupled clip); critical cases are
+    clipped at epsilon_high / divisor."""
+    ratio: Literal["token", "sequence"] = "token"
+    """What is clipped: each token's ratio (Eq. 2), or the completion's (GSPO; its epsilon is near 3e-4)."""
+    normaliser: Literal["completion", "constant"] = "completion"
+    """Token sums are divided by the completion's length (Eq. 8), or by policy.max_new_tokens (Dr. GRPO)."""
+    shift_guard: Literal["off", "stop", "bound"] = "stop"
+    """``stop``: a group whose measured policy shift passes its clipping range takes no further inner step.
+    ``bound``: the whole update is also shrunk until no group has moved further, for a pass or more."""
+    exact_shift_every: Annotated[int, Field(ge=0)] = 2
+    """Rollouts between measurements of the policy shift over the whole vocabulary, on one critical and one
+    normal group; 0: never."""
+    dynamic_sampling: Annotated[int, Field(ge=0)] = 0
+    """Rounds in which groups of equal rewards are replaced by other studies (DAPO's dynamic sampling)."""
     temperature: Positive = 1.0
     """Sampling temperature of rollouts."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Nucleus of rollouts; below 1 the sampled distribution is not the one that is optimised."""
+    min_p: Share = 0.0
+    """Tokens below this share of the likeliest one's probability are not sampled; as for top_p."""
+    stale_updates: Literal[0, 1] = 0
+    """0: every rollout is sampled by the present policy. 1: by the policy before the last update, so that
+    sampling and updating go on while rewards are computed."""
     validate_every: Count = 2
     """Rollouts between validations; the best step is chosen on them, step 0 included."""
     validation_studies: Count = 150

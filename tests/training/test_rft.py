@@ -18,6 +18,7 @@ from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.rft import Validation, choose_step, run_rft
 from radflow.training.sft import run_sft
+from radflow.training.update import given_logprobs, update_policy
 from radflow.workspace import read_json
 
 RFT = {
@@ -139,7 +140,7 @@ def test_a_rewarded_word_is_written_more_often(
     policy, encoder, _ = train(workspace, recipe, source=taught, reward=Likes(frequency), validate=Rising())
 
     def mean() -> float:
-        groups = sample_groups(policy, encoder, dozen, group_size=16, max_new_tokens=12, seed=1)
+        groups = sample_groups(policy, encoder, dozen, group_size=16, max_new_tokens=12, seeds=range(12))
         return float(np.mean([frequency(text) for g in groups for text in g.texts]))
 
     after = mean()
@@ -163,7 +164,8 @@ def test_critical_cases_are_clipped_more(
     train: Callable, open_run: Callable, rows: Callable, dozen: list[Study]
 ) -> None:
     half = [replace(s, critical=bool(i % 2)) for i, s in enumerate(dozen)]
-    workspace, recipe = open_run(rft={**RFT, "steps": 6, "learning_rate": 0.03, "studies_per_step": 6})
+    knobs = {"steps": 6, "learning_rate": 0.03, "studies_per_step": 6, "shift_guard": "off"}
+    workspace, recipe = open_run(rft={**RFT, **knobs})
     train(workspace, recipe, studies=half, reward=Likes(length))
     done = [row for row in rows(workspace) if row["step"]]
 
@@ -181,6 +183,76 @@ def test_the_inner_steps_after_the_first_have_ratios_off_one(
     row = rows(workspace)[-1]
     for kind in ("critical", "normal"):
         assert row[f"ratio_min_{kind}"] < 1 < row[f"ratio_max_{kind}"]
+
+
+def test_the_shift_is_measured_over_the_vocabulary(
+    train: Callable, open_run: Callable, rows: Callable
+) -> None:
+    knobs = {**RFT, "steps": 3, "studies_per_step": 12, "exact_shift_every": 2, "shift_guard": "off"}
+    workspace, recipe = open_run(rft=knobs)
+    train(workspace, recipe)
+    measured, skipped, again = rows(workspace)[1:]
+    assert "exact_shift_critical" not in skipped
+    for row in (measured, again):
+        for kind in ("critical", "normal"):
+            assert 0 < row[f"exact_shift_{kind}"] < 2
+            # The mean |ratio - 1| at the sampled tokens estimates it.
+            assert row[f"shift_after_{kind}"] == pytest.approx(row[f"exact_shift_{kind}"], rel=0.7)
+
+
+def test_the_guard_stops_groups_that_moved_too_far(
+    train: Callable, open_run: Callable, rows: Callable
+) -> None:
+    knobs = {**RFT, "steps": 1, "inner_steps": 5, "studies_per_step": 12}
+    shifts = {}
+    for guard in (True, False):
+        workspace, recipe = open_run(
+            f"guard-{guard}", rft={**knobs, "shift_guard": "stop" if guard else "off"}
+        )
+        train(workspace, recipe)
+        row = rows(workspace)[1]
+        shifts[guard] = row["shift_critical"]
+        assert (row["guard_stopped"] > 0) == guard
+    assert shifts[True] < shifts[False]
+
+
+def test_one_update_stale_samples_and_rewards_ahead(train: Callable, open_run: Callable) -> None:
+    seen: dict[int, list[list[str]]] = {}
+    calls_at_validation: dict[int, list[int]] = {}
+    for stale in (0, 1):
+        texts = seen[stale] = []
+        calls = calls_at_validation[stale] = []
+
+        class Listening(Likes):
+            def score_many(self, studies: Any, groups: Any, texts: list = texts) -> list[list[Reward]]:
+                texts.append([t for group in groups for t in group])
+                return super().score_many(studies, groups)
+
+        def validate(policy: Policy, texts: list = texts, calls: list = calls) -> Validation:
+            calls.append(len(texts))
+            return constant()(policy)
+
+        knobs = {**RFT, "steps": 3, "learning_rate": 0.2, "stale_updates": stale}
+        train(*open_run(f"stale-{stale}", rft=knobs), reward=Listening(length), validate=validate)
+    assert calls_at_validation[0] == [0, 1, 2, 3]
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] != seen[1][1]  # sampled before the first update, not after it
+
+
+def test_an_older_policy_is_what_its_rollout_is_compared_with(
+    train: Callable, open_run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first rollout the sampler is the present policy; of the second the one before the update."""
+    gaps = []
+
+    def spying(model: Any, forward: Any, rollout: Any, *args: Any, old: Any = None, **how: Any) -> Any:
+        now = given_logprobs(forward, rollout.groups, 10_000)
+        gaps.append(max(float((a - b).abs().max()) for a, b in zip(now, old, strict=True)))
+        return update_policy(model, forward, rollout, *args, old=old, **how)
+
+    monkeypatch.setattr("radflow.training.rft_step.update_policy", spying)
+    train(*open_run(rft={**RFT, "steps": 2, "stale_updates": 1}))
+    assert gaps[0] < 1e-4 < 1e-2 < gaps[1]
 
 
 def test_skipped_terms_are_logged_as_absent_not_as_nought(
@@ -233,21 +305,26 @@ def test_a_step_that_pleases_the_reward_and_loses_labels_is_not_kept(
     assert read_json(workspace.path("rft", "summary.json"))["best_step"] == 1
 
 
+@pytest.mark.parametrize(
+    "how", [{}, {"stale_updates": 1}, {"stale_updates": 1, "dynamic_sampling": 1, "exact_shift_every": 3}]
+)
 def test_a_stopped_run_ends_as_an_uninterrupted_one(
-    train: Callable, open_run: Callable, rows: Callable, weights: Callable, stop_at: Callable
+    train: Callable, open_run: Callable, rows: Callable, weights: Callable, stop_at: Callable, how: dict
 ) -> None:
+    knobs = {**RFT, **how}
+
     def by_weights(policy: Policy) -> Validation:
         """Depends on the policy alone, as a validation does."""
         size = sum(float(p.detach().square().sum()) for p in policy.model.parameters() if p.requires_grad)
         return constant(reward=size)(policy)
 
-    whole, recipe = open_run("whole", rft=RFT)
+    whole, recipe = open_run("whole", rft=knobs)
     expected = weights(train(whole, recipe, validate=by_weights)[2])
     for step in (1, 2, 4):  # before the first checkpoint, just before it, and between two
-        halted, _ = open_run("halted", rft=RFT)
+        halted, _ = open_run("halted", rft=knobs)
         with pytest.raises(stop_at(halted, step)):
             train(halted, recipe, validate=by_weights)
-    again, _ = open_run("halted", rft=RFT)
+    again, _ = open_run("halted", rft=knobs)
     found = weights(train(again, recipe, validate=by_weights)[2])
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -1,6 +1,9 @@
 """One rollout through `update_policy`: passes change nothing, clipping acts from the second inner step on."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,63 +14,201 @@ from hypothesis import strategies as st
 from radflow.capo import clip_range, group_advantage
 from radflow.config import Policy as PolicyKnobs
 from radflow.config import Rft
-from radflow.policy import PromptEncoder, load_policy, sample_groups
+from radflow.errors import TrainingError
+from radflow.policy import Group, GroupForward, Policy, PromptEncoder, load_policy, sample_groups
 from radflow.studies import Study
-from radflow.training.update import Rollout, length_passes, update_policy
+from radflow.training.rollout import Rollout
+from radflow.training.update import (
+    Update,
+    given_logprobs,
+    group_passes,
+    past_range,
+    reference_logprobs,
+    update_policy,
+)
+
+SIZE = 4
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(1, 9))
-def test_passes_hold_every_row_once_shortest_first(lengths: list[int], rows: int) -> None:
-    passes = length_passes(lengths, rows)
-    assert sorted(i for part in passes for i in part) == list(range(len(lengths)))
-    assert all(len(part) <= rows for part in passes)
-    flat = [lengths[i] for part in passes for i in part]
-    assert flat == sorted(flat)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(1, 900))
+def test_passes_hold_every_group_once_smallest_first(sizes: list[int], budget: int) -> None:
+    passes = group_passes(sizes, budget)
+    flat = [i for part in passes for i in part]
+    assert sorted(flat) == list(range(len(sizes)))
+    assert [sizes[i] for i in flat] == sorted(sizes)
+    assert all(len(part) == 1 or sum(sizes[i] for i in part) <= budget for part in passes)
 
 
-def run(folder: Path, policy_knobs: PolicyKnobs, studies: list[Study], **knobs: float):
-    """Update a fresh adapter once; weights after it, losses and statistics."""
-    torch.manual_seed(0)
-    policy = load_policy(folder, policy_knobs, adapter="fresh")
-    encoder = PromptEncoder(policy, instruction=policy_knobs.prompt)
-    groups = sample_groups(policy, encoder, studies, group_size=4, max_new_tokens=9, seed=1)
-    rewards = torch.randn(len(studies), 4, generator=torch.Generator().manual_seed(2))
-    critical = torch.tensor([bool(s.critical) for s in studies])
-    rollout = Rollout(
-        groups=groups,
-        rewards=rewards.numpy(),
-        parts={},
-        advantage=group_advantage(rewards).flatten(),
-        clip=clip_range(critical).repeat_interleave(4),
-        critical=critical.repeat_interleave(4),
-    )
-    settings = Rft.model_validate(knobs)
-    trainable = [p for p in policy.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(trainable, lr=settings.learning_rate)
-    accelerator = Accelerator(cpu=True)
-    losses, stats = update_policy(policy, policy.model, encoder, rollout, optimizer, accelerator, settings)
-    return torch.cat([p.detach().flatten() for p in trainable]), losses, stats
+class Listening(GroupForward):
+    """Remembers which groups it saw with a gradient or without."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.seen: list[str] = []
+
+    def __call__(self, groups: Sequence[Group]) -> tuple[torch.Tensor, torch.Tensor]:
+        self.seen.extend(g.study.study_id for g in groups)
+        return super().__call__(groups)
 
 
-def test_the_size_of_a_pass_changes_nothing(folder: Path, knobs: PolicyKnobs, studies: list[Study]) -> None:
-    whole, losses, stats = run(folder, knobs, studies, rows_per_pass=64, learning_rate=0.5)
-    parts, split_losses, split_stats = run(folder, knobs, studies, rows_per_pass=3, learning_rate=0.5)
-    assert torch.allclose(whole, parts, atol=1e-5)
-    assert split_losses == pytest.approx(losses, abs=1e-5)
-    assert torch.allclose(split_stats.kl, stats.kl, atol=1e-5)  # in the order of the rows, not of the passes
-    assert torch.allclose(split_stats.shift, stats.shift, atol=1e-4)
+class Bench:
+    """A fresh adapter, a rollout of it, and everything that an update wants."""
+
+    def __init__(self, folder: Path, knobs: PolicyKnobs, studies: Sequence[Study], **rft: Any) -> None:
+        torch.manual_seed(0)
+        self.knobs = Rft.model_validate({"group_size": SIZE, **rft})
+        self.policy: Policy = load_policy(folder, knobs, adapter="fresh")
+        self.encoder = PromptEncoder(self.policy, instruction=knobs.prompt)
+        self.forward = GroupForward(self.policy, self.encoder, shared_prefix=self.knobs.shared_prefix)
+        groups = sample_groups(
+            self.policy,
+            self.encoder,
+            studies,
+            group_size=SIZE,
+            max_new_tokens=9,
+            seeds=range(len(studies)),
+        )
+        rewards = torch.randn(len(studies), SIZE, generator=torch.Generator().manual_seed(2))
+        critical = torch.tensor([bool(s.critical) for s in studies])
+        self.rollout = Rollout(
+            groups=groups,
+            rewards=rewards.numpy(),
+            parts={},
+            advantage=group_advantage(rewards).flatten(),
+            clip=clip_range(critical).repeat_interleave(SIZE),
+            critical=critical.repeat_interleave(SIZE),
+        )
+
+    @property
+    def trainable(self) -> list[torch.nn.Parameter]:
+        return [p for p in self.policy.model.parameters() if p.requires_grad]
+
+    @property
+    def weights(self) -> torch.Tensor:
+        return torch.cat([p.detach().flatten() for p in self.trainable])
+
+    def update(self, optimizer: type[torch.optim.Optimizer] = torch.optim.SGD, **more: Any) -> Update:
+        reference = reference_logprobs(self.policy, self.forward, self.rollout.groups, 10_000)
+        return update_policy(
+            self.policy.model,
+            self.forward,
+            self.rollout,
+            reference,
+            optimizer(self.trainable, lr=self.knobs.learning_rate),  # type: ignore[call-arg]
+            Accelerator(cpu=True),
+            self.knobs,
+            max_tokens=9,
+            **more,
+        )
 
 
-def test_the_first_inner_step_is_on_policy(folder: Path, knobs: PolicyKnobs, studies: list[Study]) -> None:
+@pytest.fixture
+def bench(folder: Path, knobs: PolicyKnobs, studies: list[Study]) -> Callable[..., Bench]:
+    return lambda **rft: Bench(folder, knobs, studies, **rft)
+
+
+def test_the_size_of_a_pass_changes_nothing(bench: Callable[..., Bench]) -> None:
+    whole = bench(learning_rate=0.5, shift_guard="off")
+    parts = bench(learning_rate=0.5, shift_guard="off", tokens_per_pass=1)  # a pass a group
+    all_in_one, one_by_one = whole.update(), parts.update()
+    assert torch.allclose(whole.weights, parts.weights, atol=1e-5)
+    assert one_by_one.losses == pytest.approx(all_in_one.losses, abs=1e-5)
+    assert torch.allclose(one_by_one.stats.kl, all_in_one.stats.kl, atol=1e-5)
+    assert torch.allclose(one_by_one.stats.shift, all_in_one.stats.shift, atol=1e-4)
+
+
+def test_with_the_shared_prefix_and_without_it_is_the_same_update(bench: Callable[..., Bench]) -> None:
+    shared, plain = bench(learning_rate=0.5), bench(learning_rate=0.5, shared_prefix=False)
+    losses = shared.update().losses
+    assert plain.update().losses == pytest.approx(losses, abs=1e-5)
+    assert torch.allclose(shared.weights, plain.weights, atol=1e-5)
+
+
+def test_checkpointed_activations_give_the_same_update(bench: Callable[..., Bench]) -> None:
+    from radflow.policy.load import checkpoint_activations
+
+    kept, again = bench(learning_rate=0.5), bench(learning_rate=0.5, gradient_checkpointing=True)
+    checkpoint_activations(again.policy)
+    losses = kept.update().losses
+    assert again.update().losses == pytest.approx(losses, abs=1e-5)
+    assert torch.allclose(kept.weights, again.weights, atol=1e-5)
+
+
+def test_the_first_inner_step_is_on_policy(bench: Callable[..., Bench]) -> None:
     """At ratio 1 Eq. 8 is minus the mean advantage, which is 0 in every group; no divergence has grown."""
-    _, losses, _ = run(folder, knobs, studies, inner_steps=2, learning_rate=0.5)
-    assert losses[0] == pytest.approx(0.0, abs=1e-6)
+    assert bench(inner_steps=2, learning_rate=0.5).update().losses[0] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_large_step_is_clipped_more_on_critical_cases(
-    folder: Path, knobs: PolicyKnobs, studies: list[Study]
+def test_log_probabilities_of_an_older_policy_are_taken_as_given(bench: Callable[..., Bench]) -> None:
+    own = bench(learning_rate=0.5, shift_guard="off")
+    older = [row - 0.3 for row in given_logprobs(own.forward, own.rollout.groups, 10_000)]
+    update = own.update(old=older)
+    assert update.losses[0] != pytest.approx(0.0, abs=1e-3)  # the ratio is exp(0.3) before any step
+    assert all(torch.equal(a, b) for a, b in zip(update.old, older, strict=True))
+
+
+def test_a_large_step_is_clipped_more_on_critical_cases(bench: Callable[..., Bench]) -> None:
+    stepped = bench(inner_steps=2, learning_rate=3.0, shift_guard="off")
+    clipped, critical = stepped.update().stats.clip_fraction, stepped.rollout.critical
+    assert clipped[critical].mean() > clipped[~critical].mean() >= 0
+
+
+def test_a_group_past_its_range_takes_no_further_step(bench: Callable[..., Bench]) -> None:
+    """The first of three groups may not move at all; the others go on, and it is not computed again."""
+    made = bench(inner_steps=4, learning_rate=0.3, tokens_per_pass=1)
+    narrow = torch.full((3 * SIZE,), 0.99)
+    narrow[:SIZE] = 1e-6
+    made.rollout = replace(made.rollout, clip=narrow)
+    made.forward = Listening(made.policy, made.encoder)
+    update = made.update()
+    assert update.stopped.tolist() == [True] * SIZE + [False] * 2 * SIZE
+    assert len(update.losses) == 4
+    counts = [made.forward.seen.count(g.study.study_id) for g in made.rollout.groups]
+    # One look is the reference's. The second inner step found that the first group had moved.
+    assert counts == [1 + 2, 1 + 4, 1 + 4]
+
+
+def test_where_all_groups_are_stopped_the_weights_rest(bench: Callable[..., Bench]) -> None:
+    """AdamW would move on its momentum alone."""
+    two = bench(inner_steps=2, learning_rate=0.5, epsilon=0.001)
+    many = bench(inner_steps=9, learning_rate=0.5, epsilon=0.001)
+    for run in (two, many):
+        update = run.update(optimizer=torch.optim.AdamW)
+        assert update.stopped.all()
+        assert len(update.losses) == 2  # the second saw the shift and took no step
+    assert torch.equal(two.weights, many.weights)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.7])
+def test_a_bounded_update_leaves_every_group_within_its_range(
+    bench: Callable[..., Bench], rate: float
 ) -> None:
-    _, _, stats = run(folder, knobs, studies, inner_steps=2, learning_rate=3.0)
-    critical = torch.tensor([bool(s.critical) for s in studies]).repeat_interleave(4)
-    assert float(stats.clip_fraction[critical].mean()) > 0
-    assert float(stats.clip_fraction[critical].mean()) > float(stats.clip_fraction[~critical].mean())
+    made = bench(inner_steps=3, learning_rate=rate, shift_guard="bound")
+    free = bench(inner_steps=3, learning_rate=rate)
+    update, unbounded = made.update(), free.update()
+
+    def outside(bench: Bench, old: Sequence[torch.Tensor]) -> bool:
+        return past_range(bench.forward, bench.rollout, list(old), 10_000)
+
+    assert not outside(made, update.old)
+    assert outside(free, unbounded.old) == (update.kept < 1)
+    assert 0 < update.kept <= 1
+    assert (rate > 0.1) == (update.kept < 1)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(bench: Callable[..., Bench]) -> None:
+    broken = bench()
+    with torch.no_grad():
+        broken.trainable[0].fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"the loss is .*; lower rft\.learning_rate"):
+        broken.update()
+
+
+def test_given_log_probabilities_stand_in_the_order_of_the_rows(bench: Callable[..., Bench]) -> None:
+    made = bench()
+    groups: Sequence[Group] = made.rollout.groups
+    lengths = [len(c.token_ids) for g in groups for c in g.completions]
+    at_once = given_logprobs(made.forward, groups, 10_000)
+    one_by_one = given_logprobs(made.forward, groups, 1)
+    assert [len(row) for row in at_once] == [len(row) for row in one_by_one] == lengths
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(at_once, one_by_one, strict=True))

@@ -33,7 +33,15 @@ from radflow.evaluation.evaluate import (
 )
 from radflow.metrics import score
 from radflow.metrics.modality import DOMAIN_METRIC
-from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_reports, load_policy, save_policy
+from radflow.policy import (
+    FeatureStore,
+    Policy,
+    PromptEncoder,
+    build_tiny,
+    greedy_reports,
+    load_policy,
+    save_policy,
+)
 from radflow.policy.load import save_merged
 from radflow.policy.prompts import prompt_text
 from radflow.reports import parse_report
@@ -132,14 +140,26 @@ class Pipeline:
             )
         return self._encoder
 
-    def predict(self, policy: Policy, encoder: PromptEncoder, studies: Sequence[Study]) -> Iterator[str]:
+    def features(self, policy: Policy) -> FeatureStore | None:
+        """What the vision tower says of each study, computed once; on disk where the recipe wants it."""
+        knobs = self.recipe.policy
+        if knobs.image_features == "off":
+            return None
+        bound = int(knobs.image_features_gib * 1024**3)
+        folder = self.workspace.path("features") if knobs.image_features == "disk" else None
+        return FeatureStore(policy.model, max_bytes=bound, folder=folder, max_disk_bytes=bound)
+
+    def predict(
+        self, policy: Policy, studies: Sequence[Study], features: FeatureStore | None = None
+    ) -> Iterator[str]:
         """Greedy reports, in order."""
         for _, completion in greedy_reports(
             policy,
-            encoder,
+            self.encoder(policy),
             studies,
             max_new_tokens=self.recipe.policy.max_new_tokens,
             batch_size=self.recipe.evaluation.batch_size,
+            features=features or self.features(policy),
         ):
             yield completion.text
 
@@ -228,8 +248,8 @@ class Pipeline:
         self._needs("sft")
 
         def work() -> None:
-            policy = self._load(self.workspace.path("sft", "model"), "none")
-            encoder = self.encoder(policy)
+            policy = self._finished("sft")
+            features = self.features(policy)
             knobs = self.recipe.exploration
             weights = {
                 "bleu2": knobs.bleu2,
@@ -245,7 +265,7 @@ class Pipeline:
                 self.workspace,
                 knobs,
                 self.studies["train"],
-                predict=lambda studies: self.predict(policy, encoder, studies),
+                predict=lambda studies: self.predict(policy, studies, features),
                 score=scores,
                 weights=weights,
                 describe=describe,
@@ -261,7 +281,7 @@ class Pipeline:
         def work() -> None:
             torch.manual_seed(self.workspace.seed("rft", "adapter"))
             policy = self._load(self.workspace.path("sft", "model"), "continue")
-            encoder = self.encoder(policy)
+            features = self.features(policy)
             by_id = {study.study_id: study for study in self.studies["train"]}
             picked = [by_id[i] for i in read_picked(self.workspace.path("exploration"))]
             held_out = self.studies["validate"][: self.recipe.rft.validation_studies]
@@ -269,11 +289,12 @@ class Pipeline:
                 self.workspace,
                 self.recipe,
                 policy,
-                encoder,
+                self.encoder(policy),
                 studies=picked,
                 reward=self.reward,
-                validate=lambda p: measure(list(self.predict(p, encoder, held_out)), held_out, self.reward),
+                validate=lambda p: measure(list(self.predict(p, held_out, features)), held_out, self.reward),
                 accelerator=self.accelerator,
+                features=features,
                 save=save_merged if self.recipe.policy.model == TINY else save_policy,
             )
 
@@ -298,8 +319,8 @@ class Pipeline:
             ):
                 if self.workspace.path("generate", f"{system}.jsonl").exists():
                     continue
-                policy = self._load(self.workspace.path(stage, "model"), "none")
-                texts = self.predict(policy, self.encoder(policy), studies)
+                policy = self._finished(stage)
+                texts = self.predict(policy, studies)
                 with self.workspace.track(f"Reports of {system}", len(studies)) as advance:
                     self._write_predictions(system, studies, [_ticked(t, advance) for t in texts])
 
@@ -347,6 +368,12 @@ class Pipeline:
         if isinstance(source, Path):
             settle_folder(source)
         return load_policy(source, self.recipe.policy, adapter=adapter, device=self.accelerator.device)
+
+    def _finished(self, stage: str) -> Policy:
+        """The policy that a stage left behind, to be used and not trained."""
+        policy = self._load(self.workspace.path(stage, "model"), "none")
+        policy.model.requires_grad_(False)
+        return policy
 
     def _tiny_base(self) -> Path:
         """The untrained tiny model, built once."""

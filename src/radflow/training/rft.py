@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +26,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from radflow import config
-from radflow.capo import CapoStats, clip_range, dead_groups, group_advantage
-from radflow.errors import DataError, RewardError, TrainingError
-from radflow.policy import Policy, PromptEncoder, sample_groups, save_policy
-from radflow.rewards import PARTS, Reward
+from radflow.errors import DataError, TrainingError
+from radflow.policy import FeatureStore, GroupForward, Policy, PromptEncoder, save_policy
+from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study
 from radflow.training.checkpoint import (
     load_checkpoint,
@@ -36,18 +36,10 @@ from radflow.training.checkpoint import (
     save_checkpoint,
     trainable_weights,
 )
+from radflow.training.rft_step import Stepper
+from radflow.training.rollout import RewardModel, Roller
 from radflow.training.schedule import rollout_order
-from radflow.training.update import Rollout, update_policy
 from radflow.workspace import Workspace, replaced_folder, write_json
-
-
-@runtime_checkable
-class RewardModel(Protocol):
-    """What rewards completions: `radflow.rewards.HierarchicalReward`, or anything of this shape."""
-
-    def score_many(self, studies: Sequence[Study], texts: Sequence[Sequence[str]]) -> list[list[Reward]]:
-        """One reward a completion, study by study."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +89,7 @@ def run_rft(
     reward: RewardModel,
     validate: Callable[[Policy], Validation],
     accelerator: Accelerator,
+    features: FeatureStore | None = None,
     save: Callable[[Policy, Path], None] = save_policy,
 ) -> Path:
     """Fine-tune on the explored studies; write ``rft/model`` and ``rft/summary.json``.
@@ -110,6 +103,7 @@ def run_rft(
         reward: of completions.
         validate: greedy reward and label F1 on the validation split.
         accelerator: one process, or many; each samples its own studies.
+        features: of the policy's frozen vision tower; ``None`` runs the tower in every pass.
         save: how to write the policy.
 
     Raises:
@@ -121,6 +115,8 @@ def run_rft(
     optimizer = torch.optim.AdamW(
         [p for p in policy.model.parameters() if p.requires_grad], lr=knobs.learning_rate, weight_decay=0.0
     )
+    if knobs.gradient_checkpointing:
+        checkpoint_activations(policy)
     model, optimizer = accelerator.prepare(policy.model, optimizer)
     checkpoint = workspace.path("rft", "checkpoint")
     state: dict[str, Any] = {"step": 0, "validation": []}
@@ -135,6 +131,19 @@ def run_rft(
     order = rollout_order(
         len(studies), knobs.steps, knobs.studies_per_step * ranks, seed=workspace.seed("rft", "order")
     )
+    forward = GroupForward(
+        policy,
+        encoder,
+        model=model,
+        features=features,
+        temperature=knobs.temperature,
+        shared_prefix=knobs.shared_prefix,
+        say=workspace.say,
+    )
+    roller = Roller(
+        policy, encoder, features, studies, order, reward, recipe, workspace.seed, share=(rank, ranks)
+    )
+    stepper = Stepper(policy, model, forward, roller, optimizer, accelerator, recipe)
 
     def judge_step(step: int) -> dict[str, float]:
         """Validate, remember the weights when they are the best so far, and say so."""
@@ -159,33 +168,27 @@ def run_rft(
 
     if not state["validation"]:
         workspace.log("rft", 0, judge_step(0))
-    with workspace.track("RFT", knobs.steps) as advance:
+    with workspace.track("RFT", knobs.steps) as advance, closing(roller):
         advance(state["step"])
+        stepper.resume(state.pop("ahead", None))
         for step in range(state["step"], knobs.steps):
             begun = time.perf_counter()
-            batch = [studies[i] for i in order[step][rank::ranks]]
-            rollout = _rollout(
-                policy, encoder, batch, reward, recipe, workspace.seed("rft", "roll", step, rank)
-            )
-            rate = knobs.learning_rate * min(1.0, (step + 1) / max(1, knobs.warmup_steps))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            losses, stats = update_policy(policy, model, encoder, rollout, optimizer, accelerator, knobs)
-            tokens = sum(len(c.token_ids) for g in rollout.groups for c in g.completions)
-            row = _figures(rollout, losses, stats, accelerator)
-            row |= {
-                "learning_rate": rate,
-                "tokens_per_second": ranks * tokens / (time.perf_counter() - begun),
-            }
+            row, tokens = stepper(step)
+            row["tokens_per_second"] = ranks * tokens / (time.perf_counter() - begun)
             last = step + 1 == knobs.steps
             if (step + 1) % knobs.validate_every == 0 or last:
                 row |= judge_step(step + 1)
             state["step"] = step + 1
-            if accelerator.is_main_process:
-                workspace.log("rft", step + 1, row)
-                if (step + 1) % knobs.checkpoint_every == 0 or last:
+            workspace.log("rft", step + 1, row)
+            if (step + 1) % knobs.checkpoint_every == 0 or last:
+                ahead = stepper.state()  # of every process
+                if accelerator.is_main_process:
                     save_checkpoint(
-                        checkpoint, model=policy.model, optimizer=optimizer, state=state, best=best
+                        checkpoint,
+                        model=policy.model,
+                        optimizer=optimizer,
+                        state=state | {"ahead": ahead},
+                        best=best,
                     )
             advance(1)
 
@@ -221,82 +224,3 @@ def _check(studies: Sequence[Study], knobs: config.Rft) -> None:
             raise DataError(
                 f"study {study.study_id}: expected it to be annotated critical or not before training"
             )
-
-
-def _rollout(
-    policy: Policy,
-    encoder: PromptEncoder,
-    studies: Sequence[Study],
-    reward: RewardModel,
-    recipe: config.Recipe,
-    seed: int,
-) -> Rollout:
-    """Sample a group for each study and reward it."""
-    knobs = recipe.rft
-    groups = sample_groups(
-        policy,
-        encoder,
-        studies,
-        group_size=knobs.group_size,
-        max_new_tokens=recipe.policy.max_new_tokens,
-        seed=seed,
-        temperature=knobs.temperature,
-        top_p=knobs.top_p,
-    )
-    rewards = reward.score_many([g.study for g in groups], [g.texts for g in groups])
-    totals = np.array([[r.total for r in row] for row in rewards])
-    if not np.isfinite(totals).all():
-        row = int(np.argwhere(~np.isfinite(totals))[0, 0])
-        raise RewardError(f"study {groups[row].study.study_id}: a reward is not a finite number")
-    parts = {
-        term: np.array(
-            [[math.nan if r.parts.get(term) is None else r.parts[term] for r in row] for row in rewards]
-        )
-        for term in PARTS
-    }
-    device = policy.device
-    critical = torch.tensor([bool(g.study.critical) for g in groups], device=device)
-    clip = clip_range(critical, knobs.epsilon, knobs.divisor)
-    advantage = group_advantage(
-        torch.tensor(totals, dtype=torch.float32, device=device), scale=knobs.scale_rewards
-    )
-    return Rollout(
-        groups=groups,
-        rewards=totals,
-        parts=parts,
-        advantage=advantage.flatten(),
-        clip=clip.repeat_interleave(knobs.group_size),
-        critical=critical.repeat_interleave(knobs.group_size),
-    )
-
-
-def _figures(
-    rollout: Rollout, losses: Sequence[float], stats: CapoStats, accelerator: Accelerator
-) -> dict[str, Any]:
-    """What a step logs, over all processes."""
-    device = rollout.advantage.device
-    row: dict[str, Any] = {
-        "loss": float(np.mean(losses)),
-        "dead_groups": float(dead_groups(torch.tensor(rollout.rewards)).float().mean()),
-        "length": float(np.mean([len(c.token_ids) for g in rollout.groups for c in g.completions])),
-        "finished": float(np.mean([c.finished for g in rollout.groups for c in g.completions])),
-        "critical_share": float(rollout.critical.float().mean()),
-        "reward": float(rollout.rewards.mean()),
-        "reward_std": float(rollout.rewards.std(axis=1).mean()),
-        "kl": float(stats.kl.mean()),
-    }
-    for term, values in rollout.parts.items():
-        known = values[np.isfinite(values)]
-        row[f"reward/{term}"] = float(known.mean()) if known.size else math.nan
-        row[f"reward/{term}_std"] = float(known.std()) if known.size else math.nan
-    for name, rows in (("critical", rollout.critical), ("normal", ~rollout.critical)):
-        some = bool(rows.any())
-        row[f"clip_fraction_{name}"] = float(stats.clip_fraction[rows].mean()) if some else math.nan
-        row[f"ratio_min_{name}"] = float(stats.ratio_min[rows].min()) if some else math.nan
-        row[f"ratio_max_{name}"] = float(stats.ratio_max[rows].max()) if some else math.nan
-        row[f"shift_{name}"] = float(stats.shift[rows].mean()) if some else math.nan
-    if accelerator.num_processes > 1:
-        names = list(row)
-        rows_of_all = accelerator.gather(torch.tensor([[float(row[n]) for n in names]], device=device))
-        row = dict(zip(names, torch.nanmean(rows_of_all, dim=0).tolist(), strict=True))
-    return row

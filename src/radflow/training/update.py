@@ -1,15 +1,16 @@
-"""The optimiser steps on one rollout: old, reference and current log-probabilities, and the CAPO loss.
+"""The optimiser steps on one rollout: reference, old and current log-probabilities, and the CAPO loss.
 
-The plain forward, one row a completion. Rows go through the model in passes of similar length, so that one
-runaway completion does not pad all others; the gradient is that of the whole rollout.
+Groups go through the model in passes of similar size, so that memory is bounded; the gradient is that of the
+whole rollout. A group that has moved by more than its clipping range takes no further step (the shift guard),
+and later passes do not compute it.
 
 The old log-probabilities are those of the first inner step, before anything moved: the policy that sampled is
-the policy that is updated, and one pass is saved.
+the policy that is updated, and one pass is saved. A rollout sampled before the last update brings its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 
@@ -17,115 +18,207 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from radflow import config
-from radflow.capo import CapoStats, capo_loss
+from radflow.capo import CapoStats, capo_loss, shift_guard, visited_shift
 from radflow.errors import TrainingError
-from radflow.policy import Group, Policy, PromptEncoder, completion_logprobs
+from radflow.policy import Group, GroupForward, Policy
+from radflow.training.bound_shift import bound_shift
+from radflow.training.rollout import Rollout
+
+Rows = list[Float[Tensor, "_"]]
+"""Log-probabilities of ragged completions, one tensor each."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """Sampled groups with what the loss needs. ``N = P * G`` rows in the order of the groups."""
+class Update:
+    """What the inner steps on one rollout did.
 
-    groups: Sequence[Group]
-    rewards: Float[np.ndarray, "P G"]
-    parts: Mapping[str, Float[np.ndarray, "P G"]]
-    advantage: Float[Tensor, "N"]
-    clip: Float[Tensor, "N"]
-    critical: Bool[Tensor, "N"]
-
-
-def length_passes(lengths: Sequence[int], rows: int) -> list[list[int]]:
-    """Split row indices into passes of at most ``rows``, each of similar length.
-
-    >>> length_passes([9, 2, 8, 1], 2)
-    [[3, 1], [2, 0]]
+    Attributes:
+        losses: one an inner step.
+        stats: of each row at the last inner step that it took part in.
+        stopped: which rows the shift guard stopped.
+        kept: the share of the update that the bound on the shift left, in [0, 1].
+        old: log-probabilities under the policy that sampled, a row a completion.
     """
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    return [order[i : i + rows] for i in range(0, len(order), rows)]
+
+    losses: Sequence[float]
+    stats: CapoStats
+    stopped: Bool[Tensor, "N"]
+    kept: float
+    old: Rows
+
+
+def group_passes(sizes: Sequence[int], budget: int) -> list[list[int]]:
+    """Split indices into passes of at most ``budget`` tokens, each of similar sizes; a larger one goes alone.
+
+    >>> group_passes([9, 2, 8, 1], 10)
+    [[3, 1], [2], [0]]
+    """
+    passes: list[list[int]] = []
+    room = 0
+    for i in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+        if sizes[i] > room:
+            passes.append([])
+            room = budget
+        passes[-1].append(i)
+        room -= sizes[i]
+    return passes
+
+
+@torch.no_grad()
+def given_logprobs(forward: GroupForward, groups: Sequence[Group], budget: int) -> Rows:
+    """Log-probabilities of the groups' completions under the present weights, in order of the rows."""
+    size = len(groups[0].completions)
+    rows: dict[int, Tensor] = {}
+    for part in group_passes([forward.tokens(g) for g in groups], budget):
+        values, mask = forward([groups[i] for i in part])
+        rows |= zip(_rows(part, size), (v[m] for v, m in zip(values, mask, strict=True)), strict=True)
+    return [rows[i] for i in range(len(rows))]
+
+
+def reference_logprobs(policy: Policy, forward: GroupForward, groups: Sequence[Group], budget: int) -> Rows:
+    """The same under the reference policy."""
+    with policy.as_reference():
+        return given_logprobs(forward, groups, budget)
 
 
 def update_policy(
-    policy: Policy,
-    model: torch.nn.Module,
-    encoder: PromptEncoder,
+    model: nn.Module,
+    forward: GroupForward,
     rollout: Rollout,
+    reference: Rows,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,
     knobs: config.Rft,
-) -> tuple[list[float], CapoStats]:
+    *,
+    max_tokens: int,
+    old: Rows | None = None,
+) -> Update:
     """Take all inner steps on one rollout.
 
     Args:
-        policy: for its reference.
-        model: the same model as ``accelerator`` prepared it; every pass goes through it.
-        encoder: of the same policy.
-        rollout: from the current weights.
+        model: as ``accelerator`` prepared it.
+        forward: through the same model.
+        rollout: sampled and rewarded.
+        reference: log-probabilities under the reference policy, a row a completion.
         optimizer: prepared.
         accelerator: sums gradients over processes.
         knobs: the section ``rft``.
-
-    Returns:
-        the loss of each inner step, and the statistics of the last in the order of the rollout's rows.
+        max_tokens: of a completion, for the constant normaliser.
+        old: log-probabilities under the policy that sampled; ``None`` when that is the present one.
 
     Raises:
         TrainingError: a loss is not finite.
     """
-    prompts = [encoder(g.study) for g in rollout.groups for _ in g.completions]
-    completions = [c.token_ids for g in rollout.groups for c in g.completions]
-    passes = length_passes(
-        [len(p.input_ids) + len(c) for p, c in zip(prompts, completions, strict=True)], knobs.rows_per_pass
-    )
-
-    def logprobs(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        return completion_logprobs(
-            model,
-            [prompts[i] for i in rows],
-            [completions[i] for i in rows],
-            pad_id=policy.pad_id,
-            temperature=knobs.temperature,
-        )
-
-    model.eval()  # no dropout: the ratio compares the same function before and after the update
-    with torch.no_grad(), policy.as_reference():
-        reference = [logprobs(rows)[0] for rows in passes]
-    old: list[Tensor] = []
+    _without_dropout(model, checkpointing=knobs.gradient_checkpointing)
+    size, count = len(rollout.groups[0].completions), len(rollout.advantage)
+    sizes = [forward.tokens(group) for group in rollout.groups]
+    seen: dict[int, Tensor] = dict(enumerate(old or []))
+    columns: dict[str, Tensor] = {}
     losses: list[float] = []
-    stats: list[CapoStats] = []
+    going = torch.ones(count, dtype=torch.bool, device=rollout.advantage.device)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    start = [p.detach().clone() for p in trained] if knobs.shift_guard == "bound" else []
     for inner in range(knobs.inner_steps):
-        total, stats = 0.0, []
-        for k, rows in enumerate(passes):
+        alive = [i for i in range(len(sizes)) if going[i * size]]
+        if not _anyone(accelerator, bool(alive)):
+            break
+        # Where other processes go on, this one joins their sum of gradients with a pass that adds nothing.
+        passes = _chosen(alive or [int(np.argmin(sizes))], sizes, knobs.tokens_per_pass)
+        total = 0.0
+        for k, part in enumerate(passes):
+            rows = _rows(part, size)
             with nullcontext() if k == len(passes) - 1 else accelerator.no_sync(model):
-                current, mask = logprobs(rows)
-                if inner == 0:
-                    old.append(current.detach())
-                loss, part = capo_loss(
+                current, mask = forward([rollout.groups[i] for i in part])
+                if inner == 0 and old is None:
+                    seen |= zip(
+                        rows, (c[m] for c, m in zip(current.detach(), mask, strict=True)), strict=True
+                    )
+                before = _padded([seen[i] for i in rows], current)
+                if knobs.shift_guard != "off":
+                    shift = visited_shift(current.detach(), before, mask)
+                    going[rows] &= shift_guard(shift, mask.sum(-1), rollout.clip[rows], group_size=size)
+                loss, stats = capo_loss(
                     current,
-                    old[k],
-                    reference[k],
+                    before,
+                    _padded([reference[i] for i in rows], current),
                     mask,
                     rollout.advantage[rows],
                     rollout.clip[rows],
                     beta=knobs.beta,
                     kl=knobs.kl,
+                    clip_high=None if rollout.clip_high is None else rollout.clip_high[rows],
+                    ratio=knobs.ratio,
+                    normaliser=knobs.normaliser,
+                    max_tokens=max_tokens,
+                    keep=going[rows],
                 )
-                share = len(rows) / len(completions)
+                share = len(rows) / count
                 accelerator.backward(loss * share)
-                total += loss.item() * share
-                stats.append(part)
-        if not np.isfinite(total):
+            total += loss.item() * share
+            for field in fields(CapoStats):
+                value = getattr(stats, field.name)
+                columns.setdefault(field.name, value.new_zeros(count))[rows] = value
+        # The guard stops rows that are not numbers, and hides them from the loss; the divergence shows them.
+        if not (np.isfinite(total) and columns["kl"].isfinite().all()):
             raise TrainingError(f"rft: the loss is {total}; lower rft.learning_rate")
+        losses.append(total)
+        if not _anyone(accelerator, bool(going.any())):
+            optimizer.zero_grad()  # nothing to learn from: AdamW would move on momentum alone
+            break
         accelerator.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(total)
-    return losses, _in_order(stats, passes)
+    sampled = [seen[i] for i in range(count)]
+
+    def within() -> bool:
+        over = past_range(forward, rollout, sampled, knobs.tokens_per_pass)
+        return not _anyone(accelerator, over)
+
+    kept = bound_shift(trained, start, within) if start else 1.0
+    return Update(losses=losses, stats=CapoStats(**columns), stopped=~going, kept=kept, old=sampled)
 
 
-def _in_order(parts: Sequence[CapoStats], passes: Sequence[Sequence[int]]) -> CapoStats:
-    """Join the statistics of the passes, in the order of the rollout's rows."""
-    back = torch.tensor([i for rows in passes for i in rows]).argsort()
-    joined = {f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(CapoStats)}
-    return CapoStats(**{name: column[back.to(column.device)] for name, column in joined.items()})
+def past_range(forward: GroupForward, rollout: Rollout, old: Rows, budget: int) -> bool:
+    """Whether some group's policy has moved by more than its clipping range."""
+    size = len(rollout.groups[0].completions)
+    now = given_logprobs(forward, rollout.groups, budget)
+    tokens = torch.tensor([len(row) for row in now], device=rollout.clip.device)
+    mask = torch.arange(int(tokens.max()), device=tokens.device) < tokens[:, None]
+    current = pad_sequence(now, batch_first=True)
+    shift = visited_shift(current, _padded(old, current), mask)
+    return not bool(shift_guard(shift, tokens, rollout.clip, group_size=size).all())
+
+
+def _without_dropout(model: nn.Module, *, checkpointing: bool) -> None:
+    """The ratio compares the same function before and after the update, so nothing in it may be random.
+
+    transformers checkpoints activations in training mode only; there the dropout layers are put to rest.
+    """
+    model.train(checkpointing)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+
+
+def _chosen(places: Sequence[int], sizes: Sequence[int], budget: int) -> list[list[int]]:
+    return [[places[i] for i in part] for part in group_passes([sizes[i] for i in places], budget)]
+
+
+def _rows(groups: Sequence[int], size: int) -> list[int]:
+    """The rows of some groups."""
+    return [group * size + i for group in groups for i in range(size)]
+
+
+def _padded(rows: Sequence[Float[Tensor, "_"]], like: Float[Tensor, "N T"]) -> Float[Tensor, "N T"]:
+    return pad_sequence([row.to(like) for row in rows], batch_first=True)
+
+
+def _anyone(accelerator: Accelerator, here: bool) -> bool:
+    """Whether any process has something left to do."""
+    if accelerator.num_processes == 1:
+        return here
+    return bool(accelerator.gather(torch.tensor([here], device=accelerator.device)).any())

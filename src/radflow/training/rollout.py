@@ -1,0 +1,256 @@
+"""Rollouts: groups are sampled, and rewarded in the background while the model goes on working.
+
+    start   sample a group for each study of a step, hand the texts to the reward      -> Pending
+    finish  wait for the rewards, replace dead groups, turn rewards into advantages    -> Rollout
+
+Between the two the reference pass of the same groups runs, or the update on the rollout before. What a
+rollout holds depends on weights, step and seeds alone, never on who was faster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from radflow import config
+from radflow.capo import clip_range, dead_groups, group_advantage
+from radflow.errors import RewardError
+from radflow.policy import Completion, FeatureStore, Group, Policy, PromptEncoder, sample_groups
+from radflow.rewards import PARTS, Reward
+from radflow.studies import Study
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """What rewards completions: `radflow.rewards.HierarchicalReward`, or anything of this shape.
+
+    It is called in a thread of its own, one call at a time.
+    """
+
+    def score_many(self, studies: Sequence[Study], texts: Sequence[Sequence[str]]) -> list[list[Reward]]:
+        """One reward a completion, study by study."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """Rewarded groups with what the loss needs. ``N = P * G`` rows in the order of the groups.
+
+    Attributes:
+        groups: P of them.
+        rewards: total reward of each completion.
+        parts: each term of it; NaN where it was skipped.
+        advantage: of each completion (Eq. 1).
+        clip: the clipping range of each completion's case (Eq. 9).
+        clip_high: the upper range where it differs.
+        critical: whether the case is critical.
+        replaced: places in ``groups`` of those that came in for dead ones.
+    """
+
+    groups: Sequence[Group]
+    rewards: Float[np.ndarray, "P G"]
+    parts: Mapping[str, Float[np.ndarray, "P G"]]
+    advantage: Float[Tensor, "N"]
+    clip: Float[Tensor, "N"]
+    clip_high: Float[Tensor, "N"] | None = None
+    critical: Bool[Tensor, "N"]
+    replaced: Sequence[int] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """Sampled groups whose rewards are being computed.
+
+    Attributes:
+        step: of the rollout.
+        places: for each group the place of its study among the explored ones.
+        groups: P of them.
+        rewards: one list a group, once it is there.
+    """
+
+    step: int
+    places: Sequence[int]
+    groups: Sequence[Group]
+    rewards: Future[list[list[Reward]]]
+
+
+class Roller:
+    """Samples and rewards the groups of one process.
+
+    Args:
+        policy: samples.
+        encoder: of the same policy.
+        features: image features of its frozen tower.
+        studies: the explored ones; each annotated critical or not.
+        order: for each step the places of its studies, over all processes.
+        reward: of completions.
+        recipe: the sections ``rft`` and ``policy``.
+        seed: gives the seed for a purpose, as `Workspace.seed` does.
+        share: this process and how many there are: it takes every ``share[1]``-th study from ``share[0]``.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        encoder: PromptEncoder,
+        features: FeatureStore | None,
+        studies: Sequence[Study],
+        order: Sequence[Sequence[int]],
+        reward: RewardModel,
+        recipe: config.Recipe,
+        seed: Callable[..., int],
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self._policy = policy
+        self._encoder = encoder
+        self._features = features
+        self._studies = studies
+        self._order = order
+        self._reward = reward
+        self._knobs = recipe.rft
+        self._max_new_tokens = recipe.policy.max_new_tokens
+        self._seed = seed
+        self._rank, self._ranks = share
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rewards")
+
+    def close(self) -> None:
+        """Give up rewards that nobody will wait for."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def start(self, step: int) -> Pending:
+        """Sample the groups of a step with the present weights and begin to reward them."""
+        slots = range(self._rank, len(self._order[step]), self._ranks)
+        places = [self._order[step][slot] for slot in slots]
+        groups = self._sample(places, [self._seed("rft", "sample", step, slot) for slot in slots])
+        return self._pend(step, places, groups)
+
+    def resume(self, saved: Mapping[str, Any]) -> Pending:
+        """Groups that `pending_state` wrote, as they were; their rewards are computed again."""
+        groups = [
+            Group(
+                study=self._studies[place],
+                completions=tuple(Completion(**_tuples(c)) for c in completions),
+            )
+            for place, completions in zip(saved["places"], saved["completions"], strict=True)
+        ]
+        return self._pend(saved["step"], saved["places"], groups)
+
+    def finish(self, pending: Pending) -> Rollout:
+        """Wait for the rewards; replace groups that teach nothing, as often as the recipe allows.
+
+        Raises:
+            RewardError: a reward failed, or is not a finite number.
+        """
+        groups, rewards = list(pending.groups), pending.rewards.result()
+        replaced: set[int] = set()
+        for round_ in range(self._knobs.dynamic_sampling):
+            dead = np.flatnonzero(dead_groups(torch.from_numpy(_totals(groups, rewards))).numpy()).tolist()
+            if not dead:
+                break
+            fresh = self._instead_of(pending, dead, round_)
+            for slot, group, row in zip(
+                dead, fresh, self._score(fresh), strict=True
+            ):  # what came in may be dead too; the next round sees to it
+                groups[slot], rewards[slot] = group, row
+            replaced.update(dead)
+        return self._rollout(groups, rewards, sorted(replaced))
+
+    def _sample(self, places: Sequence[int], seeds: Sequence[int]) -> list[Group]:
+        return sample_groups(
+            self._policy,
+            self._encoder,
+            [self._studies[place] for place in places],
+            group_size=self._knobs.group_size,
+            max_new_tokens=self._max_new_tokens,
+            seeds=seeds,
+            temperature=self._knobs.temperature,
+            top_p=self._knobs.top_p,
+            min_p=self._knobs.min_p,
+            features=self._features,
+        )
+
+    def _pend(self, step: int, places: Sequence[int], groups: Sequence[Group]) -> Pending:
+        return Pending(
+            step=step, places=places, groups=groups, rewards=self._thread.submit(self._score, groups)
+        )
+
+    def _score(self, groups: Sequence[Group]) -> list[list[Reward]]:
+        return self._reward.score_many([g.study for g in groups], [g.texts for g in groups])
+
+    def _instead_of(self, pending: Pending, dead: Sequence[int], round_: int) -> list[Group]:
+        """Groups of other studies, drawn at random from those that the step has not."""
+        seed = self._seed("rft", "replace", pending.step, self._rank, round_)
+        draw = np.random.default_rng(seed).permutation(len(self._studies)).tolist()
+        others = [place for place in draw if place not in set(pending.places)] or draw
+        places = [others[i % len(others)] for i in range(len(dead))]
+        return self._sample(places, [self._seed("rft", "replace", pending.step, s, round_) for s in dead])
+
+    def _rollout(
+        self, groups: Sequence[Group], rewards: Sequence[Sequence[Reward]], replaced: Sequence[int]
+    ) -> Rollout:
+        knobs, device = self._knobs, self._policy.device
+        totals = _totals(groups, rewards)
+        critical = torch.tensor([bool(g.study.critical) for g in groups], device=device)
+
+        def by_row(epsilon: float) -> Float[Tensor, "N"]:
+            return clip_range(critical, epsilon, knobs.divisor).repeat_interleave(knobs.group_size)
+
+        return Rollout(
+            groups=groups,
+            rewards=totals,
+            parts={term: _part(rewards, term) for term in PARTS},
+            advantage=group_advantage(
+                torch.tensor(totals, dtype=torch.float32, device=device), scale=knobs.scale_rewards
+            ).flatten(),
+            clip=by_row(knobs.epsilon),
+            clip_high=None if knobs.epsilon_high is None else by_row(knobs.epsilon_high),
+            critical=critical.repeat_interleave(knobs.group_size),
+            replaced=replaced,
+        )
+
+
+def pending_state(pending: Pending) -> dict[str, Any]:
+    """The sampled groups as JSON holds them, log-probabilities exact; `Roller.resume` reads it."""
+    return {
+        "step": pending.step,
+        "places": list(pending.places),
+        "completions": [[asdict(c) for c in g.completions] for g in pending.groups],
+    }
+
+
+def with_logprobs(pending: Pending, logprobs: Sequence[Float[Tensor, "T"]]) -> Pending:
+    """The same groups with these log-probabilities, a row a completion, as those of their sampler."""
+    rows = iter(logprobs)
+    groups = [
+        replace(
+            group,
+            completions=tuple(replace(c, logprobs=tuple(next(rows).tolist())) for c in group.completions),
+        )
+        for group in pending.groups
+    ]
+    return replace(pending, groups=groups)
+
+
+def _tuples(saved: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
+
+
+def _totals(groups: Sequence[Group], rewards: Sequence[Sequence[Reward]]) -> Float[np.ndarray, "P G"]:
+    totals = np.array([[r.total for r in row] for row in rewards])
+    for group, row in zip(groups, totals, strict=True):
+        if not np.isfinite(row).all():
+            raise RewardError(f"study {group.study.study_id}: a reward is not a finite number")
+    return totals
+
+
+def _part(rewards: Sequence[Sequence[Reward]], term: str) -> Float[np.ndarray, "P G"]:
+    values = [[r.parts.get(term) for r in row] for row in rewards]
+    return np.array([[math.nan if value is None else value for value in row] for row in values])

@@ -82,9 +82,9 @@ def test_groups_share_their_prefixes_after_one_look_both_ways(
 ) -> None:
     run = GroupForward(tuned, encoder, say=said.append)
     values, mask = run(groups)
-    assert rows == [4, 1, 1]  # two groups one row a completion, the same two packed, then all
+    assert rows == [1, 1, 1, 1] + [1] + [1]  # each completion of two groups, the two packed, then all
     run(groups[:1])
-    assert rows[3:] == [1]
+    assert rows[6:] == [1]
     assert torch.allclose(values, plain(tuned, encoder, groups), atol=1e-5)
     assert mask.sum(1).tolist() == [len(ids) for tails in TAILS for ids in tails]
     assert not said
@@ -102,7 +102,7 @@ def test_features_are_computed_once_a_study(
     values, _ = run(groups)
     before = len(looked)
     again, _ = run(groups)
-    assert len(looked) == before == len(groups) + 1  # and the plain look at two of them
+    assert len(looked) == before == len(groups) + 4  # and the plain look at four completions
     assert torch.equal(values, again)
     assert torch.allclose(values, plain(tuned, encoder, groups), atol=1e-5)
     assert not said

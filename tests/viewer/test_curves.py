@@ -18,6 +18,7 @@ def test_every_curve_of_a_whole_run_is_drawn(run):
         "Clipped tokens",
         "Range of the ratio",
         "Policy shift",
+        "Policy shift over the vocabulary",
         "Length of reports",
         "Reports that end by themselves",
         "Groups without a gradient",

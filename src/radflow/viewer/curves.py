@@ -128,6 +128,10 @@ def _class_panels(log: MetricLog, flag: Flag | None) -> list[Panel]:
         Line(label=name, points=log.series("rft", f"shift_{name}"), color=color)
         for color, name in enumerate(CLASSES)
     ]
+    exact = [
+        Line(label=name, points=log.series("rft", f"exact_shift_{name}"), color=color, dots=True)
+        for color, name in enumerate(CLASSES)
+    ]
     ratios = line_chart(
         key="rft-ratio",
         title="Range of the probability ratio",
@@ -145,6 +149,12 @@ def _class_panels(log: MetricLog, flag: Flag | None) -> list[Panel]:
         Panel(
             heading="Policy shift",
             svg=_rft_chart("rft-shift", "Policy shift", "mean |ratio − 1|", shift, flag, floor=0.0),
+            note="At the sampled tokens, before the last inner step.",
+        ),
+        Panel(
+            heading="Policy shift over the vocabulary",
+            svg=_rft_chart("rft-exact-shift", "Exact shift", "L1 distance (0 to 2)", exact, flag, floor=0.0),
+            note="After the last inner step, on one group of each class.",
         ),
     ]
 

@@ -5,9 +5,8 @@ steps on Eq. 8 with the clipping range of each case. The first of them has ratio
 from the second on, which is why one alone is refused.
 
 The step that is kept is chosen on the validation split, step 0 included: the highest mean reward among the
-steps that did not lose label F1. A reward can be raised by reports that are merely safer; the label F1 says
-so, and a policy that lost it is not an improvement. "Did not lose" is paired, study by study: the mean
-difference from step 0 is not below minus one standard error.
+steps that gained reward and did not lose label F1, by more than a paired standard error each. A reward can be
+raised by reports that are merely safer; the label F1 says so: a policy that lost it is not an improvement.
 """
 
 from __future__ import annotations
@@ -58,25 +57,38 @@ class Validation:
 
 
 def choose_step(validations: Sequence[Mapping[str, Any]]) -> int:
-    """The step to keep: the highest mean reward among those that did not lose label F1 against step 0.
+    """The step to keep: the highest mean reward among those that gained against step 0, else step 0.
+
+    Both conditions are paired, study by study, with a standard error: the mean reward rose by more than one,
+    and the mean label F1 did not fall by more than one.
 
     Args:
-        validations: ``step``, ``reward`` (mean) and ``label_f1s`` (one a study) of each; step 0 first.
+        validations: ``step``, and ``rewards`` and ``label_f1s`` (one a study) of each; step 0 first.
 
-    >>> start = {"step": 0, "reward": 2.0, "label_f1s": [0.7, 0.8, 0.6]}
-    >>> pleasing = {"step": 2, "reward": 9.0, "label_f1s": [0.5, 0.7, 0.4]}
-    >>> choose_step([start, pleasing, start | {"step": 4, "reward": 3.0}])
-    4
+    >>> start = {"step": 0, "rewards": [2.0, 2.0, 2.0], "label_f1s": [0.7, 0.8, 0.6]}
+    >>> pleasing = {"step": 2, "rewards": [9.0, 9.0, 9.0], "label_f1s": [0.5, 0.7, 0.4]}
+    >>> lucky = start | {"step": 4, "rewards": [8.0, 1.0, 1.0]}
+    >>> choose_step([start, pleasing, lucky])
+    0
+    >>> choose_step([start, pleasing, lucky, start | {"step": 6, "rewards": [3.0, 3.1, 2.9]}])
+    6
     """
-    start = np.asarray(validations[0]["label_f1s"])
+    start = validations[0]
 
-    def kept_its_labels(validation: Mapping[str, Any]) -> bool:
-        change = np.asarray(validation["label_f1s"]) - start
-        error = change.std(ddof=1) / math.sqrt(len(change)) if len(change) > 1 else 0.0
-        return bool(change.mean() >= -error)
+    def change(validation: Mapping[str, Any], name: str) -> tuple[float, float]:
+        """Mean difference from step 0 and its standard error."""
+        values = np.subtract(validation[name], start[name])
+        error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+        return float(values.mean()), float(error)
 
-    allowed = [v for v in validations if kept_its_labels(v)]
-    return int(max(allowed, key=lambda v: (v["reward"], -v["step"]))["step"])
+    def gained(validation: Mapping[str, Any]) -> bool:
+        (reward, reward_error), (label_f1, label_error) = (
+            change(validation, name) for name in ("rewards", "label_f1s")
+        )
+        return reward > reward_error and label_f1 >= -label_error
+
+    allowed = [start, *filter(gained, validations[1:])]
+    return int(max(allowed, key=lambda v: (np.mean(v["rewards"]), -v["step"]))["step"])
 
 
 def run_rft(
@@ -151,7 +163,13 @@ def run_rft(
         outcome = validate(policy)
         reward_mean, label_f1 = float(np.mean(outcome.rewards)), float(np.mean(outcome.label_f1s))
         state["validation"].append(
-            {"step": step, "reward": reward_mean, "label_f1": label_f1, "label_f1s": list(outcome.label_f1s)}
+            {
+                "step": step,
+                "reward": reward_mean,
+                "label_f1": label_f1,
+                "rewards": list(outcome.rewards),
+                "label_f1s": list(outcome.label_f1s),
+            }
         )
         chosen = choose_step(state["validation"]) == step
         if chosen:

@@ -82,7 +82,7 @@ def test_groups_share_their_prefixes_after_one_look_both_ways(
 ) -> None:
     run = GroupForward(tuned, encoder, say=said.append)
     values, mask = run(groups)
-    assert rows == [1, 1, 1, 1] + [1] + [1]  # each completion of two groups, the two packed, then all
+    assert rows == [1] * 6  # four completions one by one, their two groups packed, then all groups
     run(groups[:1])
     assert rows[6:] == [1]
     assert torch.allclose(values, plain(tuned, encoder, groups), atol=1e-5)

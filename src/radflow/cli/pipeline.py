@@ -19,6 +19,7 @@ import torch
 from radflow import __version__
 from radflow.baselines import most_frequent_report
 from radflow.cli.figures import describe, label_vectors, measure
+from radflow.cli.predicting import feature_store, greedy_texts
 from radflow.cli.processes import make_accelerator
 from radflow.cli.studies import prepare_studies
 from radflow.config import Recipe
@@ -33,15 +34,7 @@ from radflow.evaluation.evaluate import (
 )
 from radflow.metrics import score
 from radflow.metrics.modality import DOMAIN_METRIC
-from radflow.policy import (
-    FeatureStore,
-    Policy,
-    PromptEncoder,
-    build_tiny,
-    greedy_reports,
-    load_policy,
-    save_policy,
-)
+from radflow.policy import FeatureStore, Policy, PromptEncoder, build_tiny, load_policy, save_policy
 from radflow.policy.load import save_merged
 from radflow.policy.prompts import prompt_text
 from radflow.reports import parse_report
@@ -141,27 +134,15 @@ class Pipeline:
         return self._encoder
 
     def features(self, policy: Policy) -> FeatureStore | None:
-        """What the vision tower says of each study, computed once; on disk where the recipe wants it."""
-        knobs = self.recipe.policy
-        if knobs.image_features == "off":
-            return None
-        bound = int(knobs.image_features_gib * 1024**3)
-        folder = self.workspace.path("features") if knobs.image_features == "disk" else None
-        return FeatureStore(policy.model, max_bytes=bound, folder=folder, max_disk_bytes=bound)
+        """The image features of a policy's frozen tower."""
+        return feature_store(policy, self.recipe, self.workspace.path("features"))
 
     def predict(
         self, policy: Policy, studies: Sequence[Study], features: FeatureStore | None = None
     ) -> Iterator[str]:
         """Greedy reports, in order."""
-        for _, completion in greedy_reports(
-            policy,
-            self.encoder(policy),
-            studies,
-            max_new_tokens=self.recipe.policy.max_new_tokens,
-            batch_size=self.recipe.evaluation.batch_size,
-            features=features or self.features(policy),
-        ):
-            yield completion.text
+        known = features or self.features(policy)
+        return greedy_texts(policy, self.encoder(policy), self.recipe, studies, known)
 
     def _inputs(self, stage: str) -> str:
         """Fingerprint of everything a stage depends on."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from radflow import config
 from radflow.capo import capo_loss, group_advantage
 from radflow.policy import FeatureStore, Group, GroupForward, Policy, PromptEncoder, sample_groups
+from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study
 from radflow.training.rollout import Rollout
 from radflow.training.update import reference_logprobs, update_policy
@@ -43,8 +44,7 @@ class Ours:
         self._accelerator = Accelerator(cpu=setting.device == "cpu")
         self._optimizer = torch.optim.AdamW(trainable(policy.model), lr=RATE, weight_decay=0.0)
         if setting.checkpointing:
-            policy.model.enable_input_require_grads()
-            policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_activations(policy)
 
     def step(self, study: Study, seed: int) -> Group:
         """One step on one study that was not seen before, so nothing of it is in any cache."""

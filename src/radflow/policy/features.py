@@ -103,11 +103,6 @@ def image_path(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in _tensors(model).items() if id(tensor) not in inside}
 
 
-def tower_is_frozen(model: nn.Module) -> bool:
-    """Whether nothing on the image path trains: neither tower nor projector, nor an adapter in them."""
-    return not any(tensor.requires_grad for tensor in image_path(model).values())
-
-
 def tower_fingerprint(model: nn.Module) -> str:
     """A hash of all that features depend on beside the pictures: weights, types, configuration, library."""
     base = unwrap(model)

@@ -156,9 +156,8 @@ class Roller:
             if not dead:
                 break
             fresh = self._instead_of(pending, dead, round_)
-            for slot, group, row in zip(
-                dead, fresh, self._score(fresh), strict=True
-            ):  # what came in may be dead too; the next round sees to it
+            # What comes in may be dead too; the next round sees to it.
+            for slot, group, row in zip(dead, fresh, self._score(fresh), strict=True):
                 groups[slot], rewards[slot] = group, row
             replaced.update(dead)
         return self._rollout(groups, rewards, sorted(replaced))

@@ -1,25 +1,22 @@
-"""The recipe: every knob of a run, on one page.
-
-A recipe is a sparse TOML file over these models: what it does not name keeps the default below. Unknown keys
-are errors, with a suggestion. ``load_recipe("r.toml", {"rft.steps": "20"})`` applies overrides the way
-``radflow run r.toml --rft.steps 20`` does.
-"""
+"""Every knob of a run, on one page. A recipe is a sparse file over these models; see ``radflow.config``."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from radflow.errors import MissingFileError, RecipeError, did_you_mean
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _comma_separated(value: Any) -> Any:
+    """``a, b`` from a command line as the two that it names."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 class Section(BaseModel):
@@ -43,6 +40,9 @@ class Data(Section):
     """Edge of a drawn image in pixels."""
     max_bad_share: Share = 0.05
     """The run stops when more than this share of the studies is unusable."""
+    triage: str = "rules"
+    """Who says which reference reports are critical where the manifest does not: rules, or a judge as in
+    ``reward.judge`` (the paper asked GPT-4o)."""
 
 
 class Tiny(Section):
@@ -175,7 +175,46 @@ class Reward(Section):
     gamma: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of R_imp; the paper does not give its value."""
     judge: str = "rules"
-    """Who says whether the Impression follows from the Findings."""
+    """Who says whether the Impression follows from the Findings: ``rules``; ``openai:<model>`` behind any
+    OpenAI-compatible endpoint; ``local:<folder>`` with a causal language model. ``[judge]`` says how."""
+
+
+class Judge(Section):
+    """How a judge that is a language model is asked, and what it may be told. The rule judge needs none."""
+
+    base_url: str = "https://api.openai.com/v1"
+    """The endpoint: OpenAI's, or for example http://localhost:8000/v1 (vLLM), :11434/v1 (Ollama)."""
+    allow_remote_text: bool = False
+    """Report text may leave this machine, to the ``hosts`` and no others. Loopback is this machine."""
+    hosts: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    """Where text may go then: "api.openai.com", "llm.ward.example:8443", "http://10.0.0.7:8000"."""
+    identifiers: Literal["block", "mask", "pass"] = "block"
+    """Names, dates, numbers that are found in a text before it leaves: the run stops, or they are replaced by
+    their kind, or they go."""
+    store: Path | None = None
+    """Where verdicts are kept, to be shared by runs; relative to the recipe. The run's folder by default."""
+    offline: bool = False
+    """Ask nobody: every verdict must be in the store already, as when a published run is repeated."""
+    on_failure: Literal["stop", "wait"] = "stop"
+    """When the judge cannot be reached: stop the run, to be started again; or ask again until it answers."""
+    longest_wait: Positive = 24.0
+    """Hours that ``wait`` waits for one step's verdicts before the run stops after all."""
+    votes: Count = 1
+    """An odd number of answers to each question, of which the majority counts."""
+    temperature: Annotated[float, Field(ge=0.0)] = 0.0
+    """Of the judge's answers; above 0 with more than one vote."""
+    concurrency: Count = 16
+    """Requests under way at once."""
+    timeout: Positive = 60.0
+    """Seconds to a whole answer."""
+    max_calls: Count | None = None
+    """Cap in requests for one start of the run, failed ones included; the run stops there."""
+    max_tokens: Count | None = None
+    """Cap in tokens, as the server counts them."""
+    max_answer_tokens: Count = 64
+    """Length of an answer; models that think aloud need some thousands."""
+    collapsed_share: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.98
+    """A judge that gives more than this share of its answers one way is reported."""
 
 
 class Rft(Section):
@@ -283,6 +322,7 @@ class Recipe(Section):
     sft: Sft = Sft()
     exploration: Exploration = Exploration()
     reward: Reward = Reward()
+    judge: Judge = Judge()
     rft: Rft = Rft()
     evaluation: Evaluation = Evaluation()
 
@@ -291,85 +331,3 @@ class Recipe(Section):
         if self.data.source == "manifest" and self.data.manifest is None:
             raise ValueError("expected data.manifest to name a studies.jsonl when data.source is 'manifest'")
         return self
-
-
-_PATHS = ("data.manifest", "data.images")
-"""Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
-
-
-def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
-    """Read a recipe file and apply ``section.key`` overrides.
-
-    Relative ``data.manifest`` and ``data.images`` in the file are taken from the recipe's folder; ``out`` and
-    overrides from the current folder.
-
-    Raises:
-        MissingFileError: there is no such file.
-        RecipeError: it is not TOML, a key is unknown (with a suggestion), or a value is out of range.
-    """
-    path = Path(path)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such recipe; `ls recipes` shows the shipped ones") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: expected TOML, got {error}") from None
-    data = raw.get("data")
-    if isinstance(data, dict):
-        for key in ("manifest", "images"):
-            if isinstance(data.get(key), str):
-                data[key] = str(path.absolute().parent / Path(data[key]).expanduser())
-    for key, value in (overrides or {}).items():
-        _assign(raw, key, value if key not in _PATHS else str(Path(value).expanduser().absolute()))
-    return make_recipe(raw, where=str(path))
-
-
-def make_recipe(raw: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
-    """Validate nested dictionaries into a recipe; ``where`` opens every error message.
-
-    >>> make_recipe({"rft": {"steps": 3}}).rft.steps
-    3
-    >>> make_recipe({"rft": {"stepz": 3}})
-    Traceback (most recent call last):
-    ...
-    radflow.errors.RecipeError: recipe: unknown key 'rft.stepz'. Did you mean 'steps'?
-    """
-    try:
-        return Recipe.model_validate(dict(raw))
-    except ValidationError as error:
-        raise RecipeError("; ".join(f"{where}: {_explain(e)}" for e in error.errors())) from None
-
-
-def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as TOML with every default written out; ``load_recipe`` reads it back."""
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
-
-
-def _assign(raw: dict[str, Any], dotted: str, value: str) -> None:
-    """Set ``raw[a][b] = value`` for ``a.b``; pydantic turns the text into the field's type."""
-    *sections, key = dotted.split(".")
-    for section in sections:
-        raw = raw.setdefault(section, {})
-        if not isinstance(raw, dict):
-            raise RecipeError(f"--{dotted}: '{section}' is a value, not a section")
-    raw[key] = value
-
-
-def _explain(error: Mapping[str, Any]) -> str:
-    location = [str(part) for part in error["loc"]]
-    dotted = ".".join(location)
-    if error["type"] == "extra_forbidden":
-        return f"unknown key '{dotted}'.{did_you_mean(location[-1], _fields_of(location[:-1]))}"
-    if error["type"] == "value_error":
-        return f"[{dotted}] {error['ctx']['error']}" if dotted else str(error["ctx"]["error"])
-    return f"{dotted}: {error['msg']}, got {error['input']!r}"
-
-
-def _fields_of(location: list[str]) -> list[str]:
-    model: type[BaseModel] = Recipe
-    for part in location:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)

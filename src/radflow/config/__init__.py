@@ -1,0 +1,38 @@
+"""The recipe: every knob of a run, and its file.
+
+A recipe is a sparse TOML file over the models of ``recipe.py``: what it does not name keeps the default.
+Unknown keys are errors, with a suggestion. ``load_recipe("r.toml", {"rft.steps": "20"})`` applies overrides
+the way ``radflow run r.toml --rft.steps 20`` does.
+"""
+
+from radflow.config.files import dump_recipe, load_recipe, make_recipe
+from radflow.config.recipe import (
+    Data,
+    Evaluation,
+    Exploration,
+    Judge,
+    Policy,
+    Recipe,
+    Reward,
+    Rft,
+    Section,
+    Sft,
+    Tiny,
+)
+
+__all__ = [
+    "Data",
+    "Evaluation",
+    "Exploration",
+    "Judge",
+    "Policy",
+    "Recipe",
+    "Reward",
+    "Rft",
+    "Section",
+    "Sft",
+    "Tiny",
+    "dump_recipe",
+    "load_recipe",
+    "make_recipe",
+]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Protocol, runtime_checkable
 
 from radflow.errors import RadflowError
@@ -22,7 +22,7 @@ from radflow.judges.leases import new_owner
 from radflow.judges.questions import Answer, JudgeError, Kind, Question
 from radflow.judges.verdict_rows import Identity, StoredVerdict, stored_verdict
 from radflow.judges.verdicts import VerdictStore
-from radflow.reports import Report
+from radflow.reports import Report, render_report
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25  # seconds between looks at what others are asking
 _log = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ class CachedJudge:
 
     Attributes:
         name: judge and model.
+        asked: questions put to the asker so far and answered.
+        hits: answers given without asking.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class CachedJudge:
         self._store = store
         self._identity = identity
         self._watch = CollapseWatch(self.name) if watch is None else watch
+        self.asked = self.hits = 0
+        self._counting = Lock()
 
     def __call__(self, pairs: Sequence[Pair]) -> list[bool]:
         """Return whether each Impression follows from its Findings, in order.
@@ -82,10 +86,12 @@ class CachedJudge:
     def criticality(self, reports: Sequence[Report]) -> list[bool]:
         """Return whether each report, as written, describes anything abnormal, in order.
 
+        A section that is missing is not written as ``None``, which a judge may take for a finding.
+
         Raises:
             JudgeError: as for pairs, and so for the others.
         """
-        return self._answer("criticality", [(report.text,) for report in reports])
+        return self._answer("criticality", [(_as_written(report),) for report in reports])
 
     @property
     def collapsed(self) -> tuple[str, ...]:
@@ -116,6 +122,9 @@ class CachedJudge:
                 hits.append(found[key])
         if hits:
             self._store.count_hits(hits)
+        with self._counting:
+            self.asked += len(asked)
+            self.hits += len(hits)
 
     def _resolve(self, missing: Mapping[bytes, Question], asked: set[bytes]) -> dict[bytes, StoredVerdict]:
         """Ask what nobody asks, wait for what others ask, and take over what they leave."""
@@ -180,3 +189,11 @@ class CachedJudge:
                 self._store.renew(owner)
             except RadflowError as error:  # the claims may run out; then a question may be asked twice
                 _log.warning("judge %r: claims were not renewed: %s", self.name, error)
+
+
+def _as_written(report: Report) -> str:
+    """The text, but for the mark that `render_report` sets where a section is missing."""
+    if report.text != render_report(report.findings, report.impression):
+        return report.text
+    sections = {"Findings": report.findings, "Impression": report.impression}
+    return " ".join(f"{name}: {text}" for name, text in sections.items() if text is not None)

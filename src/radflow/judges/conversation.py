@@ -18,7 +18,15 @@ from typing import Any
 from radflow.judges.answers import RESPONSE_FORMAT, Reply, parse_answer
 from radflow.judges.failures import Failure
 from radflow.judges.persistence import Knobs, Tries
-from radflow.judges.questions import Answer, JudgeError, Message, Prompt, Question, load_prompt
+from radflow.judges.questions import (
+    Answer,
+    JudgeError,
+    JudgeUnavailableError,
+    Message,
+    Prompt,
+    Question,
+    load_prompt,
+)
 from radflow.judges.spending import Spending
 
 Send = Callable[[dict[str, Any]], Awaitable[Reply | Failure]]
@@ -73,7 +81,8 @@ class Conversation:
         """Say what has no answer and how to go on.
 
         Raises:
-            JudgeError: there is such a question.
+            JudgeUnavailableError: there is such a question, and asking later may help.
+            JudgeError: there is, and it will not.
         """
         if self._answered == asked:
             return
@@ -85,7 +94,11 @@ class Conversation:
             told.append("Failed: " + "; ".join(f"{count} with {what}" for what, count in reasons))
             told[-1] += f"; the first is number {min(index for index, _ in self._failed)}."
         told.append(f"Spent: {self._spending}. Mend what is named or raise the cap, then start again: ")
-        raise JudgeError(" ".join(told) + "with a cache of verdicts only what is missing is asked.")
+        failures = [failure for _, failure in self._failed] + ([self._stopped_by] if self._stopped_by else [])
+        lasting = any(failure.lasting for failure in failures)
+        raise (JudgeError if lasting else JudgeUnavailableError)(
+            " ".join(told) + "with a cache of verdicts only what is missing is asked."
+        )
 
     async def _work(self, queue: Iterator[tuple[int, Question]], stored: Stored) -> None:
         for index, question in queue:
@@ -100,7 +113,8 @@ class Conversation:
                 self._failed.append((index, outcome))
                 self._failed_in_a_row += 1
                 if self._failed_in_a_row >= self._knobs.give_up_after:
-                    self._stop_all(f"{self._failed_in_a_row} questions in a row without an answer")
+                    many = f"{self._failed_in_a_row} questions in a row without an answer"
+                    self._stop_all(Failure(what=many, scope="endpoint"))
 
     async def _ask(self, question: Question) -> Answer | Failure:
         """Votes until one side has the majority."""
@@ -174,24 +188,25 @@ class Conversation:
             if self._stopped_by is not None:
                 return self._stopped_by
             if not self._spending.take():
-                return self._stop_all("the cap is reached")
+                return self._stop_all(Failure(what="the cap is reached", scope="endpoint", lasting=True))
             tally.calls += 1
             reply = await self._send(request)
         if isinstance(reply, Reply):
             self._spending.add(reply)
             if self._spending.max_tokens is not None and reply.prompt_tokens is None:
-                self._stop_all("max_tokens is set and the server reports no token counts; set max_calls")
+                uncounted = "max_tokens is set and the server reports no token counts; set max_calls"
+                self._stop_all(Failure(what=uncounted, scope="endpoint", lasting=True))
             tally.prompt_tokens += reply.prompt_tokens or 0
             tally.completion_tokens += reply.completion_tokens or 0
         return reply
 
     def _final(self, failure: Failure) -> Failure:
-        return self._stop_all(failure.what) if failure.scope == "endpoint" else failure
+        return self._stop_all(failure) if failure.scope == "endpoint" else failure
 
-    def _stop_all(self, what: str) -> Failure:
+    def _stop_all(self, failure: Failure) -> Failure:
         """Send nothing more; what is under way ends by itself and is kept."""
         if self._stopped_by is None:
-            self._stopped_by = Failure(what=what, scope="endpoint")
+            self._stopped_by = failure
         self._stop.set()
         return self._stopped_by
 

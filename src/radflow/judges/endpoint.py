@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import ip_address
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from radflow.errors import MissingDependencyError, RecipeError
+from radflow.errors import MissingDependencyError, RadflowError, RecipeError
 from radflow.judges.answers import Reply, read_reply
 from radflow.judges.conversation import Conversation, Structure
 from radflow.judges.failures import Failure, failure_of_status
 from radflow.judges.persistence import Knobs
+from radflow.judges.privacy import Address
 from radflow.judges.questions import Answer, JudgeError, Question
 from radflow.judges.spending import Spending
 
@@ -89,7 +89,8 @@ class Endpoint(Knobs):
                 a question. In a notebook, whose cells run in an event loop, it is called at the end.
 
         Raises:
-            JudgeError: some questions have no answer; all others have been handed over before.
+            JudgeError: some questions have no answer; all others have been handed over before. It is a
+                JudgeUnavailableError where asking later may help.
             MissingDependencyError: the client is not installed.
         """
         if questions:
@@ -108,6 +109,16 @@ class Endpoint(Knobs):
         finally:
             for index, answer in arrived:
                 stored(index, answer)
+
+    def check(self) -> None:
+        """Return if it could be asked: the client is installed, and the host's key is set.
+
+        Raises:
+            JudgeError: no key, or one that cannot be sent.
+            MissingDependencyError: the client is not installed.
+        """
+        _client_package()
+        self._key()
 
     async def _converse(
         self, openai: ModuleType, questions: Sequence[Question], stored: Callable[[int, Answer], None]
@@ -165,6 +176,8 @@ async def _send(
     except openai.APITimeoutError:
         return Failure(what=f"no connection within {endpoint.connect_timeout:g} s", scope="call")
     except openai.OpenAIError as error:
+        if isinstance(error.__cause__, RadflowError):  # of a privacy gate, on the way out
+            raise error.__cause__ from None
         trouble = type(error.__cause__ or error).__name__
         return Failure(what=f"no connection, or one that was cut ({trouble})", scope="call")
     reply = read_reply(_without_key(response.text, client))
@@ -200,8 +213,5 @@ def _is_loopback(base_url: str) -> bool:
     >>> _is_loopback("http://127.0.0.1:8000/v1"), _is_loopback("https://api.openai.com/v1")
     (True, False)
     """
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    url = urlsplit(base_url)
+    return Address(scheme=url.scheme, host=url.hostname or "", port=None).loopback

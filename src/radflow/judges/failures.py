@@ -33,12 +33,14 @@ class Failure:
         what: in words.
         scope: what it spoils. ``"call"``: ask again; ``"busy"``: ask again later, it does not count as a try;
             ``"question"``: asking this again is of no use; ``"endpoint"``: asking anything is of no use.
+        lasting: whether asking later is of no use either, until somebody mends something.
         wait: seconds that the server asked for.
         status: of HTTP, where there was an answer.
     """
 
     what: str
     scope: Literal["call", "busy", "question", "endpoint"]
+    lasting: bool = False
     wait: float | None = None
     status: int | None = None
 
@@ -52,7 +54,7 @@ def failure_of_status(status: int, headers: Mapping[str, str], body: object) -> 
     """Read an HTTP answer that is not a success.
 
     >>> failure_of_status(429, {"retry-after": "2"}, None)
-    Failure(what='HTTP 429', scope='busy', wait=2.0, status=429)
+    Failure(what='HTTP 429', scope='busy', lasting=False, wait=2.0, status=429)
     >>> failure_of_status(401, {}, {"code": "invalid_api_key"}).what
     'HTTP 401 (invalid_api_key)'
     """
@@ -65,8 +67,8 @@ def failure_of_status(status: int, headers: Mapping[str, str], body: object) -> 
     if status in _TRANSIENT or (status >= 500 and status != 501):
         return Failure(what=what, scope="call", status=status)
     if status in _UNREADABLE_QUESTION:
-        return Failure(what=what, scope="question", status=status)
-    return Failure(what=what, scope="endpoint", status=status)
+        return Failure(what=what, scope="question", lasting=True, status=status)
+    return Failure(what=what, scope="endpoint", lasting=True, status=status)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -185,14 +185,14 @@ class Gate:
 
         Args:
             timeout: of each phase, seconds.
-            limits: of connections; by default 100 at once.
+            limits: of connections; by default none, since whoever asks bounds what is under way.
             verify: certificates; an ``ssl.SSLContext`` for an authority of your own.
         """
         import httpx2
 
         return httpx2.AsyncClient(
             timeout=timeout,
-            limits=httpx2.Limits(max_connections=100) if limits is None else limits,
+            limits=httpx2.Limits() if limits is None else limits,
             verify=verify,
             follow_redirects=False,
             trust_env=False,

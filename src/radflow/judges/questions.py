@@ -33,6 +33,10 @@ class JudgeError(RewardError):
     """A judge gave no verdict on some questions. Those it did answer are kept; none was guessed."""
 
 
+class JudgeUnavailableError(JudgeError):
+    """No verdict on some questions for now: the same judge may well answer them later."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """One question about one report.

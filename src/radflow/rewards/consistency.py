@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from radflow.errors import RewardError
+from radflow.errors import RadflowError, RewardError
 from radflow.judges import Judge
 from radflow.reports import Report
 
@@ -44,7 +44,7 @@ def consistency_reward(generated: Sequence[Report], judge: Judge) -> Float[np.nd
         return rewards
     try:
         answers = judge(pairs)
-    except RewardError:
+    except RadflowError:
         raise
     except Exception as error:
         raise RewardError(f"judge {judge.name!r} failed on {len(pairs)} reports: {error!r}") from error

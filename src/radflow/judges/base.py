@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, runtime_checkable
 
+from radflow import config
 from radflow.errors import RecipeError, did_you_mean
+from radflow.reports import Report
 
 Pair = tuple[str, str]
 """(findings, impression)."""
@@ -36,6 +38,19 @@ class Judge(Protocol):
         ...
 
 
+@runtime_checkable
+class CriticalityJudge(Judge, Protocol):
+    """A judge that also answers the paper's other question (Section 4.3)."""
+
+    def criticality(self, reports: Sequence[Report]) -> list[bool]:
+        """Return whether each report describes an abnormal or clinically significant finding, in order.
+
+        Raises:
+            RewardError: the judge could not answer.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """A judge's answer with what it rests on.
@@ -49,23 +64,41 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-JUDGES: dict[str, str] = {"rules": "radflow.judges.rules:RulesJudge"}
-"""name -> "module:attribute" of a class that is called without arguments."""
+JUDGES: dict[str, str] = {
+    "rules": "radflow.judges.rules:RulesJudge",
+    "openai": "radflow.judges.asked:asked_judge",
+    "local": "radflow.judges.asked:asked_judge",
+}
+"""name -> "module:attribute": a class that is called without arguments; for the two that are language models
+a function of the full name (``openai:<model>``, ``local:<folder>``) and the recipe's ``[judge]``."""
 
 
-def load(name: str) -> Judge:
+def load(name: str, knobs: config.Judge | None = None) -> CriticalityJudge:
     """Make a judge by name.
 
+    Args:
+        name: ``rules``; ``openai:<model>``, behind any OpenAI-compatible endpoint; ``local:<folder>``, a
+            causal language model.
+        knobs: how a language model is asked. By default OpenAI's endpoint, to which the closed privacy gate
+            lets nothing out: name the host and set ``allow_remote_text``. Without a ``store`` its verdicts
+            are kept for this process.
+
     Raises:
-        RecipeError: there is no judge of that name.
+        RecipeError: there is no judge of that name, or a knob does not say something that can be done.
+        PrivacyError: the endpoint is on another machine, and the knobs do not let text go there.
+        JudgeError: the endpoint needs a key, and the environment has none.
+        MissingDependencyError: the endpoint's client is not installed.
+        MissingFileError: there is no such folder.
 
     >>> load("rules")([("No pleural effusion.", "Left pleural effusion.")])
     [False]
     """
-    if name not in JUDGES:
+    kind, colon, _ = name.partition(":")
+    if kind not in JUDGES or (kind == "rules") == bool(colon):
         raise RecipeError(
-            f"Expected a judge among {', '.join(JUDGES)}; got {name!r}.{did_you_mean(name, JUDGES)} "
-            "Judges behind an endpoint or a local model are not part of this version."
+            f"Expected a judge among rules, openai:<model>, local:<folder>; got {name!r}."
+            + did_you_mean(kind, JUDGES)
         )
-    module, attribute = JUDGES[name].split(":")
-    return getattr(import_module(module), attribute)()
+    module, attribute = JUDGES[kind].split(":")
+    make = getattr(import_module(module), attribute)
+    return make(name, config.Judge() if knobs is None else knobs) if colon else make()

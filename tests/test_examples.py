@@ -4,10 +4,14 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from radflow import config, judges
+from radflow.reports import parse_report
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
@@ -24,6 +28,17 @@ def run(name):
     return done.stdout
 
 
+@contextmanager
+def serve(name):
+    """The example's server, as a process: the address that it prints."""
+    command = [sys.executable, str(EXAMPLES[0].parent / name), "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
 def table(output):
     """Rows that end in numbers: words in front -> the numbers."""
     rows = {}
@@ -36,7 +51,7 @@ def table(output):
 
 
 def test_every_example_has_a_test_below():
-    tested = re.findall(r'run\("(\d\d_\w+\.py)"\)', Path(__file__).read_text(encoding="utf-8"))
+    tested = re.findall(r'(?:run|serve)\("(\d\d_\w+\.py)"\)', Path(__file__).read_text(encoding="utf-8"))
     assert sorted(tested) == [path.name for path in EXAMPLES]
 
 
@@ -101,3 +116,19 @@ def test_capo_in_trl_clips_the_critical_case_more():
     assert steps[0] == [0.0, 0.0, 0.0, 0.0]
     for clipped_critical, clipped_normal, _, _ in steps[1:]:
         assert clipped_critical > clipped_normal > 0
+
+
+def test_the_served_rule_judge_answers_as_the_rules_do():
+    rules = judges.load("rules")
+    pairs = [
+        ("Small left pleural effusion.", "Left pleural effusion."),
+        ("No pleural effusion.", "Left pleural effusion."),
+    ]
+    reports = [
+        parse_report("Findings: Clear. Impression: Normal."),
+        parse_report("Impression: Pneumothorax."),
+    ]
+    with serve("07_judge_server.py") as url:
+        asked = judges.load("openai:rules", config.Judge(base_url=url))
+        assert asked(pairs) == rules(pairs) == [True, False]
+        assert asked.criticality(reports) == rules.criticality(reports) == [False, True]

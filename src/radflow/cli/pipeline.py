@@ -19,6 +19,7 @@ import torch
 from radflow import __version__
 from radflow.baselines import most_frequent_report
 from radflow.cli.figures import describe, label_vectors, measure
+from radflow.cli.judges import Judges, judge_inputs
 from radflow.cli.predicting import feature_store, greedy_texts
 from radflow.cli.processes import make_accelerator
 from radflow.cli.studies import prepare_studies
@@ -80,6 +81,7 @@ class Pipeline:
             writes=self.accelerator.is_main_process,
         )
         self.accelerator.wait_for_everyone()
+        self._judges = Judges(recipe, self.workspace)
 
     # ---- what the stages share ---------------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class Pipeline:
         knobs = self.recipe.reward
         return HierarchicalReward(
             modality=self.modality,
-            judge=knobs.judge,
+            judge=self._judges.of(knobs.judge),
             gamma=knobs.gamma,
             syntax_weight=knobs.syntax,
             domain_weight=knobs.domain,
@@ -148,10 +150,14 @@ class Pipeline:
         """Fingerprint of everything a stage depends on."""
         recipe = self.recipe.model_dump(mode="json")
         own: dict[str, Any] = {
-            "prepare": [recipe["data"], _manifest_fingerprint(self.recipe)],
+            "prepare": [
+                recipe["data"],
+                _manifest_fingerprint(self.recipe),
+                *judge_inputs(self.recipe, self.recipe.data.triage),
+            ],
             "sft": [recipe["policy"], recipe["sft"]],
             "exploration": [recipe["exploration"]],
-            "rft": [recipe["rft"], recipe["reward"]],
+            "rft": [recipe["rft"], recipe["reward"], *judge_inputs(self.recipe, self.recipe.reward.judge)],
             "generate": [recipe["evaluation"]["studies"]],
             "evaluation": [recipe["evaluation"], recipe["name"]],
         }
@@ -169,7 +175,8 @@ class Pipeline:
         self.workspace.begin(name, inputs)
         self.accelerator.wait_for_everyone()
         begun = time.perf_counter()
-        work()
+        with self._judges.accounted(name):
+            work()
         self.accelerator.wait_for_everyone()
         self.workspace.finish(name, inputs, time.perf_counter() - begun)
         self.accelerator.wait_for_everyone()  # the next stage looks for the marker
@@ -198,7 +205,7 @@ class Pipeline:
 
         def work() -> None:
             if self.accelerator.is_main_process:
-                prepare_studies(self.workspace, self.recipe)
+                prepare_studies(self.workspace, self.recipe, self._judges.of(self.recipe.data.triage))
 
         self._stage("prepare", work)
 
@@ -326,7 +333,10 @@ class Pipeline:
                 self.test_studies(),
                 predictions,
                 self.reward,
-                warnings=exploration_warnings(self.workspace.path("exploration")),
+                warnings=[
+                    *exploration_warnings(self.workspace.path("exploration")),
+                    *self._judges.warnings(),
+                ],
             )
             write_page(self.workspace.root)
 

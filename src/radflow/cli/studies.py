@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from radflow import readers
+from radflow import judges
 from radflow.config import Recipe
 from radflow.errors import MissingFileError, RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
+from radflow.judges.base import CriticalityJudge
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.prepare import PREPARERS, PrepareAccount
 from radflow.workspace import Workspace
+
+_ASKED_AT_ONCE = 512
 
 
 def prepare_source(source: str, out: Path, **options: Any) -> PrepareAccount:
@@ -33,7 +36,7 @@ def prepare_source(source: str, out: Path, **options: Any) -> PrepareAccount:
     return getattr(import_module(module), attribute)(out, **options)
 
 
-def prepare_studies(workspace: Workspace, recipe: Recipe) -> None:
+def prepare_studies(workspace: Workspace, recipe: Recipe, judge: CriticalityJudge) -> None:
     """Write ``prepare/studies.jsonl``: the studies of the recipe, each annotated critical or not."""
     data = recipe.data
     if data.source == "manifest":
@@ -59,19 +62,41 @@ def prepare_studies(workspace: Workspace, recipe: Recipe) -> None:
     )
     if manifest.rejected:
         workspace.say(f"prepare: set {len(manifest.rejected)} studies aside, see prepare/rejected.jsonl")
-    studies = triage(manifest.studies)
+    with workspace.track("Critical or not", len(manifest.studies)) as advance:
+        studies = triage(manifest.studies, judge, advance=advance)
     write_manifest(workspace.path("prepare", "studies.jsonl"), studies)
     critical = sum(bool(s.critical) for s in studies)
     workspace.say(f"prepare: {len(studies)} studies, {critical / len(studies):.0%} critical")
 
 
-def triage(studies: tuple[Study, ...] | list[Study]) -> list[Study]:
-    """Annotate the studies that nobody has annotated, by rules on their reference reports (Eq. 9)."""
-    open_ones = [s for s in studies if s.critical is None]
-    flags = iter(readers.load(TRIAGE)([s.reference for s in open_ones]))
-    return [
-        s if s.critical is not None else replace(s, critical=next(flags), critical_by=TRIAGE) for s in studies
-    ]
+def triage(
+    studies: Sequence[Study],
+    judge: CriticalityJudge | None = None,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Study]:
+    """Annotate the studies that nobody has annotated, from their reference reports (Eq. 9).
+
+    Args:
+        studies: those with an annotation keep it.
+        judge: who is asked; the rules when not given.
+        advance: called with how many more are done.
+
+    Raises:
+        RewardError: the judge failed. What it has answered is in its store.
+    """
+    judge = judges.load("rules") if judge is None else judge
+    said_by = TRIAGE if judge.name == "rules" else judge.name
+    annotated: list[Study] = []
+    for start in range(0, len(studies), _ASKED_AT_ONCE):
+        some = studies[start : start + _ASKED_AT_ONCE]
+        flags = iter(judge.criticality([s.reference for s in some if s.critical is None]))
+        annotated += [
+            s if s.critical is not None else replace(s, critical=next(flags), critical_by=said_by)
+            for s in some
+        ]
+        advance(len(some))
+    return annotated
 
 
 def _steps(advance: Callable[[int], None]) -> Callable[[int, int], None]:

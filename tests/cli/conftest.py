@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -46,6 +48,19 @@ studies = 8
 resamples = 50
 cases = 3
 """
+
+
+def _fixtures_of(path: Path) -> ModuleType:
+    """The fixtures of another folder: tests are no packages, and a conftest serves its own folder only."""
+    spec = spec_from_file_location(f"fixtures_of_{path.parent.name}", path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_judges = _fixtures_of(Path(__file__).parents[1] / "judges" / "conftest.py")
+fake, loopback_only, _socket_watch = _judges.fake, _judges.loopback_only, _judges._socket_watch
 
 Ran = subprocess.CompletedProcess[str]
 
@@ -91,8 +106,10 @@ def command(
 
     def command(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(app, "screen", Console(width=200, soft_wrap=True, highlight=False))
-        monkeypatch.setattr(app, "errors", Console(stderr=True, width=200, soft_wrap=True, highlight=False))
+        monkeypatch.setenv("COLUMNS", "200")
+        plain = {"width": 200, "soft_wrap": True, "highlight": False, "emoji": False}
+        monkeypatch.setattr(app, "screen", Console(**plain))
+        monkeypatch.setattr(app, "errors", Console(stderr=True, **plain))
         status = 0
         try:
             app.main([str(argument) for argument in arguments])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from radflow.cli.app import _pairs
+from radflow.cli import app
+from radflow.cli.overrides import pairs_of
 from radflow.errors import RecipeError
 
 COMMANDS = {
@@ -20,6 +21,9 @@ COMMANDS = {
     "score",
     "compare",
     "label",
+    "triage",
+    "agree",
+    "verdicts",
     "draft",
     "doctor",
 }
@@ -43,7 +47,7 @@ def test_python_dash_m_is_the_command_line(radflow: Callable) -> None:
 
 
 def test_overrides_in_both_spellings() -> None:
-    assert _pairs(("--rft.inner-steps", "3", "--out=a=b", "--seed", "-1")) == {
+    assert pairs_of(("--rft.inner-steps", "3", "--out=a=b", "--seed", "-1")) == {
         "rft.inner_steps": "3",
         "out": "a=b",
         "seed": "-1",
@@ -56,7 +60,7 @@ def test_overrides_in_both_spellings() -> None:
 )
 def test_half_an_override_is_refused(tokens: tuple[str, ...], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        _pairs(tokens)
+        pairs_of(tokens)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,13 @@ def test_brackets_in_an_error_are_printed_as_they_are(command: Callable) -> None
     status, _, err = command("run", "[bold]none.toml")
     assert status == 1
     assert err.startswith("error: [bold]none.toml: no such recipe")
+
+
+def test_the_name_of_a_judge_is_printed_as_it_is() -> None:
+    for console in (app.screen, app.errors):
+        with console.capture() as printed:
+            console.print("judge openai:m: 1 asked", markup=False)
+        assert printed.get() == "judge openai:m: 1 asked\n"
 
 
 def test_an_interrupt_says_how_to_go_on(

@@ -1,4 +1,5 @@
-"""``radflow``: every command, its options and its help. The modules beside this one do the work.
+"""``radflow``: every command, its options and its help. The modules beside this one do the work
+(``verdicts.py`` also has the commands below ``radflow verdicts``).
 
 Nothing here imports torch until a command needs it, so that ``radflow --help`` is quick.
 """
@@ -15,22 +16,19 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from radflow import __version__
-from radflow.config import Recipe, load_recipe
-from radflow.errors import MissingFileError, RadflowError, RecipeError, did_you_mean
+from radflow.cli.overrides import Overrides, judge_options, read_recipe
+from radflow.cli.verdicts import verdicts
+from radflow.config import Recipe
+from radflow.errors import RadflowError
 
 if TYPE_CHECKING:
     from radflow.cli.pipeline import Pipeline
 
 app = App(name="radflow", version=__version__, help_format="markdown", suppress_keyboard_interrupt=False)
 app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
-screen = Console(soft_wrap=True, highlight=False)
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
-
-Overrides = Annotated[
-    str,
-    Parameter(show=False, allow_leading_hyphen=True, help="Any knob of the recipe, as --section.key VALUE."),
-]
-SHIPPED = Path(__file__).parents[1] / "recipes"
+# Without emoji, as "openai:m:" is a judge and no letter in a circle.
+screen = Console(soft_wrap=True, highlight=False, emoji=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def main(tokens: list[str] | None = None) -> None:
@@ -54,42 +52,11 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def _recipe(path: Path | str, overrides: tuple[str, ...]) -> Recipe:
-    """Load a recipe: a file, or the name of a shipped one; with overrides from the command line."""
-    path = Path(path)
-    if not path.exists() and path.suffix == "":
-        names = sorted(shipped.stem for shipped in SHIPPED.glob("*.toml"))
-        if path.name not in names:
-            raise MissingFileError(
-                f"{path}: no such recipe; expected a TOML file, or one of {', '.join(names)}."
-                + did_you_mean(path.name, names)
-            )
-        path = SHIPPED / f"{path.name}.toml"
-    return load_recipe(path, _pairs(overrides))
-
-
-def _pairs(tokens: tuple[str, ...]) -> dict[str, str]:
-    """``--section.key VALUE`` and ``--section.key=VALUE`` as a dictionary."""
-    pairs: dict[str, str] = {}
-    rest = list(tokens)
-    while rest:
-        key = rest.pop(0)
-        if not key.startswith("--"):
-            raise RecipeError(f"expected --section.key VALUE, got {key!r}")
-        name, equals, value = key[2:].partition("=")
-        if not equals:
-            if not rest:
-                raise RecipeError(f"--{name}: expected a value after it")
-            value = rest.pop(0)
-        pairs[name.replace("-", "_")] = value
-    return pairs
-
-
 def _stage(recipe: Path, overrides: tuple[str, ...], work: Callable[[Pipeline], object]) -> None:
     """Open the run of a recipe and do one thing with it."""
     from radflow.cli.pipeline import Pipeline
 
-    work(Pipeline(_recipe(recipe, overrides), echo=lambda line: screen.print(_plain(line))))
+    work(Pipeline(read_recipe(recipe, overrides), echo=lambda line: screen.print(_plain(line))))
 
 
 def _finish(recipe: Recipe) -> None:
@@ -111,7 +78,7 @@ def quickstart(*overrides: Overrides, out: Path = Path("runs/quickstart"), seed:
         out: The run's folder.
         seed: Every random choice follows from it.
     """
-    _finish(_recipe("quickstart", ("--out", str(out), "--seed", str(seed), *overrides)))
+    _finish(read_recipe("quickstart", ("--out", str(out), "--seed", str(seed), *overrides)))
 
 
 @app.command
@@ -123,7 +90,7 @@ def run(recipe: Path, *overrides: Overrides) -> None:
     Args:
         recipe: A TOML file, or the name of a shipped recipe (quickstart, carotid, iu-xray, ...).
     """
-    _finish(_recipe(recipe, overrides))
+    _finish(read_recipe(recipe, overrides))
 
 
 @app.command
@@ -193,7 +160,7 @@ def prepare(
 @app.command
 def score(
     predictions: Path,
-    *,
+    *overrides: Overrides,
     reference: Path | None = None,
     metrics: str | None = None,
     modality: Literal["chest-xray", "carotid-us"] = "chest-xray",
@@ -205,10 +172,12 @@ def score(
     system: str | None = None,
     train: Path | None = None,
     write_rexrank: Path | None = None,
+    judge: str | None = None,
 ) -> None:
     """Score generated reports against their references, beside a template and another study's report.
 
     A run that was stopped goes on from its last finished chunk when it is started again with the same `out`.
+    After the file, `--judge.key VALUE` sets how a judge is asked, as in a recipe's section `judge`.
 
     Args:
         predictions: CSV, JSON (ReXrank submission) or JSONL, with a study id and a report, and the reference
@@ -225,6 +194,7 @@ def score(
         system: Its name in the tables; the file's name when not given.
         train: File with training reports: baselines are made of these, and of the references without it.
         write_rexrank: Also write the reports as a ReXrank submission: .json, or .csv with study_id,report.
+        judge: Who says whether an Impression follows from its Findings: rules, openai:MODEL, local:FOLDER.
     """
     from radflow.cli.score_readers import Networks
     from radflow.cli.scoring import ScoreOptions, score_command
@@ -239,6 +209,8 @@ def score(
         system=system,
         train=train,
         write_rexrank=write_rexrank,
+        judge=judge,
+        knobs=judge_options(overrides, score),
     )
     score_command(screen, errors, predictions, options)
 
@@ -312,6 +284,75 @@ def label(
         out=out,
     )
     label_command(screen, errors, reports, options)
+
+
+@app.command
+def triage(
+    studies: Path,
+    *overrides: Overrides,
+    judge: str,
+    out: Path | None = None,
+    differences: Path | None = None,
+    texts: bool = False,
+) -> None:
+    """Annotate every study critical or not by a judge, and compare it with the rules.
+
+    After the manifest, `--judge.key VALUE` sets how the judge is asked, as in a recipe's section `judge`:
+    `radflow triage studies.jsonl --judge openai:llama3 --judge.base-url http://localhost:11434/v1`.
+    Verdicts are kept in verdicts.sqlite3 beside the manifest: stopped and run again, it asks what is missing.
+
+    Args:
+        studies: A manifest, as `radflow prepare` writes one.
+        judge: rules, openai:MODEL or local:FOLDER.
+        out: The manifest to write; the same one when not given.
+        differences: CSV file with every study on which judge and rules differ.
+        texts: Write their reports into that file too.
+    """
+    from radflow.cli.triaging import TriageOptions, triage_command
+
+    knobs = judge_options(overrides, triage)
+    options = TriageOptions(judge=judge, knobs=knobs, out=out, differences=differences, texts=texts)
+    triage_command(screen, errors, studies, options)
+
+
+@app.command
+def agree(
+    reports: Path,
+    *overrides: Overrides,
+    judge: Annotated[list[str], Parameter(negative=())],
+    question: Literal["consistency", "criticality"] = "consistency",
+    column: str | None = None,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Put the same question about the same reports to two judges: how far do they agree?
+
+    After the file, `--judge.key VALUE` sets how both are asked, as in a recipe's section `judge`;
+    `--first.key` and `--second.key` how one of them is. Verdicts are kept in verdicts.sqlite3 beside `out`,
+    without it beside the reports.
+
+    Args:
+        reports: Any file that `radflow label` reads.
+        judge: Given twice: rules, openai:MODEL or local:FOLDER.
+        question: Whether the Impression follows from the Findings, or whether the report is critical.
+        column: Where the report stands, when the column has none of the usual names.
+        out: CSV file with both answers to each report.
+        json: Print one JSON object instead of tables.
+    """
+    from radflow.cli.agreeing import AgreeOptions, agree_command
+
+    options = AgreeOptions(
+        judges=judge,
+        knobs=judge_options(overrides, agree),
+        question=question,
+        column=column,
+        out=out,
+        json=json,
+    )
+    agree_command(screen, errors, reports, options)
+
+
+app.command(verdicts)
 
 
 @app.command

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from radflow import __version__
+from radflow import __version__, config
+from radflow.cli.judges import judge_inputs
+from radflow.cli.judging import bar, judge_knobs, judge_sections, opened
 from radflow.cli.score_baselines import baselines_of
 from radflow.cli.score_readers import Chosen, Networks, choose, folder_facts
 from radflow.cli.score_screen import print_scores
+from radflow.config import Recipe
 from radflow.errors import DataError
 from radflow.evaluation.pair_store import PairStore, Unpaired
 from radflow.evaluation.predictions import Prediction, iterate_predictions
@@ -46,17 +48,25 @@ class ScoreOptions:
     system: str | None = None
     train: Path | None = None
     write_rexrank: Path | None = None
+    judge: str | None = None
+    knobs: Mapping[str, str] = field(default_factory=dict)
 
 
 def score_command(screen: Console, errors: Console, predictions: Path, options: ScoreOptions) -> None:
     """Score a file of reports, print the table, and write what was asked for.
 
     Raises:
-        RadflowError: a file that cannot be read or does not pair, a metric that cannot be computed, a place
-            that cannot be written.
+        RadflowError: a file that cannot be read or does not pair, a metric that cannot be computed, a judge
+            that cannot be asked, a place that cannot be written.
     """
     chosen = choose(options.metrics, options.modality, options.networks)
-    with _store(predictions, options) as store:
+    knobs = _judge_knobs(predictions, options, chosen)
+    with ExitStack() as stack:
+        judge = None
+        if options.judge is not None:
+            judge = stack.enter_context(opened(options.judge, knobs, errors))
+            chosen = _judged_by(judge.name, chosen)
+        store = stack.enter_context(_store(predictions, options))
         _say_unpaired(screen, store, options)
         if options.write_rexrank is not None:
             _submit(screen, store, predictions, options.write_rexrank, options.reference)
@@ -65,13 +75,14 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         scorer = Scorer(
             metrics=chosen.metrics,
             consistency=CONSISTENCY in chosen.labels,
+            judge=judge,
             observations=CHEXPERT_OBSERVATIONS if chest_labels else (),
             readers=chosen.readers,
             labeler=chosen.labeler,
             baselines={name: write for name, (_, write) in baselines.items()},
         )
-        with _progress(errors, len(store)) as advance:
-            key = _key(predictions, options, scorer) if options.out else ""
+        with bar("score", len(store), errors) as advance:
+            key = _key(predictions, options, scorer, knobs) if options.out else ""
             columns = score_store(store, scorer, out=options.out, key=key, advance=advance)
         protocol = Protocol(
             system=options.system or Path(predictions.name.removesuffix(".gz")).stem,
@@ -85,6 +96,24 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         print_scores(screen, summary, title=predictions.name)
         if options.out is not None:
             _write(screen, options.out, (ids, patients), columns, chosen, summary)
+
+
+def _judge_knobs(predictions: Path, options: ScoreOptions, chosen: Chosen) -> config.Judge:
+    """Check what was said of a judge; its verdicts are kept in ``--out``, without it beside the reports."""
+    values = judge_sections(options.knobs)["judge"]
+    if values and options.judge is None:
+        raise DataError(f"--judge.{next(iter(values))}: expected --judge NAME too, got none")
+    if options.judge is not None and CONSISTENCY not in chosen.labels:
+        raise DataError(f"--judge is asked for consistency, which --metrics leaves out; add {CONSISTENCY}")
+    return judge_knobs(values, beside=options.out / "scores.csv" if options.out else predictions)
+
+
+def _judged_by(name: str, chosen: Chosen) -> Chosen:
+    return replace(
+        chosen,
+        labels={**chosen.labels, CONSISTENCY: f"Consistency ({name})"},
+        names={**chosen.names, CONSISTENCY: name},
+    )
 
 
 def _store(predictions: Path, options: ScoreOptions) -> PairStore:
@@ -131,7 +160,7 @@ def _submit(screen: Console, store: PairStore, predictions: Path, path: Path, re
     screen.print(f"wrote {written:,} reports to {path}{missing}", markup=False)
 
 
-def _key(predictions: Path, options: ScoreOptions, scorer: Scorer) -> str:
+def _key(predictions: Path, options: ScoreOptions, scorer: Scorer, knobs: config.Judge) -> str:
     """Stands for everything the scores depend on."""
     files = (predictions, options.reference, options.train)
     networks = {name: folder_facts(folder) for name, folder in options.networks.given.items()}
@@ -143,6 +172,7 @@ def _key(predictions: Path, options: ScoreOptions, scorer: Scorer) -> str:
             "track": options.track,
             "modality": options.modality,
             "networks": networks,
+            "judge": options.judge and [options.judge, *judge_inputs(Recipe(judge=knobs), options.judge)],
         }
     )
 
@@ -166,18 +196,6 @@ def _write(
 def _warn(screen: Console, text: str) -> None:
     screen.print("[yellow]warning[/]: ", end="")
     screen.print(text, markup=False)
-
-
-@contextmanager
-def _progress(errors: Console, total: int) -> Generator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not errors.is_terminal:
-        yield lambda count: None
-        return
-    columns = (TextColumn("score"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task("score", total=total)
-        yield lambda count: progress.update(task, advance=count)
 
 
 def print_json(screen: Console, value: object) -> None:

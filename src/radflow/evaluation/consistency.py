@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float
 
 from radflow import judges
-from radflow.errors import DataError, RewardError
+from radflow.errors import RewardError
 from radflow.evaluation.intervals import Interval
 from radflow.judges import Judge
+from radflow.judges.agreement import wilson
 from radflow.reports import parse_report
 
 
@@ -88,9 +88,7 @@ def summarise_consistency(rate: Float[np.ndarray, " N"], judge_name: str = "rule
 
 
 def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
-    """Share of successes with its score interval (Wilson 1927, J. Am. Stat. Assoc. 22:209-212).
-
-    Unlike the normal interval it stays inside 0 to 1 and has a width at shares of 0 and 1.
+    """Share of successes with its score interval; see :func:`radflow.judges.agreement.wilson`.
 
     Raises:
         DataError: no trial, or successes outside 0 to trials.
@@ -99,14 +97,5 @@ def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) ->
     >>> interval.mean, round(interval.low, 3), interval.high
     (1.0, 0.722, 1.0)
     """
-    if trials < 1 or not 0 <= successes <= trials:
-        raise DataError(f"Expected successes among at least one trial, got {successes} of {trials}.")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = successes / trials
-    shrunk = 1 + z**2 / trials
-    centre = (share + z**2 / (2 * trials)) / shrunk
-    half = z / shrunk * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    # At shares of 0 and 1 one end is the share itself, but for rounding.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == trials else centre + half
-    return Interval(mean=share, low=low, high=high)
+    share = wilson(successes, trials, confidence=confidence)
+    return Interval(mean=share.value, low=share.low, high=share.high)

@@ -20,6 +20,7 @@ from radflow.errors import DataError
 from radflow.evaluation.consistency import consistency_rate
 from radflow.evaluation.hacking import SIGNALS, read_signals
 from radflow.evaluation.pair_store import Pair, PairStore
+from radflow.judges import Judge
 from radflow.metrics import score
 from radflow.metrics.pairs import Reader
 from radflow.metrics.radcliq import radcliq
@@ -50,6 +51,7 @@ class Scorer:
         labeler: texts to observations, for the signs of reward hacking.
         baselines: name to what writes their reports.
         consistency: whether to judge each report's Impression against its own Findings.
+        judge: who does; the rule judge when not given.
         observations: whose states to keep for both sides of each pair, for F1 over the corpus.
     """
 
@@ -58,6 +60,7 @@ class Scorer:
     readers: Mapping[str, Any] = field(default_factory=dict)
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     consistency: bool = False
+    judge: Judge | None = None
     observations: tuple[str, ...] = ()
 
     @property
@@ -85,7 +88,9 @@ class Scorer:
 
     def _score(self, generated: Sequence[str], reference: Sequence[str]) -> Columns:
         scores = score_pairs(generated, reference, self.metrics, self.readers)
-        return scores | {CONSISTENCY: consistency_rate(generated)} if self.consistency else scores
+        if self.consistency:
+            scores[CONSISTENCY] = consistency_rate(generated, self.judge)
+        return scores
 
     def _states(self, side: str, texts: Sequence[str]) -> Columns:
         labels = self.labeler(texts) if self.observations else []

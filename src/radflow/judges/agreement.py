@@ -92,18 +92,34 @@ def agreement(first: Sequence[bool], second: Sequence[bool], *, confidence: floa
         yes_no=int(counts[0, 1]),
         no_yes=int(counts[1, 0]),
         no_no=int(counts[1, 1]),
-        raw=_raw(int(counts.trace()), int(counts.sum()), z),
+        raw=wilson(int(counts.trace()), int(counts.sum()), confidence=confidence),
         kappa=_kappa(counts, z),
         ac1=_ac1(counts, z),
     )
 
 
-def _raw(equal: int, questions: int, z: float) -> Coefficient:
-    """Share of equal answers with the score interval (Wilson 1927)."""
-    share, shrunk = equal / questions, 1 + z**2 / questions
-    centre = (share + z**2 / (2 * questions)) / shrunk
-    half = z / shrunk * math.sqrt(share * (1 - share) / questions + z**2 / (4 * questions**2))
-    return Coefficient(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half))
+def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Coefficient:
+    """Share of successes with its score interval (Wilson 1927, J. Am. Stat. Assoc. 22:209-212).
+
+    Unlike the normal interval it stays inside 0 to 1 and has a width at shares of 0 and 1.
+
+    Raises:
+        DataError: no trial, or successes outside 0 to trials.
+
+    >>> share = wilson(10, 10)
+    >>> share.value, round(share.low, 3), share.high
+    (1.0, 0.722, 1.0)
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise DataError(f"Expected successes among at least one trial, got {successes} of {trials}.")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, shrunk = successes / trials, 1 + z**2 / trials
+    centre = (share + z**2 / (2 * trials)) / shrunk
+    half = z / shrunk * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    # At shares of 0 and 1 one end is the share itself, but for rounding.
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return Coefficient(value=share, low=low, high=high)
 
 
 def _kappa(counts: Int[np.ndarray, "2 2"], z: float) -> Coefficient:

@@ -1,12 +1,17 @@
 import random
 import re
+import runpy
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from radflow.judges.carotid import velocities
 from radflow.judges.rules import RulesJudge
 from radflow.studies.phantoms.carotid import draw_carotid_text
+from radflow.studies.phantoms.carotid_flow import GRADES
 
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "judge.py"
 PLAQUE = (
     "Right: IMT 0.8 mm, normal. "
     "Hard plaque with smooth surface on the posterior wall of the bulb, 2.0 mm thick. "
@@ -46,6 +51,22 @@ def test_an_impression_of_another_phantom_is_caught(judge, phantoms):
     assert wrong == right
 
 
+def test_every_corruption_of_a_phantom_is_caught(judge, phantoms):
+    corrupt = runpy.run_path(str(BENCHMARK))["carotid_corruptions"]
+    made, missed = Counter(), []
+    for index, study in enumerate(phantoms[:90]):
+        for kind, impression in corrupt(study, index):
+            made[kind] += 1
+            if judge([(study.findings, impression)]) == [True]:
+                missed.append((kind, study.findings, impression))
+    assert missed == []
+    assert len(made) == 8 and min(made.values()) >= 10 and made.total() > 300
+
+
+def test_phantoms_cover_every_grade(phantoms):
+    assert {study.truth[side]["grade"] for study in phantoms for side in ("right", "left")} == set(GRADES)
+
+
 def _conclusion(side):
     segments = sorted(plaque["segment"] for plaque in side["plaques"])
     return side["grade"] if segments else None, segments, side["imt_mm"] >= 1.0
@@ -75,6 +96,30 @@ def test_each_kind_of_fault_is_named(judge, impression, reason):
     verdict = judge.explain(PLAQUE, impression)
     assert not verdict.consistent
     assert any(re.search(reason, text) for text in verdict.reasons), verdict.reasons
+
+
+@pytest.mark.parametrize(
+    ("impression", "quoted"),
+    [
+        (
+            CONCLUSION.replace("below 50%", "of 70% or more"),
+            "Right: bulb plaque with stenosis of 70% or more.",
+        ),
+        ("Right: bulb plaque with stenosis below 50%. Left: normal.", "Left: normal."),
+        ("Left: intima-media thickening.", None),
+    ],
+)
+def test_a_reason_names_the_sentence_about_its_side(judge, impression, quoted):
+    (reason,) = judge.explain(PLAQUE, impression).reasons
+    assert reason.endswith(f'(in "{quoted}")' if quoted else "(Impression as a whole)")
+
+
+@pytest.mark.parametrize(
+    ("percentage", "follows"), [("30%", True), ("45%", True), ("60%", False), ("85%", False)]
+)
+def test_a_percentage_must_be_in_the_class_of_the_velocity(judge, percentage, follows):
+    impression = CONCLUSION.replace("stenosis below 50%", f"{percentage} stenosis")
+    assert judge([(PLAQUE, impression)]) == [follows]
 
 
 def test_the_velocity_decides_the_grade(judge):

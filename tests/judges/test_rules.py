@@ -1,8 +1,14 @@
+import re
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from radflow import readers
 from radflow.judges.rules import RulesJudge
+from radflow.reports import Report
 
 SECTIONS = [
     "",
@@ -63,5 +69,34 @@ def test_an_empty_section_follows_from_nothing(findings, impression):
 def test_a_chest_report_that_mentions_carotids_is_read_as_a_chest_report():
     findings = "Carotid calcification. No pleural effusion. The lungs are clear."
     assert RulesJudge().explain(findings, "Left pleural effusion.").reasons == (
-        "Pleural Effusion: asserted in the Impression, denied in the Findings",
+        'Pleural Effusion: asserted in the Impression, denied in the Findings (in "Left pleural effusion.")',
     )
+
+
+@given(
+    st.lists(st.sampled_from(SECTIONS[2:6]), min_size=1, max_size=4),
+    st.lists(st.sampled_from(SECTIONS[2:6]), min_size=1, max_size=4),
+)
+def test_every_reason_quotes_the_impression_or_is_about_all_of_it(findings, impression):
+    said = " ".join(impression)
+    for reason in RulesJudge().explain(" ".join(findings), said).reasons:
+        quoted = re.search(r'\((?:in "(.*)"|Impression as a whole)\)$', reason)
+        assert quoted, reason
+        assert (quoted[1] or "").rstrip("… ") in said
+
+
+def test_criticality_is_that_of_the_rules_reader():
+    texts = ["Lungs are clear. No acute disease.", "Old rib fracture.", ""]
+    reports = [Report(text=text, findings=None, impression=None) for text in texts]
+    assert (
+        RulesJudge().criticality(reports) == readers.load("criticality-rules")(reports) == [False, True, True]
+    )
+
+
+def test_judging_by_rules_needs_no_torch():
+    code = (
+        "import sys; from radflow.judges.rules import RulesJudge; "
+        "assert RulesJudge()([('Clear lungs.', 'Left effusion.')]) == [False]; "
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,9 +8,12 @@ stenosis the Impression may name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from radflow.judges.reasons import Reason
+from radflow.readers.carotid import TermEvidence, explain
 from radflow.readers.carotid_said import BESIDE_THE_AXIS
 from radflow.studies.phantoms.carotid_flow import sru_grade
 
@@ -22,6 +25,9 @@ _SCAN = re.compile(
     r"|(?P<psv>\d+(?:\.\d+)?)\s*cm/s(?:\s+(?P<of>right|left)\b)?",
     re.IGNORECASE,
 )
+
+
+_SENTENCE_END = re.compile(r"(?<=[.;])\s+|\n+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +57,17 @@ class SideFacts:
     normal: bool
 
 
+class Fault(NamedTuple):
+    """A fault of one side, and the heads of the Impression's terms that it is about, if it is about any."""
+
+    what: str
+    heads: tuple[str, ...] = ()
+
+
 def carotid_faults(
     findings: str, impression: str, findings_terms: Set[str], impression_terms: Set[str]
-) -> Iterator[str]:
-    """Yield one sentence for each way in which the Impression does not follow.
+) -> Iterator[Reason]:
+    """Yield a reason for each way in which the Impression does not follow.
 
     Args:
         findings: text, for the velocities that the terms leave out.
@@ -63,20 +76,45 @@ def carotid_faults(
         impression_terms: likewise.
     """
     if not impression_terms:
-        yield "the Impression states no conclusion that can be read"
+        yield Reason(about="", what="the Impression states no conclusion that can be read", sentence=None)
         return
     speeds = velocities(findings)
     premise = {side: side_facts(findings_terms, side) for side in SIDES}
+    evidence: Sequence[TermEvidence] | None = None
     for side in SIDES:
         conclusion = side_facts(impression_terms, side)
-        if conclusion.normal and not any(f"@{side}" in term for term in findings_terms):
-            yield f"{side}: the Impression calls it normal, the Findings say nothing of it"
-        for fault in _plaque_faults(premise, conclusion, side):
-            yield f"{side}: {fault}"
-        for fault in _thickening_faults(premise[side], conclusion):
-            yield f"{side}: {fault}"
-        for fault in _grade_faults(premise[side], conclusion, speeds.get(side)):
-            yield f"{side}: {fault}"
+        silent = not any(f"@{side}" in term for term in findings_terms)
+        for fault in _side_faults(premise, conclusion, side, speeds.get(side), silent=silent):
+            # Where each term stands is looked up for faults alone: most pairs have none.
+            evidence = explain(impression) if evidence is None else evidence
+            yield Reason(
+                about=side, what=fault.what, sentence=_sentence(impression, evidence, side, fault.heads)
+            )
+
+
+def _side_faults(
+    premise: dict[str, SideFacts], conclusion: SideFacts, side: str, psv: float | None, *, silent: bool
+) -> Iterator[Fault]:
+    if conclusion.normal and silent:
+        yield Fault("the Impression calls it normal, the Findings say nothing of it", ("normal",))
+    yield from _plaque_faults(premise, conclusion, side)
+    yield from _thickening_faults(premise[side], conclusion)
+    yield from _grade_faults(premise[side], conclusion, psv)
+
+
+def _sentence(
+    impression: str, evidence: Sequence[TermEvidence], side: str, heads: Sequence[str]
+) -> str | None:
+    """The sentence of the Impression with the first term of that side that has one of the heads."""
+    for one in evidence:
+        head, _, place = one.term.partition("@")
+        if place.partition("-")[0] == side and head.removeprefix("possible:").startswith(tuple(heads)):
+            start = max(
+                (end.end() for end in _SENTENCE_END.finditer(impression, 0, one.phrase.start)), default=0
+            )
+            end = _SENTENCE_END.search(impression, one.phrase.end)
+            return impression[start : end.start() if end else len(impression)].strip()
+    return None
 
 
 def side_facts(terms: Set[str], side: str) -> SideFacts:
@@ -147,41 +185,46 @@ def _state(heads: Set[str], name: str) -> bool | None:
     return False if f"no:{name}" in heads or "normal" in heads else None
 
 
-def _plaque_faults(premise: dict[str, SideFacts], conclusion: SideFacts, side: str) -> Iterator[str]:
+def _plaque_faults(premise: dict[str, SideFacts], conclusion: SideFacts, side: str) -> Iterator[Fault]:
     here, there = premise[side], premise[_OTHER[side]]
     if conclusion.plaque and not here.plaque:
-        if there.plaque:
-            yield "the Impression names plaque that the Findings describe on the other side"
-        else:
-            yield "the Impression names plaque that the Findings do not describe"
+        where = "describe on the other side" if there.plaque else "do not describe"
+        yield Fault(f"the Impression names plaque that the Findings {where}", ("plaque",))
         return
     if here.plaque and not conclusion.plaque and not conclusion.graded:
-        yield "the Findings describe plaque, the Impression leaves it out"
+        yield Fault("the Findings describe plaque, the Impression leaves it out", ("normal", "no:plaque"))
         return
     for segment in sorted(conclusion.segments - here.segments) if here.segments else ():
-        yield f"the Impression names plaque of the {segment}, the Findings describe none there"
+        what = f"the Impression names plaque of the {segment}, the Findings describe none there"
+        yield Fault(what, ("plaque",))
     for segment in sorted(here.segments - conclusion.segments) if conclusion.segments else ():
-        yield f"the Findings describe plaque of the {segment}, the Impression leaves it out"
+        yield Fault(f"the Findings describe plaque of the {segment}, the Impression leaves it out")
     for kind in sorted(conclusion.kinds - here.kinds) if here.kinds else ():
-        yield f"the Impression names {kind} plaque, the Findings describe {' and '.join(sorted(here.kinds))}"
+        described = " and ".join(sorted(here.kinds))
+        what = f"the Impression names {kind} plaque, the Findings describe {described}"
+        yield Fault(what, (f"plaque:{kind}",))
 
 
-def _thickening_faults(premise: SideFacts, conclusion: SideFacts) -> Iterator[str]:
+def _thickening_faults(premise: SideFacts, conclusion: SideFacts) -> Iterator[Fault]:
     if conclusion.thickened and not premise.thickened:
-        yield "the Impression names intima-media thickening that the Findings do not describe"
+        what = "the Impression names intima-media thickening that the Findings do not describe"
+        yield Fault(what, ("imt:thickened",))
     if premise.thickened and not conclusion.thickened:
-        yield "the Findings describe intima-media thickening, the Impression leaves it out"
+        what = "the Findings describe intima-media thickening, the Impression leaves it out"
+        yield Fault(what, ("normal", "no:imt:thickened"))
 
 
-def _grade_faults(premise: SideFacts, conclusion: SideFacts, psv: float | None) -> Iterator[str]:
+def _grade_faults(premise: SideFacts, conclusion: SideFacts, psv: float | None) -> Iterator[Fault]:
     implied = _implied_grade(premise, psv)
     if implied is None:
         if conclusion.grades and not premise.grades and not premise.graded:
-            yield "the Impression grades a stenosis without velocity or flow in the Findings"
+            what = "the Impression grades a stenosis without velocity or flow in the Findings"
+            yield Fault(what, ("stenosis",))
         return
     stated = conclusion.grades or (frozenset({"normal"}) if not conclusion.graded else frozenset())
     if stated and implied not in stated and not (implied == "<50%" and stated == {"normal"}):
-        yield f"the Findings imply the grade {implied}, the Impression says {' and '.join(sorted(stated))}"
+        what = f"the Findings imply the grade {implied}, the Impression says {' and '.join(sorted(stated))}"
+        yield Fault(what, ("stenosis", "normal"))
 
 
 def _implied_grade(premise: SideFacts, psv: float | None) -> str | None:

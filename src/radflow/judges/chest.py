@@ -2,217 +2,197 @@
 
 Built on the ``chexpert-rules`` reader, sentence by sentence. Interpretation is allowed: an opacity in the
 Findings carries pneumonia in the Impression. What is not allowed: to assert what the Findings deny or never
-hint at, to deny or leave out what they assert where it matters, to move it to the other side, to change its
-degree.
-
-The lists below are tuned on the references of Open-i, where nearly every report is consistent; what is common
-there cannot be a fault. "No acute abnormality" over an old rib fracture or a mild cardiomegaly is usual.
+hint at, to deny or leave out what they assert where it matters, to move it to the other side or to another
+site, to change its degree, to bring in a device. "No acute abnormality" over an old rib fracture or a mild
+cardiomegaly is usual, and no fault.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Set
 
-from radflow.readers.labels import CHEXPERT_OBSERVATIONS, State, stronger
-
-Labels = Mapping[str, State]
-
-OBSERVATIONS = tuple(name for name in CHEXPERT_OBSERVATIONS if name != "No Finding")
-
-_PARENCHYMA = {"Lung Opacity", "Consolidation", "Atelectasis", "Pneumonia"}
-CARRIED_BY: dict[str, frozenset[str]] = {
-    "Enlarged Cardiomediastinum": frozenset({"Cardiomegaly", "Lung Lesion"}),
-    "Cardiomegaly": frozenset({"Enlarged Cardiomediastinum"}),
-    "Lung Lesion": frozenset({"Lung Opacity", "Consolidation"}),
-    "Lung Opacity": frozenset({*_PARENCHYMA, "Edema", "Lung Lesion", "Pleural Effusion", "Pleural Other"}),
-    "Edema": frozenset({"Lung Opacity", "Cardiomegaly", "Enlarged Cardiomediastinum"}),
-    "Consolidation": frozenset(_PARENCHYMA),
-    "Pneumonia": frozenset({*_PARENCHYMA, "Edema", "Lung Lesion"}),
-    "Atelectasis": frozenset({*_PARENCHYMA, "Pleural Effusion"}),
-    "Pleural Effusion": frozenset({"Pleural Other"}),
-    "Pleural Other": frozenset({"Pleural Effusion", "Lung Opacity"}),
-}
-"""What an Impression asserts -> which Findings carry it besides itself."""
-
-ALWAYS_CARRIED = frozenset({"Support Devices"})
-"""Named in an Impression without Findings often enough that its absence says nothing."""
-
-HINTED_BY: dict[str, re.Pattern[str]] = {
-    "Cardiomegaly": re.compile(
-        r"top normal|upper limits|borderline|heart\b.{0,30}\b(?:large|enlarged|prominent)"
-    ),
-    "Lung Lesion": re.compile(r"nodul|mass|\bround|densit|calcif|lucen"),
-    "Lung Opacity": re.compile(r"densit|markings|interstitial|scar|obscur"),
-    "Atelectasis": re.compile(r"densit|scar|volume|elevat|markings|hypo(?:inflat|ventilat)|crowding"),
-    "Edema": re.compile(r"vascular|congest|interstitial|markings"),
-    "Pneumonia": re.compile(r"densit|interstitial|markings|indistinct|silhouett"),
-    "Pleural Effusion": re.compile(r"blunt|obscur|costophrenic|pleural (?:fluid|reaction|thicken)"),
-    "Pleural Other": re.compile(r"blunt|scar|costophrenic|apical|pleural"),
-    "Fracture": re.compile(r"deformit|wedg|compress|lucen|irregular|\bloss\b"),
-}
-"""What carries an observation in words that are not its name; looked for in the Findings in lower case, and
-only where they do not deny it."""
-
-CRITICAL = frozenset({"Pneumothorax", "Edema", "Consolidation", "Pneumonia", "Pleural Effusion"})
-"""What an Impression may not leave out."""
-
-WEIGHTY = CRITICAL | {"Lung Lesion", "Cardiomegaly", "Atelectasis", "Fracture", "Lung Opacity"}
-"""What contradicts an Impression that calls the whole study normal."""
-
-NOTABLE = frozenset({"Lung Opacity", "Lung Lesion", "Atelectasis", "Fracture", "Cardiomegaly"})
-"""What an Impression without any positive may not pass over, unless the Findings themselves play it down."""
-
-_PLAYED_DOWN = re.compile(
-    r"minimal|mild|stable|unchanged|chronic|scar|calcifi|granulom|\bold\b|healed|remote|overl[ya]|artifact|"
-    r"subsegmental|atelecta|again|previous|resol|crowding|low lung|hypo|low volume",
-    re.IGNORECASE,
+from radflow.judges.chest_devices import DEVICES, device_faults
+from radflow.judges.chest_knowledge import (
+    ALL_NORMAL,
+    CARRIED_BY,
+    CHRONIC_LUNG,
+    CRITICAL,
+    CRITICAL_IN_DOUBT,
+    DENYING,
+    HINTED_BY,
+    HINTS_OVER_DENIALS,
+    NOTABLE,
+    SIDED,
+    SITED,
+    STANDS_FOR,
+    WEIGHTY,
 )
-_ALL_NORMAL = re.compile(
-    r"\b(?:normal|unremarkable|negative)\s+(?:\w+\s+){0,2}(?:chest|exam\w*|study|radiographs?|x-?rays?|films?)\b"
-    r"|\bno\s+(?:significant\s+|radiographic\s+)?abnormalit(?:y|ies)\b",
-    re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"(?<=[.;!?])\s+(?=[A-Z0-9X])|\n+")
-_SIDES = re.compile(r"\b(left|right|bilateral\w*|both|bibasilar|biapical)\b", re.IGNORECASE)
-_DEGREES = (
-    re.compile(r"\b(?:trace|tiny|minimal\w*|small|mild\w*|slight\w*|subtle)\b", re.IGNORECASE),
-    re.compile(r"\bmoderate\w*\b", re.IGNORECASE),
-    re.compile(r"\b(?:large|severe\w*|massive|marked\w*|extensive|tension)\b", re.IGNORECASE),
-)
+from radflow.judges.chest_statements import LARGE, OBSERVATIONS, SITES, Section, Statement, read_section
+from radflow.judges.reasons import Reason
 
-
-@dataclass(frozen=True, kw_only=True)
-class Statement:
-    """One sentence: its labels, the sides and the degrees (0 small, 1 moderate, 2 large) it names.
-
-    ``played_down``: whether it says itself that what it describes is old, slight or not a disease.
-    """
-
-    labels: Labels
-    sides: frozenset[str]
-    degrees: frozenset[int]
-    played_down: bool
-
-
-def read_statements(section: str, label: Callable[[str], Labels]) -> list[Statement]:
-    """Split a section into sentences and read each; ``label`` reads one sentence."""
-    return [
-        Statement(
-            labels=label(sentence),
-            sides=frozenset(side for word in _SIDES.findall(sentence) for side in _sides(word.lower())),
-            degrees=frozenset(rank for rank, words in enumerate(_DEGREES) if words.search(sentence)),
-            played_down=_PLAYED_DOWN.search(sentence) is not None,
-        )
-        for sentence in _SENTENCE_END.split(section)
-        if sentence.strip()
-    ]
+_OPPOSITE = {"left": "right", "right": "left"}
+_SIDED = SIDED | DEVICES
 
 
 def chest_faults(
     findings: str,
     impression: str,
-    label: Callable[[str], Labels],
+    read: Callable[[str], Statement],
     says_something: Callable[[str], bool],
-) -> Iterator[str]:
-    """Yield one sentence for each way in which the Impression does not follow.
+) -> Iterator[Reason]:
+    """Yield a reason for each way in which the Impression does not follow.
 
     Args:
         findings: text.
         impression: text.
-        label: CheXpert labels of one sentence.
+        read: one sentence to its statement.
         says_something: whether a text without any label has any anatomy or observation in it.
     """
-    grounds, claims = read_statements(findings, label), read_statements(impression, label)
-    premise, conclusion = _merge(grounds), _merge(claims)
-    for name, labels, section in (("Findings", premise, findings), ("Impression", conclusion, impression)):
-        if not any(state is not None for state in labels.values()) and not says_something(section):
-            yield f"nothing can be read in the {name}"
+    premise, conclusion = read_section(findings, read), read_section(impression, read)
+    for name, section in (("Findings", premise), ("Impression", conclusion)):
+        if not _readable(section, says_something):
+            yield Reason(about="", what=f"nothing can be read in the {name}", sentence=None)
             return
-    yield from _unsupported(premise, conclusion, findings.lower())
-    yield from _denied_or_missing(grounds, premise, conclusion)
-    if not any(conclusion[name] in (1, -1) for name in OBSERVATIONS):
-        yield from _falsely_normal(grounds, premise, impression)
-    yield from _misplaced(grounds, claims)
+    for claim in conclusion.statements:
+        yield from _unsupported(claim, premise)
+        yield from _denied(claim, premise, conclusion)
+        yield from _misplaced(claim, premise)
+        yield from _of_another_degree(claim, premise)
+    yield from device_faults(premise, conclusion)
+    yield from _left_out(premise, conclusion)
+    if not any(conclusion.asserts(name) for name in OBSERVATIONS):
+        yield from _falsely_normal(premise, conclusion)
 
 
-def _merge(statements: Sequence[Statement]) -> dict[str, State]:
-    """The strongest state of each observation over a section."""
-    merged: dict[str, State] = dict.fromkeys(OBSERVATIONS)
-    for statement in statements:
-        for name in OBSERVATIONS:
-            merged[name] = stronger(merged[name], statement.labels[name])
-    return merged
+def _readable(section: Section, says_something: Callable[[str], bool]) -> bool:
+    labelled = any(state is not None for state in section.labels.values())
+    return labelled or ALL_NORMAL.search(section.text) is not None or says_something(section.text)
 
 
-def _carried(name: str, labels: Labels) -> bool:
-    """Whether something that carries ``name`` is positive or uncertain in ``labels``."""
-    return any(labels[other] in (1, -1) for other in CARRIED_BY.get(name, ()))
-
-
-def _plainly(name: str, statements: Sequence[Statement]) -> bool:
-    """Whether some sentence asserts it without playing it down."""
-    return any(statement.labels[name] == 1 and not statement.played_down for statement in statements)
-
-
-def _hinted(name: str, text: str) -> bool:
-    return name in HINTED_BY and HINTED_BY[name].search(text) is not None
-
-
-def _unsupported(premise: Labels, conclusion: Labels, text: str) -> Iterator[str]:
+def _unsupported(claim: Statement, premise: Section) -> Iterator[Reason]:
     for name in OBSERVATIONS:
-        if conclusion[name] not in (1, -1) or premise[name] in (1, -1) or name in ALWAYS_CARRIED:
+        if claim.labels[name] not in (1, -1) or premise.asserts(name) or name == "Support Devices":
             continue
-        if premise[name] == 0 and not (name == "Lung Opacity" and _carried(name, premise)):
-            yield f"{name}: asserted in the Impression, denied in the Findings"
-        elif premise[name] is None and not _carried(name, premise) and not _hinted(name, text):
-            yield f"{name}: asserted in the Impression, absent from the Findings"
+        carried = any(premise.asserts(other) for other in CARRIED_BY.get(name, ()))
+        hinted = _hinted(name, premise)
+        if premise.labels[name] == 0:
+            if not (name == "Lung Opacity" and carried) and not (name in HINTS_OVER_DENIALS and hinted):
+                yield Reason(
+                    about=name, what="asserted in the Impression, denied in the Findings", sentence=claim.text
+                )
+        elif not carried and not hinted:
+            yield Reason(
+                about=name, what="asserted in the Impression, absent from the Findings", sentence=claim.text
+            )
 
 
-def _denied_or_missing(grounds: Sequence[Statement], premise: Labels, conclusion: Labels) -> Iterator[str]:
+def _hinted(name: str, premise: Section) -> bool:
+    """Whether a sentence of the Findings that denies nothing has words for it."""
+    if name not in HINTED_BY:
+        return False
+    return any(
+        HINTED_BY[name].search(ground.text)
+        and (name in HINTS_OVER_DENIALS or not DENYING.search(ground.text))
+        for ground in premise.statements
+    )
+
+
+def _denied(claim: Statement, premise: Section, conclusion: Section) -> Iterator[Reason]:
+    """What a sentence denies and the Findings state or hedge, unless the Impression has it in other words."""
     for name in OBSERVATIONS:
-        if premise[name] != 1 or conclusion[name] in (1, -1) or _carried(name, conclusion):
+        if claim.labels[name] != 0 or not premise.asserts(name) or _mentioned(name, premise, conclusion):
+            continue
+        if claim.sides and not any(_same_place(claim, ground) for ground in premise.about({name})):
             continue
         # "Clear lungs" denies every opacity, and is said over an old scar too.
-        if conclusion[name] == 0 and (name != "Lung Opacity" or _plainly(name, grounds)):
-            yield f"{name}: asserted in the Findings, denied in the Impression"
-        elif conclusion[name] is None and name in CRITICAL:
-            yield f"{name}: asserted in the Findings, left out of the Impression"
+        if name != "Lung Opacity" or _plainly(name, premise):
+            yield Reason(
+                about=name, what="asserted in the Findings, denied in the Impression", sentence=claim.text
+            )
 
 
-def _falsely_normal(grounds: Sequence[Statement], premise: Labels, impression: str) -> Iterator[str]:
+def _mentioned(name: str, premise: Section, conclusion: Section) -> bool:
+    """Whether the Impression has it by its name, or by one that stands for it and not on the other side."""
+    if conclusion.asserts(name) or (name == "Lung Opacity" and CHRONIC_LUNG.search(conclusion.text)):
+        return True
+    sides = {side for ground in premise.about({name}) for side in ground.sides}
+    other = {_OPPOSITE[side] for side in sides} if len(sides) == 1 else None
+    return any(claim.sides != other for claim in conclusion.about(STANDS_FOR.get(name, frozenset())))
+
+
+def _plainly(name: str, premise: Section) -> bool:
+    """Whether some sentence asserts it without playing it down."""
+    return any(ground.labels[name] == 1 and not ground.played_down for ground in premise.statements)
+
+
+def _left_out(premise: Section, conclusion: Section) -> Iterator[Reason]:
+    for name in OBSERVATIONS:
+        heavy = CRITICAL if premise.labels[name] == 1 else CRITICAL_IN_DOUBT
+        dropped = premise.asserts(name) and conclusion.labels[name] is None and name in heavy
+        if dropped and not _mentioned(name, premise, conclusion):
+            yield Reason(
+                about=name, what="asserted in the Findings, left out of the Impression", sentence=None
+            )
+
+
+def _falsely_normal(premise: Section, conclusion: Section) -> Iterator[Reason]:
     """An Impression without any positive, over Findings that do not allow it."""
-    if _ALL_NORMAL.search(impression):
-        for name in OBSERVATIONS:
-            if name in WEIGHTY and premise[name] == 1:
-                yield f"{name}: asserted in the Findings, the Impression calls the study normal"
+    calls_normal = next((s.text for s in conclusion.statements if ALL_NORMAL.search(s.text)), None)
     for name in OBSERVATIONS:
-        if name in NOTABLE and _plainly(name, grounds):
-            yield f"{name}: asserted in the Findings, the Impression passes over it"
+        if calls_normal is not None and name in WEIGHTY and premise.labels[name] == 1:
+            what = "asserted in the Findings, the Impression calls the study normal"
+            yield Reason(about=name, what=what, sentence=calls_normal)
+        if name in NOTABLE and _plainly(name, premise) and not _mentioned(name, premise, conclusion):
+            what = "asserted in the Findings, the Impression passes over it"
+            yield Reason(about=name, what=what, sentence=None)
 
 
-def _misplaced(grounds: Sequence[Statement], claims: Sequence[Statement]) -> Iterator[str]:
-    """A side or a degree that no Findings sentence about the same thing agrees with."""
+def _misplaced(claim: Statement, premise: Section) -> Iterator[Reason]:
+    """A side or a site that no sentence of the Findings about the same thing agrees with."""
     for name in OBSERVATIONS:
-        claimed = [claim for claim in claims if claim.labels[name] == 1 and (claim.sides or claim.degrees)]
-        if not claimed or name in ALWAYS_CARRIED:
+        if claim.labels[name] in (1, -1) and name != "Support Devices":
+            grounds = premise.about({name, *CARRIED_BY.get(name, ())})
+            yield from _elsewhere(name, claim, grounds, sited=name in SITED)
+    for name, words in _SIDED.items():
+        if claim.sides and words.search(claim.text) and not DENYING.search(claim.text):
+            grounds = [ground for ground in premise.statements if words.search(ground.text)]
+            yield from _elsewhere(name, claim, grounds, sited=False)
+
+
+def _elsewhere(name: str, claim: Statement, grounds: Sequence[Statement], *, sited: bool) -> Iterator[Reason]:
+    sides = {side for ground in grounds for side in ground.sides}
+    sites = {site for ground in grounds for site in ground.sites}
+    if len(claim.sides) == 1 and sides and not claim.sides & sides:
+        what = f"{min(claim.sides)} in the Impression, {min(sides)} in the Findings"
+    elif sited and claim.sites and sites and _apart(claim.sites, sites):
+        what = f"{SITES[min(claim.sites)]} zone in the Impression, {SITES[min(sites)]} zone in the Findings"
+    elif sited and grounds and len(claim.sides) == 1 and not any(_same_place(claim, g) for g in grounds):
+        what = "this side of this zone is not in the Findings"
+    elif not sited and len(claim.sides) == 2 and len(sides) == 1 and all(ground.sides for ground in grounds):
+        what = f"on both sides in the Impression, {min(sides)} in the Findings"
+    else:
+        return
+    yield Reason(about=name, what=what, sentence=claim.text)
+
+
+def _same_place(claim: Statement, ground: Statement) -> bool:
+    """Whether side and zone agree, as far as both sentences name them."""
+    side = not ground.sides or bool(claim.sides & ground.sides)
+    return side and not (claim.sites and ground.sites and _apart(claim.sites, ground.sites))
+
+
+def _of_another_degree(claim: Statement, premise: Section) -> Iterator[Reason]:
+    for name, claimed in claim.degrees.items():
+        degrees = {degree for ground in premise.statements for degree in ground.degrees.get(name, ())}
+        if degrees and _apart(claimed, degrees):
+            what = "its degree in the Impression contradicts the Findings"
+        elif not degrees and min(claimed) == LARGE and premise.asserts(name):
+            what = "called large or severe in the Impression alone"
+        else:
             continue
-        same = {name, *CARRIED_BY.get(name, ())}
-        about = [s for s in grounds if any(s.labels[other] in (1, -1) for other in same)]
-        sides = {side for s in about for side in s.sides}
-        degrees = {degree for s in about if s.labels[name] == 1 for degree in s.degrees}
-        for claim in claimed:
-            if len(claim.sides) == 1 and sides and not claim.sides & sides:
-                yield f"{name}: {min(claim.sides)} in the Impression, {min(sides)} in the Findings"
-            if claim.degrees and degrees and _apart(claim.degrees, degrees):
-                yield f"{name}: its degree in the Impression contradicts the Findings"
-
-
-def _sides(word: str) -> tuple[str, ...]:
-    return (word,) if word in ("left", "right") else ("left", "right")
+        yield Reason(about=name, what=what, sentence=claim.text)
 
 
 def _apart(ours: Set[int], theirs: Set[int]) -> bool:
-    """Whether the nearest of two sets of degrees are small and large."""
+    """Whether the nearest of two sets of ranks are at the two ends: upper and lower, small and large."""
     return min(abs(a - b) for a in ours for b in theirs) >= 2

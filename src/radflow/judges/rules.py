@@ -1,6 +1,6 @@
 """The rule judge: explains itself, needs no network, answers thousands of reports a second.
 
-It reads both sections with radflow's readers and looks for what cannot follow: see
+It reads both sections with radflow's readers and looks for what cannot follow, sentence by sentence: see
 :mod:`radflow.judges.chest` and :mod:`radflow.judges.carotid`. Which of the two reads a report is decided by
 its words. It is a judge by rules, and says so by its name: it knows the observations of its readers and no
 others, so an Impression about something else passes.
@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
 from radflow import readers
 from radflow.judges.base import Pair, Verdict
 from radflow.judges.carotid import carotid_faults
-from radflow.judges.chest import Labels, chest_faults
+from radflow.judges.chest import chest_faults
+from radflow.judges.chest_statements import Labels, read_statement
+from radflow.judges.reasons import Reason
+from radflow.reports import Report
 
 _CAROTID = re.compile(r"\b(?:carotids?|plaques?|intima|IMT|PSV|stenosis|ICA|CCA)\b", re.IGNORECASE)
 # A chest report may mention carotid calcifications; a carotid report has no lungs.
@@ -44,7 +47,9 @@ class RulesJudge:
     >>> judge([("Small left pleural effusion.", "Left pleural effusion."), ("Clear lungs.", "Pneumothorax.")])
     [True, False]
     >>> judge.explain("No pleural effusion.", "Left pleural effusion.").reasons
-    ('Pleural Effusion: asserted in the Impression, denied in the Findings',)
+    ('Pleural Effusion: asserted in the Impression, denied in the Findings (in "Left pleural effusion.")',)
+    >>> judge.explain("Right pneumothorax. Cardiomegaly.", "Cardiomegaly.").reasons
+    ('Pneumothorax: asserted in the Findings, left out of the Impression (Impression as a whole)',)
     """
 
     name = "rules"
@@ -60,7 +65,9 @@ class RulesJudge:
         read_labels = readers.load("chexpert-rules") if labeler is None else labeler
         self._terms = readers.load("carotid-terms") if terms is None else terms
         self._graphs = readers.load("radgraph-rules") if graphs is None else graphs
-        self._label = lru_cache(maxsize=_SENTENCES_KEPT)(lambda sentence: read_labels([sentence])[0])
+        self._read = lru_cache(maxsize=_SENTENCES_KEPT)(
+            lambda sentence: read_statement(sentence, lambda text: read_labels([text])[0])
+        )
         self._cache_size = cache_size
         self._verdicts: OrderedDict[Pair, Verdict] = OrderedDict()
 
@@ -69,27 +76,42 @@ class RulesJudge:
         return [self.explain(findings, impression).consistent for findings, impression in pairs]
 
     def explain(self, findings: str, impression: str) -> Verdict:
-        """Return the verdict on one pair with its reasons."""
+        """Return the verdict on one pair with its reasons.
+
+        A reason reads ``About: what (in "sentence")``, with the sentence of the Impression that it is about,
+        or ``About: what (Impression as a whole)`` where that does not say something it should
+        (:class:`~radflow.judges.reasons.Reason`).
+        """
         pair = (findings, impression)
         verdict = self._verdicts.get(pair)
         if verdict is None:
-            reasons = self._faults(findings, impression)
+            reasons = tuple(dict.fromkeys(map(str, self._faults(findings, impression))))
             verdict = self._verdicts[pair] = Verdict(consistent=not reasons, reasons=reasons)
             if len(self._verdicts) > self._cache_size:
                 self._verdicts.popitem(last=False)
         self._verdicts.move_to_end(pair)
         return verdict
 
-    def _faults(self, findings: str, impression: str) -> tuple[str, ...]:
+    def criticality(self, reports: Sequence[Report]) -> list[bool]:
+        """Return whether each report describes an abnormal or clinically significant finding.
+
+        The ``criticality-rules`` reader answers; it is loaded on the first call.
+
+        >>> text = "Small left pleural effusion."
+        >>> RulesJudge().criticality([Report(text=text, findings=None, impression=None)])
+        [True]
+        """
+        return readers.load("criticality-rules")(reports)
+
+    def _faults(self, findings: str, impression: str) -> Iterator[Reason]:
         for name, section in (("Findings", findings), ("Impression", impression)):
             if _BLANK.fullmatch(section):
-                return (f"no {name}",)
+                return iter([Reason(about="", what=f"no {name}", sentence=None)])
         both = f"{findings} {impression}"
         if _CAROTID.search(both) and not _CHEST.search(both):
             premise, conclusion = self._terms([findings, impression])
-            return tuple(carotid_faults(findings, impression, premise, conclusion))
-        faults = chest_faults(findings, impression, self._label, self._says_something)
-        return tuple(dict.fromkeys(faults))
+            return carotid_faults(findings, impression, premise, conclusion)
+        return chest_faults(findings, impression, self._read, self._says_something)
 
     def _says_something(self, text: str) -> bool:
         return bool(self._graphs([text])[0]["entities"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from radflow.judges.identifier_patterns import PATTERNS
@@ -402,6 +402,8 @@ def test_spans_are_in_order_and_say_where_the_text_is(text: str) -> None:
         after = end
 
 
+@example("MRNA19")
+@example("studyno 123")
 @given(TEXTS)
 def test_what_is_skipped_could_not_have_matched(text: str) -> None:
     everywhere = [

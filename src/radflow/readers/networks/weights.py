@@ -9,7 +9,8 @@ import hashlib
 import json
 import pickle
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,3 +149,17 @@ def tokenizer_facts(tokenizer: Any) -> Any:
         for name, value in json.loads(backend.to_str()).items()
         if name not in ("padding", "truncation")
     }
+
+
+@contextmanager
+def quietly() -> Generator[None]:
+    """Without transformers' progress bar and report on weights; for callers that check these themselves."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)

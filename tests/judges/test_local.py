@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from radflow import config, judges
 from radflow.errors import DataError, MissingFileError, RecipeError
 from radflow.judges import local
 from radflow.judges.cached import CachedJudge
@@ -25,6 +26,7 @@ from radflow.judges.local_scores import answer_logprobs
 from radflow.judges.questions import TEXTS, Answer, JudgeError, Question, load_prompt
 from radflow.judges.verdict_rows import Identity
 from radflow.judges.verdicts import VerdictStore
+from radflow.reports import parse_report
 
 Stored = dict[int, Answer]
 TEMPLATE = (
@@ -390,3 +392,21 @@ def test_the_name_is_the_same_wherever_it_runs(folder: Path) -> None:
 def test_a_folder_is_checked_before_anything_is_asked(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="found none"):
         LocalModel(tmp_path / "nowhere")
+
+
+def test_by_its_name_it_is_a_judge_that_needs_no_gate_and_keeps_its_verdicts(
+    folder: Path, tmp_path: Path, loopback_only: list[str]
+) -> None:
+    knobs = config.Judge(store=tmp_path / "verdicts.sqlite3")
+    judge = judges.load(f"local:{folder}", knobs)
+    pairs = [("Seen on 3/14/2019. No effusion.", "Normal."), ("Large effusion.", "Large left effusion.")]
+    expected = ask(LocalModel(folder), [Question(kind="consistency", texts=pair) for pair in pairs])
+    assert judge(pairs) == [expected[0].verdict, expected[1].verdict]
+    assert judge.criticality([parse_report("Large effusion.")]) in ([True], [False])
+
+    alone = judges.load(f"local:{folder}", knobs.model_copy(update={"offline": True}))
+    assert alone(pairs) == judge(pairs)
+    with pytest.raises(JudgeError, match="nobody to ask"):
+        alone([("Other.", "Other.")])
+    with pytest.raises(MissingFileError, match="found none"):
+        judges.load("local:nowhere", knobs)

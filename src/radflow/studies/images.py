@@ -1,4 +1,4 @@
-"""Image files to pixels. PNG and JPEG; grayscale in 0..1; every failure is one line that names the file."""
+"""Image files to pixels. PNG, JPEG and DICOM; gray in 0..1; every failure is one line that names the file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from jaxtyping import Float, Num
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from radflow.errors import DataError, MissingFileError
+from radflow.studies.dicom import check_dicom, is_dicom, load_dicom
 
 FORMATS = ("PNG", "JPEG")
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601-2
 _TAIL_BYTES = 4096  # cameras and archives append a little after the end mark
 _END_MARKS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 
@@ -24,13 +26,18 @@ def load_image(path: Path) -> Float[np.ndarray, "H W"]:
     The full range of the file's bit depth maps to 0..1 (8 bit: divided by 255; 16 bit: by 65535), without
     windowing or stretching. Pillow's own conversion of 16-bit pixels to 8 bits clips everything above 255 to
     white, which is why nobody should call ``convert("L")`` on a radiograph. Colours become luminance (ITU-R
-    601-2), transparent pixels black. The EXIF orientation of a photograph is applied.
+    601-2), transparent pixels black. The EXIF orientation of a photograph is applied. A DICOM file with one
+    frame is read as it is meant to be shown, windowed and upright (docs/dicom.md); its name does not matter.
 
     Raises:
         MissingFileError: there is no such file.
-        DataError: it is empty, truncated, not a PNG or JPEG, or larger than Pillow's limit against
-            decompression bombs.
+        MissingDependencyError: it is DICOM, and pydicom or a decoder is not installed.
+        DataError: it is empty, truncated, not a PNG, JPEG or DICOM image, or larger than Pillow's limit
+            against decompression bombs.
     """
+    if is_dicom(path):
+        pixels = load_dicom(path)
+        return pixels if pixels.ndim == 2 else pixels @ _LUMINANCE
     with _opened(path) as image:
         return _gray(image)
 
@@ -38,8 +45,11 @@ def load_image(path: Path) -> Float[np.ndarray, "H W"]:
 def to_pil(path: Path) -> Image.Image:
     """Read an image as an 8-bit RGB Pillow image, what the processors of vision-language models take.
 
-    8-bit files keep their values; 16-bit files are scaled as in `load_image`, which see for what it raises.
+    8-bit files keep their values; 16-bit and DICOM files are scaled as in `load_image`, which see for what it
+    raises. Colours stay, those of a Doppler DICOM too.
     """
+    if is_dicom(path):
+        return Image.fromarray(np.round(load_dicom(path) * 255).astype(np.uint8)).convert("RGB")
     with _opened(path) as image:
         if image.mode.startswith("I"):
             return Image.fromarray(np.round(_gray(image) * 255).astype(np.uint8)).convert("RGB")
@@ -47,17 +57,20 @@ def to_pil(path: Path) -> Image.Image:
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Check that a file is a whole PNG or JPEG, without decoding it.
+    """Check that a file is a whole PNG, JPEG or DICOM image, without decoding it.
 
     Reads the header and looks for the format's end mark in the last 4 KiB, so it costs the same for any size.
-    Damage in the middle is found only by `load_image`.
+    Damage in the middle is found only by `load_image`. Of DICOM the header and the length of the pixel data
+    are checked.
 
     Returns:
         ``(height, width)`` as stored.
 
     Raises:
-        MissingFileError, DataError: as `load_image`.
+        MissingFileError, MissingDependencyError, DataError: as `load_image`.
     """
+    if is_dicom(path):
+        return check_dicom(path)
     with _opened(path, decode=False) as image:
         mark = _END_MARKS[image.format or "PNG"]
         width, height = image.size
@@ -101,7 +114,7 @@ def _opened(path: Path, *, decode: bool = True) -> Generator[Image.Image]:
         ) from None
     except UnidentifiedImageError:
         raise DataError(
-            f"{path}: expected a PNG or JPEG image, got something else or a broken header"
+            f"{path}: expected a PNG or JPEG image or a DICOM file, got something else or a broken header"
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, DataError):
@@ -117,18 +130,13 @@ def _refuse_what_cannot_be_an_image(path: Path) -> None:
         raise DataError(f"{path}: expected an image file, got a folder")
     try:
         with path.open("rb") as file:
-            head = file.read(132)
+            head = file.read(1)
     except FileNotFoundError:
         raise MissingFileError(f"{path}: no such image file") from None
     except OSError as error:
         raise DataError(f"{path}: the image cannot be read ({error.strerror or error})") from None
     if not head:
         raise DataError(f"{path}: the image file is empty (0 bytes); copy or download it again")
-    if head[128:132] == b"DICM" or path.suffix.lower() in (".dcm", ".dicom"):
-        raise DataError(
-            f"{path}: this is DICOM, and radflow has no DICOM reader yet: it reads PNG and JPEG. "
-            "Export the image to PNG (16-bit is fine) and name that file"
-        )
 
 
 def _gray(image: Image.Image) -> Float[np.ndarray, "H W"]:

@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from radflow.studies.openi import open_i_reports
 from radflow.studies.phantoms.chest import draw_chest
+from radflow.studies.sources.openi import open_i_reports
 
 FINDINGS = {
     "cardiomegaly": r"^cardiomegaly|^cardiac shadow/enlarged",

@@ -4,7 +4,7 @@
 
 The run up to Target Exploration is made once and copied. Then RFT runs three times: asking the rules; asking
 `examples/07_judge_server.py` as `openai:rules`, on loopback; and again from the verdict store alone, with
-nobody to ask. Weights are compared by SHA-256. `questions` were asked of `reports` that the reward had to judge.
+nobody to ask. Weights are compared by SHA-256; `questions` were asked about `reports` that were to be judged.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from radflow.metrics.radgraph_f1 import radgraph_f1
 from radflow.readers import label_vector, load
 from radflow.readers.radgraph import radgraph_rules
 from radflow.reports import render_report
-from radflow.studies.openi import open_i_reports, r2gen_split
+from radflow.studies.sources.openi import open_i_reports, r2gen_split
 
 EXAMPLES = Path(__file__).parents[1] / "tests" / "readers" / "radgraph_examples.toml"
 METRICS = ("radgraph_f1", "chexpert_f1", "bleu2")

@@ -34,7 +34,7 @@ import numpy as np
 
 from radflow.readers import load
 from radflow.reports import Report, render_report
-from radflow.studies.openi import OpenIReport, open_i_reports, r2gen_split
+from radflow.studies.sources.openi import OpenIReport, open_i_reports, r2gen_split
 
 RULES = ("chexpert-rules", "radgraph-rules", "criticality-rules", "carotid-terms", "carotid-labels")
 DISAGREEMENTS = Path(__file__).with_name("open_i_disagreements.csv")

@@ -24,7 +24,7 @@ import numpy as np
 
 from radflow.readers.criticality import criticality_rules, why
 from radflow.reports import Report
-from radflow.studies.openi import OpenIReport, open_i_reports, r2gen_split
+from radflow.studies.sources.openi import OpenIReport, open_i_reports, r2gen_split
 
 READ = Path(__file__).with_name("open_i_triage_mistakes.toml")
 Z_95 = 1.959964

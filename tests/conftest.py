@@ -17,6 +17,7 @@ from PIL import Image
 from radflow.config import Policy as PolicyKnobs
 from radflow.config import Tiny
 from radflow.reports import Report, render_report
+from radflow.reports.draft import Draft, Word
 from radflow.studies import Study
 
 if TYPE_CHECKING:
@@ -97,3 +98,26 @@ def encoder(policy: Policy) -> PromptEncoder:
     from radflow.policy import PromptEncoder
 
     return PromptEncoder(policy, instruction=KNOBS.prompt)
+
+
+@pytest.fixture
+def draft() -> Draft:
+    """A draft with two uncertain words, a verdict against it, and characters that HTML must escape."""
+    text = "Findings: Heart < 50% & normal. No effusion. Impression: Left effusion."
+    return Draft(
+        study_id="s1",
+        report=Report(text=text, findings="Heart < 50% & normal. No effusion.", impression="Left effusion."),
+        words=tuple(
+            Word(start=text.index(word), end=text.index(word) + len(word), probability=p)
+            for word, p in {"Findings": 0.1, "Heart": 0.9, "normal": 0.25, "Left": 0.4, "No": 0.5}.items()
+        ),
+        uncertain_below=0.5,
+        finished=True,
+        consistent=False,
+        reasons=('Pleural Effusion: denied in the Findings (in "Left effusion.")',),
+        critical=True,
+        because=("effusion",),
+        model="Tiny (sft)",
+        created="2026-11-22T09:45:40+00:00",
+        indication="Pain <b>",
+    )

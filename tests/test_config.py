@@ -65,6 +65,27 @@ def test_a_manifest_source_needs_a_manifest() -> None:
         make_recipe({"data": {"source": "manifest"}})
 
 
+def test_the_root_of_a_data_set_is_relative_to_the_recipe_and_its_table_to_the_root(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[data]\nsource = "table"\nroot = "ward"\ntable = "t.csv"\nreports = "reports.zip"\n')
+    data = load_recipe(path).data
+    assert (data.root, data.table, data.reports) == (
+        tmp_path / "ward",
+        Path("t.csv"),
+        tmp_path / "reports.zip",
+    )
+
+
+def test_columns_and_splits_of_a_table() -> None:
+    data = {"source": "table", "root": "ward", "columns": {"images": "a, b"}, "splits": {"holdout": "test"}}
+    recipe = make_recipe({"data": data})
+    assert recipe.data.columns.images == ("a", "b")
+    with pytest.raises(RecipeError, match=r"unknown key 'data\.columns\.imges'\. Did you mean 'images'"):
+        make_recipe({"data": data | {"columns": {"imges": "a"}}})
+    with pytest.raises(RecipeError, match=r"data\.splits\.holdout: .*'train', 'validate' or 'test'"):
+        make_recipe({"data": data | {"splits": {"holdout": "tset"}}})
+
+
 def test_exploration_needs_a_weight() -> None:
     with pytest.raises(RecipeError, match="positive weight"):
         make_recipe({"exploration": {"bleu2": 0, "bertscore": 0, "domain": 0}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+
+from radflow.config import Policy, dump_recipe, make_recipe
+from radflow.studies import Study
 
 SMALL = """
 name = "small"
@@ -119,3 +124,70 @@ def command(
         return status, out, err
 
     return command
+
+
+@pytest.fixture
+def film() -> Callable[..., Path]:
+    """Write a DICOM picture, or a clip, of a named patient."""
+
+    def film(path: Path, *, study: str = "1.2.3", view: str = "", frames: int = 1, edge: int = 32) -> Path:
+        from pydicom import Dataset
+        from pydicom.dataset import FileMetaDataset
+
+        made = Dataset()
+        made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1" if frames == 1 else "1.2.840.10008.5.1.4.1.1.3.1"
+        made.SOPInstanceUID, made.SeriesInstanceUID, made.StudyInstanceUID = (
+            f"{study}.{len(str(path))}",
+            f"{study}.1",
+            study,
+        )
+        made.PatientName, made.PatientID, made.Modality = "Smith^John", "MRN77", "CR" if frames == 1 else "US"
+        made.ViewPosition, made.BodyPartExamined = view, "CHEST"
+        made.Rows = made.Columns = edge
+        made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+        made.BitsAllocated = made.BitsStored = 8
+        made.HighBit, made.PixelRepresentation = 7, 0
+        if frames > 1:
+            made.NumberOfFrames = frames
+        ramp = np.tile(np.arange(edge, dtype=np.uint8) * (256 // edge), (frames, edge, 1))
+        made.PixelData = ramp.tobytes()
+        made["PixelData"].VR = "OB"
+        made.file_meta = FileMetaDataset()
+        made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.save_as(path, enforce_file_format=True)
+        return path
+
+    return film
+
+
+@pytest.fixture(scope="session")
+def taught(folder: Path, studies: list[Study], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model after it has learnt the words of ``studies`` by heart, pictures aside."""
+    import torch
+
+    from radflow.policy import PromptEncoder, completion_logprobs, load_policy, save_policy
+
+    knobs = Policy(max_new_tokens=40)
+    policy = load_policy(folder, knobs)
+    encoder = PromptEncoder(policy, instruction=knobs.prompt)
+    prompts = [encoder(study) for study in studies]
+    texts = [[*policy.tokenizer(study.reference.canonical).input_ids, policy.end_ids[0]] for study in studies]
+    optimiser = torch.optim.Adam(policy.model.parameters(), lr=0.01)
+    for _ in range(60):
+        optimiser.zero_grad()
+        (-completion_logprobs(policy.model, prompts, texts, pad_id=policy.pad_id)[0].sum() / 60).backward()
+        optimiser.step()
+    place = tmp_path_factory.mktemp("taught") / "model"
+    save_policy(policy, place)
+    return place
+
+
+@pytest.fixture
+def run(taught: Path, tmp_path: Path) -> Path:
+    """A run's folder around the model that was taught; its recipe drafts two studies at a time."""
+    run = tmp_path / "run"
+    shutil.copytree(taught, run / "sft" / "model")
+    knobs = {"name": "Tiny", "policy": {"max_new_tokens": 40}, "evaluation": {"batch_size": 2}}
+    (run / "recipe.toml").write_text(dump_recipe(make_recipe(knobs)))
+    return run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from radflow.judges.rules import RulesJudge
-from radflow.studies.openi import open_i_reports
+from radflow.studies.sources.openi import open_i_reports
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "judge.py"
 KINDS = {"swap side", "drop finding", "flip negation", "swap Impression", "upgrade degree", "invent device"}

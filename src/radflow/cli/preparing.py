@@ -2,47 +2,215 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+import types
+import typing
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from radflow import judges, readers
 from radflow.cli.studies import prepare_source, triage
-from radflow.errors import RecipeError
+from radflow.errors import RecipeError, did_you_mean
+from radflow.evaluation.evidence import TRIAGE
+from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest, write_manifest
+from radflow.studies.prepare import MANIFEST, PREPARERS
+from radflow.studies.stream import ADAPTERS, Annotation, prepare_adapter
+
+_LINES = 20  # of progress, in a log
+_UNKNOWN_TOTAL_STEP = 10_000  # studies between such lines where nobody knows how many there are
 
 
-def prepare_command(
-    screen: Console,
-    source: str,
-    out: Path,
-    count: int | None,
-    images: Path | None,
-    seed: int,
-    image_size: int | None,
-    contact_sheet: Path | None,
-) -> None:
-    """Prepare, annotate criticality, print the account, draw the contact sheet where asked."""
-    options: dict[str, Any] = {"seed": seed}
-    if image_size is not None:
-        options["image_size"] = image_size
-    if source == "open-i":
-        options |= {"images": images, "limit": count}
-    elif images is not None:
-        raise RecipeError(f"--images: {source} draws its images; only open-i takes real ones")
-    elif count is not None:
-        options["count"] = count
-    folder = out.parent if out.suffix else out
+@dataclass(frozen=True, kw_only=True)
+class PrepareOptions:
+    """What the command line says; ``None`` where it says nothing.
+
+    ``extra`` holds the options of one adapter, as texts by name; ``columns.report`` is the key ``report`` of
+    its mapping ``columns``.
+    """
+
+    out: Path
+    root: Path | None = None
+    workers: int | None = None
+    count: int | None = None
+    images: Path | None = None
+    seed: int | None = None
+    image_size: int | None = None
+    views: str | None = None
+    max_images: int | None = None
+    contact_sheet: Path | None = None
+    extra: Mapping[str, str]
+
+
+def prepare_command(screen: Console, source: str, options: PrepareOptions) -> None:
+    """Prepare, annotate criticality, print the account, draw the contact sheet where asked.
+
+    Raises:
+        RecipeError: there is no such source, or it does not take an option.
+    """
+    known = (*PREPARERS, *ADAPTERS)
+    if source not in known:
+        raise RecipeError(
+            f"expected a source among {', '.join(known)}, got {source!r}.{did_you_mean(source, known)}"
+        )
+    (_prepare_adapter if source in ADAPTERS else _prepare_drawn)(screen, source, options)
+
+
+def annotate(studies: Sequence[Study]) -> list[Annotation]:
+    """The rules' annotation of Eq. 9 and, for chest X-rays, the CheXpert observations stated present."""
+    reports = [study.reference for study in studies]
+    critical = judges.load("rules").criticality(reports)
+    labels = readers.load("chexpert-rules")([report.canonical for report in reports])
+    return [
+        Annotation(
+            critical=flag,
+            critical_by=TRIAGE,
+            labels=_stated(states) if study.modality == "chest-xray" else (),
+        )
+        for study, flag, states in zip(studies, critical, labels, strict=True)
+    ]
+
+
+def _stated(states: Mapping[str, int | None]) -> tuple[str, ...]:
+    return tuple(observation for observation, state in states.items() if state == 1)
+
+
+# ---- data sets on disk -------------------------------------------------------------------------------------
+
+
+def _prepare_adapter(screen: Console, source: str, options: PrepareOptions) -> None:
+    if options.root is None:
+        raise RecipeError(f"{source}: expected the folder of the data set; say --root DIR")
+    out = options.out if options.out.suffix else options.out / MANIFEST
+    with _progress() as progress:
+        account = prepare_adapter(
+            source,
+            options.root,
+            out,
+            workers=options.workers,
+            progress=progress,
+            annotate=annotate,
+            **adapter_options(source, options),
+        )
+    for line in account.lines():
+        screen.print(line, markup=False)
+    if sum(account.rejected.values()):
+        screen.print(f"  what was left out, and why: {out.with_suffix('.rejected.jsonl')}", markup=False)
+    if options.contact_sheet is not None:
+        studies = read_manifest(out, check_images=False).studies
+        screen.print(f"  contact sheet: {draw_sheet(studies, options.contact_sheet)}", markup=False)
+
+
+def adapter_options(source: str, options: PrepareOptions) -> dict[str, Any]:
+    """The options that go to an adapter, each as the type that its function says.
+
+    Raises:
+        RecipeError: the adapter does not take one of them, or it is of another type.
+    """
+    module, attribute = ADAPTERS[source].split(":")
+    opener = getattr(import_module(module), attribute)
+    hints = typing.get_type_hints(opener)
+    known = [name for name, p in inspect.signature(opener).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    named = ("count", "images", "seed", "image_size", "views", "max_images")
+    given: dict[str, Any] = {name: value for name in named if (value := getattr(options, name)) is not None}
+    for name, text in options.extra.items():
+        option, _, key = name.partition(".")
+        if key:
+            given.setdefault(option, {})[key] = text
+        else:
+            given[option] = _typed(name, text, hints.get(name))
+    for name in given:
+        if name not in known:
+            words = ", ".join(_flag(option) for option in known)
+            raise RecipeError(
+                f"{_flag(name)}: {source} has no such option; it takes {words}.{did_you_mean(name, known)}"
+            )
+    return given
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _typed(name: str, text: str, hint: Any) -> Any:
+    """A text as the type of the option that it is for; as it is where there is no such option."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    words = [word for kind in kinds if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
+    if words and text not in words:
+        raise RecipeError(f"{_flag(name)}: expected one of {', '.join(words)}, got {text!r}")
+    if any(typing.get_origin(kind) in (dict, Mapping) for kind in kinds):
+        raise RecipeError(f"{_flag(name)}: expected {_flag(name)}.KEY VALUE, got {text!r} for all of it")
+    if bool in kinds:
+        return _boolean(name, text)
+    for kind in (int, float):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                raise RecipeError(f"{_flag(name)}: expected a number, got {text!r}") from None
+    return Path(text) if Path in kinds else text
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise RecipeError(f"{_flag(name)}: expected true or false, got {text!r}")
+    return text.lower() == "true"
+
+
+@contextmanager
+def _progress() -> Generator[Callable[[int, int], None]]:
+    """A bar on a terminal, and plain lines on standard error elsewhere."""
+    if not sys.stderr.isatty():
+        yield _log_lines()
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        transient=True,
+        console=Console(stderr=True),
+    ) as bars:
+        task = bars.add_task("Preparing studies", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total or None)
+
+
+def _log_lines() -> Callable[[int, int], None]:
+    said = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        step = max(1, total // _LINES) if total else _UNKNOWN_TOTAL_STEP
+        if done // step > said:
+            said = done // step
+            of = f" of {total:,} ({done / total:.0%})" if total else ""
+            print(f"prepare: {done:,}{of} studies", file=sys.stderr, flush=True)
+
+    return progress
+
+
+# ---- data sets that are drawn, and Open-i ------------------------------------------------------------------
+
+
+def _prepare_drawn(screen: Console, source: str, options: PrepareOptions) -> None:
+    account_options = _drawn_options(source, options)
+    out = options.out
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         task = bars.add_task("Preparing studies", total=None)
         account = prepare_source(
             source,
-            folder,
+            out.parent if out.suffix else out,
             progress=lambda done, total: bars.update(task, completed=done, total=total),
-            **options,
+            **account_options,
         )
     manifest = read_manifest(account.manifest)
     studies = triage(manifest.studies)
@@ -54,5 +222,20 @@ def prepare_command(
         screen.print(line.replace(str(account.manifest), str(target)))
     critical = sum(bool(s.critical) for s in studies)
     screen.print(f"  critical: {critical:,} ({critical / len(studies):.0%})")
-    if contact_sheet is not None:
-        screen.print(f"  contact sheet: {draw_sheet(studies, contact_sheet)}")
+    if options.contact_sheet is not None:
+        screen.print(f"  contact sheet: {draw_sheet(studies, options.contact_sheet)}")
+
+
+def _drawn_options(source: str, options: PrepareOptions) -> dict[str, Any]:
+    foreign = [name for name in ("root", "views", "max_images") if getattr(options, name) is not None]
+    foreign += list(options.extra)
+    if foreign:
+        raise RecipeError(f"{_flag(foreign[0])}: {source} has no such option")
+    found: dict[str, Any] = {"seed": options.seed or 0, "workers": options.workers}
+    if options.image_size is not None:
+        found["image_size"] = options.image_size
+    if source == "open-i":
+        return found | {"images": options.images, "limit": options.count}
+    if options.images is not None:
+        raise RecipeError(f"--images: {source} draws its images; only open-i takes real ones")
+    return found if options.count is None else found | {"count": options.count}

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from radflow import judges
 from radflow.config import Recipe
-from radflow.errors import MissingFileError, RecipeError, did_you_mean
+from radflow.errors import DataError, MissingFileError, RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
 from radflow.judges.base import CriticalityJudge
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
-from radflow.studies.prepare import PREPARERS, PrepareAccount
+from radflow.studies.prepare import MANIFEST, PREPARERS, PrepareAccount
+from radflow.studies.stream import ADAPTERS, prepare_adapter
 from radflow.workspace import Workspace
 
 _ASKED_AT_ONCE = 512
+_NOT_OF_ADAPTERS = ("source", "manifest", "root", "max_bad_share", "triage", "image_size")  # none is drawn
+_NOT_WANTED = ("report with", "empty report", "no frontal image", "no lateral image", "over the limit")
+"""How the reasons begin for which a study is left out on purpose."""
 
 
 def prepare_source(source: str, out: Path, **options: Any) -> PrepareAccount:
@@ -45,15 +51,7 @@ def prepare_studies(workspace: Workspace, recipe: Recipe, judge: CriticalityJudg
             raise MissingFileError(f"{data.manifest}: no such manifest; `radflow prepare` writes one")
         source = data.manifest
     else:
-        options: dict[str, Any] = {"seed": recipe.seed, "image_size": data.image_size}
-        if data.source == "open-i":
-            options |= {"images": data.images, "limit": data.count}
-        else:
-            options["count"] = data.count
-        with workspace.track("Preparing studies", data.count) as advance:
-            account = prepare_source(
-                data.source, workspace.path("prepare", "source"), progress=_steps(advance), **options
-            )
+        account = _from_disk(workspace, recipe) if data.source in ADAPTERS else _drawn(workspace, recipe)
         for line in account.lines(most_common=5):
             workspace.say(f"prepare: {line}")
         source = account.manifest
@@ -67,6 +65,77 @@ def prepare_studies(workspace: Workspace, recipe: Recipe, judge: CriticalityJudg
     write_manifest(workspace.path("prepare", "studies.jsonl"), studies)
     critical = sum(bool(s.critical) for s in studies)
     workspace.say(f"prepare: {len(studies)} studies, {critical / len(studies):.0%} critical")
+
+
+def _drawn(workspace: Workspace, recipe: Recipe) -> PrepareAccount:
+    """Draw a phantom set, or read Open-i from its package."""
+    data = recipe.data
+    options: dict[str, Any] = {"seed": recipe.seed, "image_size": data.image_size}
+    if data.source == "open-i":
+        options |= {"images": data.images, "limit": data.count}
+    else:
+        options["count"] = data.count
+    with ExitStack() as bars:
+        return prepare_source(
+            data.source,
+            workspace.path("prepare", "source"),
+            progress=_late_bar(workspace, bars),
+            **options,
+        )
+
+
+def _from_disk(workspace: Workspace, recipe: Recipe) -> PrepareAccount:
+    """Read a data set on disk through its adapter."""
+    assert recipe.data.root is not None
+    with ExitStack() as bars:
+        account = prepare_adapter(
+            recipe.data.source,
+            recipe.data.root,
+            workspace.path("prepare", "source", MANIFEST),
+            progress=_late_bar(workspace, bars),
+            **adapter_knobs(recipe),
+        )
+    _expect_few_bad(account, recipe.data.max_bad_share)
+    return account
+
+
+def adapter_knobs(recipe: Recipe) -> dict[str, Any]:
+    """The knobs of ``data`` that a recipe sets and that go to its adapter.
+
+    Raises:
+        RecipeError: the adapter does not take one of them.
+    """
+    module, attribute = ADAPTERS[recipe.data.source].split(":")
+    parameters = signature(getattr(import_module(module), attribute)).parameters
+    takes = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    default = type(recipe.data)()
+    knobs = {
+        name: value
+        for name, value in recipe.data
+        if value != getattr(default, name) and name not in _NOT_OF_ADAPTERS
+    }
+    for name in knobs:
+        if name not in takes:
+            known = ", ".join(sorted(takes - {"seed"}))
+            raise RecipeError(
+                f"data.{name}: {recipe.data.source} has no such knob; it takes {known}."
+                f"{did_you_mean(name, takes)}"
+            )
+    if "columns" in knobs:
+        columns = recipe.data.columns
+        knobs["columns"] = {part: said for part, said in columns if said}
+    return knobs | ({"seed": recipe.seed} if "seed" in takes else {})
+
+
+def _expect_few_bad(account: PrepareAccount, allowed: float) -> None:
+    """Stop when too many studies of a data set cannot be used; one that is not wanted is not bad."""
+    bad = sum(n for reason, n in account.rejected.items() if not reason.startswith(_NOT_WANTED))
+    if bad > allowed * account.found:
+        raise DataError(
+            f"{account.source}: {bad:,} of {account.found:,} studies cannot be used, more than the allowed "
+            f"{allowed:.0%}; see {account.manifest.with_suffix('.rejected.jsonl')}, mend the data set, or "
+            "raise data.max_bad_share"
+        )
 
 
 def triage(
@@ -97,6 +166,20 @@ def triage(
         ]
         advance(len(some))
     return annotated
+
+
+def _late_bar(workspace: Workspace, bars: ExitStack) -> Callable[[int, int], None]:
+    """A progress bar that appears with the first report of a total; none where nobody knows the total."""
+    steps: Callable[[int, int], None] | None = None
+
+    def progress(done: int, total: int) -> None:
+        nonlocal steps
+        if steps is None and total:
+            steps = _steps(bars.enter_context(workspace.track("Preparing studies", total)))
+        if steps is not None:
+            steps(done, total)
+
+    return progress
 
 
 def _steps(advance: Callable[[int], None]) -> Callable[[int, int], None]:

@@ -1,13 +1,13 @@
 """The recipe: every knob of a run, and its file.
 
-A recipe is a sparse TOML file over the models of ``recipe.py``: what it does not name keeps the default.
-Unknown keys are errors, with a suggestion. ``load_recipe("r.toml", {"rft.steps": "20"})`` applies overrides
-the way ``radflow run r.toml --rft.steps 20`` does.
+A recipe is a sparse TOML file over the models of ``recipe.py`` and ``data.py``: what it does not name keeps
+the default. Unknown keys are errors, with a suggestion. ``load_recipe("r.toml", {"rft.steps": "20"})``
+applies overrides the way ``radflow run r.toml --rft.steps 20`` does.
 """
 
+from radflow.config.data import Columns, Data
 from radflow.config.files import dump_recipe, load_recipe, make_recipe
 from radflow.config.recipe import (
-    Data,
     Evaluation,
     Exploration,
     Judge,
@@ -15,12 +15,13 @@ from radflow.config.recipe import (
     Recipe,
     Reward,
     Rft,
-    Section,
     Sft,
     Tiny,
 )
+from radflow.config.section import Section
 
 __all__ = [
+    "Columns",
     "Data",
     "Evaluation",
     "Exploration",

@@ -13,15 +13,15 @@ from pydantic import BaseModel, ValidationError
 from radflow.config.recipe import Recipe
 from radflow.errors import MissingFileError, RecipeError, did_you_mean
 
-_PATHS = ("data.manifest", "data.images", "judge.store")
+_PATHS = ("data.manifest", "data.root", "data.images", "data.reports", "judge.store")
 """Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
 
 
 def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
     """Read a recipe file and apply ``section.key`` overrides.
 
-    Relative paths in the file (``data.manifest``, ``data.images``, ``judge.store``) are taken from the
-    recipe's folder; ``out`` and overrides from the current folder.
+    Relative paths in the file (``data.manifest``, ``data.root``, ``data.images``, ``data.reports``,
+    ``judge.store``) are taken from the recipe's folder; ``out`` and overrides from the current folder.
 
     Raises:
         MissingFileError: there is no such file.

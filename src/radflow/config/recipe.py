@@ -1,48 +1,17 @@
-"""Every knob of a run, on one page. A recipe is a sparse file over these models; see ``radflow.config``."""
+"""Every knob of a run, on one page; those of the data are in ``data.py``.
+
+A recipe is a sparse file over these models; see ``radflow.config``.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-def _comma_separated(value: Any) -> Any:
-    """``a, b`` from a command line as the two that it names."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-class Section(BaseModel):
-    """A part of the recipe: frozen, and strict about names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Data(Section):
-    """Which studies, and where they come from."""
-
-    source: Literal["carotid-phantom", "open-i", "manifest"] = "carotid-phantom"
-    """The data set to prepare, or ``manifest`` for one already prepared."""
-    manifest: Path | None = None
-    """The studies.jsonl to use when the source is ``manifest``; relative to the recipe."""
-    images: Path | None = None
-    """Folder of real images for ``open-i``; without it the images are drawn, and every table says so."""
-    count: Count = 12_000
-    """How many studies a phantom set draws, or at most how many reports Open-i gives."""
-    image_size: Count = 192
-    """Edge of a drawn image in pixels."""
-    max_bad_share: Share = 0.05
-    """The run stops when more than this share of the studies is unusable."""
-    triage: str = "rules"
-    """Who says which reference reports are critical where the manifest does not: rules, or a judge as in
-    ``reward.judge`` (the paper asked GPT-4o)."""
+from radflow.config.data import Data
+from radflow.config.section import Count, Names, Positive, Section, Share
 
 
 class Tiny(Section):
@@ -101,6 +70,15 @@ class Policy(Section):
     """Where the output of a frozen vision tower is kept: in memory, also in the run's folder, or nowhere."""
     image_features_gib: Positive = 2.0
     """At most this many GiB of them in each place; the least recently used go first."""
+    image_workers: Annotated[int, Field(ge=0)] = 2
+    """Threads that decode and resize the next batch's images while the model works; 0: none. No number of the
+    run depends on it."""
+    image_cache_gib: Annotated[float, Field(ge=0.0)] = 0.0
+    """At most this many GiB of decoded and resized images in the run's folder, for data sets that memory does
+    not hold; the least recently used go first; 0: none."""
+    image_square: Literal["pad", "crop"] = "pad"
+    """What happens to an image that the model's processor would crop to a square (CLIP's and LLaVA 1.5's do):
+    padded with black first, so that its borders are seen, or cropped."""
     trust_remote_code: bool = False
     """Whether code that comes with a model may run. Never set by radflow itself."""
 
@@ -186,7 +164,7 @@ class Judge(Section):
     """The endpoint: OpenAI's, or for example http://localhost:8000/v1 (vLLM), :11434/v1 (Ollama)."""
     allow_remote_text: bool = False
     """Report text may leave this machine, to the ``hosts`` and no others. Loopback is this machine."""
-    hosts: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    hosts: Names = ()
     """Where text may go then: "api.openai.com", "llm.ward.example:8443", "http://10.0.0.7:8000"."""
     identifiers: Literal["block", "mask", "pass"] = "block"
     """Names, dates, numbers that are found in a text before it leaves: the run stops, or they are replaced by
@@ -330,4 +308,11 @@ class Recipe(Section):
     def _manifest_is_named(self) -> Recipe:
         if self.data.source == "manifest" and self.data.manifest is None:
             raise ValueError("expected data.manifest to name a studies.jsonl when data.source is 'manifest'")
+        return self
+
+    @model_validator(mode="after")
+    def _root_is_named(self) -> Recipe:
+        source = self.data.source
+        if source not in ("carotid-phantom", "open-i", "manifest") and self.data.root is None:
+            raise ValueError(f"expected data.root to name the folder of the data set {source!r}")
         return self

@@ -29,7 +29,7 @@ _SHOWN = 3  # rejected studies named in an error
 
 # The fields of a line by JSON type. Any other key is an error: a misspelt one would be lost in silence.
 _STRINGS = ("study_id", "patient_id", "report", "findings", "impression", "indication", "comparison")
-_STRINGS += ("split", "modality", "critical_by")
+_STRINGS += ("split", "modality", "critical_by", "prior_study", "prior_report")
 _FIELDS: dict[str, tuple[type, str]] = {
     **dict.fromkeys(_STRINGS, (str, "a string")),
     **dict.fromkeys(("images", "views"), (list, "a list of strings")),
@@ -73,7 +73,7 @@ def write_manifest(path: Path, studies: Iterable[Study]) -> None:
     """
     folder = path.absolute().parent
     try:
-        write_jsonl(path, (_to_row(study, folder) for study in studies))
+        write_jsonl(path, (manifest_row(study, folder) for study in studies))
     except OSError as error:
         raise NotWritableError(
             f"{path}: the manifest cannot be written ({error.strerror or error}); choose another folder"
@@ -86,6 +86,7 @@ def read_manifest(
     check_images: bool = True,
     max_bad_share: float = MAX_BAD_SHARE,
     rejected: Path | None = None,
+    needs_report: bool = True,
 ) -> Manifest:
     """Read a manifest and set its bad studies aside.
 
@@ -99,6 +100,7 @@ def read_manifest(
         max_bad_share: the share of bad studies, 0 to 1, above which reading stops.
         rejected: where to write the bad ones as JSONL (``study``, ``reason``); a file of an earlier reading
             is replaced, or removed when nothing is bad.
+        needs_report: whether a study without a report is bad. One without is what a report is drafted for.
 
     Raises:
         MissingFileError: there is no such manifest.
@@ -114,7 +116,7 @@ def read_manifest(
         try:
             row = _parse_line(line, where)
             name = row["study_id"] if isinstance(row.get("study_id"), str) else number
-            study = _from_row(row, where, path.absolute().parent)
+            study = _from_row(row, where, path.absolute().parent, needs_report)
             _check_unique(study, where, ids, patients)
             if check_images:
                 _check_images(study, where)
@@ -156,11 +158,11 @@ def _parse_line(line: bytes, where: str) -> dict[str, Any]:
     return row
 
 
-def _from_row(row: Mapping[str, Any], where: str, folder: Path) -> Study:
+def _from_row(row: Mapping[str, Any], where: str, folder: Path, needs_report: bool) -> Study:
     """A study from a line's object, its fields checked."""
     _check_fields(row, where)
     fields = {name: value for name, value in row.items() if value is not None}
-    report = _report(fields, where)
+    report = _report(fields, where, needs_report)
     for name in ("report", "findings", "impression"):
         fields.pop(name, None)
     images = tuple(Path(os.path.normpath(folder / image)) for image in fields.pop("images"))
@@ -191,13 +193,15 @@ def _holds_strings(value: Any) -> bool:
     return not isinstance(value, list) or all(isinstance(item, str) and item for item in value)
 
 
-def _report(fields: Mapping[str, Any], where: str) -> Report:
+def _report(fields: Mapping[str, Any], where: str, needs_report: bool) -> Report:
     """The reference report of a line (the module's docstring says how it is stored)."""
     text, findings, impression = (_filled(fields.get(name)) for name in ("report", "findings", "impression"))
     if findings is not None or impression is not None:
         return Report(
             text=text or render_report(findings, impression), findings=findings, impression=impression
         )
+    if text is None and not needs_report:
+        return Report(text="", findings=None, impression=None)
     if text is None:
         raise DataError(f"{where}: the report is empty: no 'findings', no 'impression' and no 'report'")
     return parse_report(text)
@@ -228,8 +232,8 @@ def _check_images(study: Study, where: str) -> None:
             raise DataError(f"{where}: study {study.study_id!r}: {error}") from None
 
 
-def _to_row(study: Study, folder: Path) -> dict[str, Any]:
-    """The JSON object of a study, defaults left out."""
+def manifest_row(study: Study, folder: Path) -> dict[str, Any]:
+    """The JSON object of a study in a manifest that lies in ``folder``, defaults left out."""
     reference = study.reference
     row: dict[str, Any] = {"study_id": study.study_id, "patient_id": study.patient_id, "split": study.split}
     row["modality"] = study.modality
@@ -239,7 +243,7 @@ def _to_row(study: Study, folder: Path) -> dict[str, Any]:
         reference
     ):
         row["report"] = reference.text
-    for name in ("indication", "comparison", "critical", "critical_by"):
+    for name in ("indication", "comparison", "prior_study", "prior_report", "critical", "critical_by"):
         row[name] = getattr(study, name)
     if study.views:
         row["views"] = list(study.views)

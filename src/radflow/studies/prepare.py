@@ -33,8 +33,8 @@ from radflow.studies.study import SPLITS, Study
 from radflow.workspace import file_fingerprint, fingerprint
 
 PREPARERS: dict[str, str] = {
-    "carotid-phantom": "radflow.studies.carotid_phantom:prepare_carotid_phantom",
-    "open-i": "radflow.studies.openi:prepare_open_i",
+    "carotid-phantom": "radflow.studies.sources.carotid_phantom:prepare_carotid_phantom",
+    "open-i": "radflow.studies.sources.openi:prepare_open_i",
 }
 MANIFEST = "studies.jsonl"
 REJECTED = "rejected.jsonl"
@@ -54,18 +54,22 @@ class PrepareAccount:
     """What a preparation found and what it made of it.
 
     Attributes:
-        source: the name in `PREPARERS`.
+        source: the name in `PREPARERS` or `ADAPTERS`.
         manifest: the file written.
         found: studies in the source.
         kept: studies in the manifest.
         rejected: reason -> studies left out for it.
-        sections: which sections the reports of the source have -> studies.
+        sections: which sections the reports have -> studies: of the source in a preparer, of the manifest
+            in an adapter.
         splits: split -> studies kept.
         patients_in_two_splits: 0, or something is wrong.
         drawn: images that are drawn.
         real: images that are real.
         unsupported: tag -> drawn images that should show it and do not.
         notes: what else the reader should know, a sentence each.
+        examples: reason -> one study left out for it, with the particulars.
+        labels: observation -> studies kept whose report states it; empty where nobody asked.
+        critical: studies kept that are critical; ``None`` where nobody asked.
     """
 
     source: str
@@ -80,11 +84,16 @@ class PrepareAccount:
     real: int
     unsupported: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    examples: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    critical: int | None = None
 
     def lines(self, *, most_common: int = 15) -> list[str]:
         """The account as text; of the unsupported tags the ``most_common`` ones."""
         lines = [f"{self.source}: {self.kept:,} of {self.found:,} studies -> {self.manifest}"]
-        lines += [f"  left out: {count:,} ({reason})" for reason, count in _falling(self.rejected)]
+        for reason, count in _falling(self.rejected):
+            example = f", e.g. {self.examples[reason]}" if reason in self.examples else ""
+            lines.append(f"  left out: {count:,} ({reason}){example}")
         lines += [f"  reports with {which}: {count:,}" for which, count in _falling(self.sections)]
         splits = ", ".join(f"{name} {self.splits.get(name, 0):,}" for name in SPLITS)
         lines.append(f"  split: {splits}; patients in two splits: {self.patients_in_two_splits}")
@@ -96,7 +105,13 @@ class PrepareAccount:
             lines += [f"    {count:>5,}  {tag}" for tag, count in shown]
             if len(self.unsupported) > most_common:
                 lines.append(f"    and {len(self.unsupported) - most_common:,} more kinds")
+        lines += [f"  {label}: {self._share(count)}" for label, count in _falling(self.labels)]
+        if self.critical is not None:
+            lines.append(f"  critical: {self._share(self.critical)}")
         return lines + [f"  note: {note}" for note in self.notes]
+
+    def _share(self, count: int) -> str:
+        return f"{count:,} ({count / self.kept:.0%})" if self.kept else f"{count:,}"
 
 
 def _falling(counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -140,11 +155,10 @@ def run_jobs(
     Raises:
         DataError: ``workers`` is below 1, or a process died. What a job raises is passed on.
     """
-    workers = _usable_cores() if workers is None else at_least("workers", workers, 1)
+    workers = usable_cores() if workers is None else at_least("workers", workers, 1)
     if workers == 1 or len(jobs) < _FEWER_THAN_PAY:
         return _collect(map(function, jobs), len(jobs), progress)
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_start_worker)
+    pool = process_pool(min(workers, len(jobs)))
     try:
         chunk = max(1, min(16, len(jobs) // (4 * workers)))
         return _collect(pool.map(function, jobs, chunksize=chunk), len(jobs), progress)
@@ -166,7 +180,18 @@ def _collect(results: Iterable[Result], total: int, progress: Progress | None) -
     return collected
 
 
-def _usable_cores() -> int:
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """Spawned processes that leave Ctrl-C to this one and end when it is killed."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use.
+
+    >>> usable_cores() >= 1
+    True
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -10,6 +10,11 @@ from radflow.studies.study import SPLITS, Split, Study
 from radflow.workspace import derive_seed
 
 FRACTIONS = (0.7, 0.15, 0.15)  # train, validate, test: the paper's split of CarotidUS-MRG
+_NAMES: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validate", "validation", "valid", "val", "dev"), "validate"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 _DEAL: tuple[Split, ...] = ("train",) * 14 + ("validate",) * 3 + ("test",) * 3  # the same shares of 20
 
 
@@ -40,6 +45,15 @@ def assign_split(patient_id: str, seed: int, fractions: tuple[float, float, floa
             return split
     # Rounding left the bounds a hair below 1: the last split that has a share.
     return [split for split, fraction in zip(SPLITS, fractions, strict=True) if fraction > 0][-1]
+
+
+def split_named(word: str) -> Split | None:
+    """The split that a data set calls by this name; ``None`` where it is none of the usual ones.
+
+    >>> split_named("val"), split_named("Valid"), split_named("TEST"), split_named("fold 3")
+    ('validate', 'validate', 'test', None)
+    """
+    return _NAMES.get(word.strip().lower())
 
 
 def deal_splits(patients: Iterable[str], seed: int) -> dict[str, Split]:

@@ -34,6 +34,8 @@ class Study:
         drawn: true for phantoms. Every table and page says so.
         views: one word a picture, e.g. ``("frontal",)`` or ``("right", "left")``.
         truth: structured ground truth: MeSH tags of Open-i (``{"mesh": [...]}``), or a phantom's anatomy.
+        prior_study: the id of the same patient's study before this one, where the data set has an order.
+        prior_report: the text of that study's report.
     """
 
     study_id: str
@@ -49,3 +51,5 @@ class Study:
     drawn: bool = False
     views: tuple[str, ...] = ()
     truth: Mapping[str, Any] = field(default_factory=dict)
+    prior_study: str | None = None
+    prior_report: str | None = None

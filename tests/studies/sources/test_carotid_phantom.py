@@ -8,8 +8,9 @@ import pytest
 
 from radflow.errors import DataError, NotWritableError
 from radflow.reports import parse_report
-from radflow.studies import carotid_phantom, check_patients, read_manifest
-from radflow.studies.carotid_phantom import prepare_carotid_phantom
+from radflow.studies import check_patients, read_manifest
+from radflow.studies.sources import carotid_phantom
+from radflow.studies.sources.carotid_phantom import prepare_carotid_phantom
 
 SIZE = 64
 

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from radflow.errors import DataError, NotWritableError
-from radflow.studies import assign_split, check_patients, openi, openi_reports, read_manifest
-from radflow.studies.openi import prepare_open_i
-from radflow.studies.openi_reports import OpenIReport, open_i_reports
+from radflow.studies import assign_split, check_patients, read_manifest
+from radflow.studies.sources import openi, openi_reports
+from radflow.studies.sources.openi import prepare_open_i
+from radflow.studies.sources.openi_reports import OpenIReport, open_i_reports
 
 SIZE = 64
 

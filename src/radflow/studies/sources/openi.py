@@ -1,9 +1,9 @@
 """Open-i (IU X-Ray) as a data set: 3,955 real reports, of which 3,419 have both sections.
 
 One report is one patient, as far as the published ids tell. Studies of the R2Gen split keep their place in
-it; the others are placed by hash. The reports come from `radflow.studies.openi_reports`. The images are not
-with them: given a folder with the real ones, they are used where they are; otherwise a frontal radiograph is
-drawn from the report's MeSH tags, and the manifest says that it is drawn.
+it; the others are placed by hash. The reports come from ``openi_reports.py``. The images are not with them:
+given a folder with the real ones, they are used where they are; otherwise a frontal radiograph is drawn from
+the report's MeSH tags, and the manifest says that it is drawn.
 """
 
 from __future__ import annotations
@@ -17,14 +17,6 @@ from radflow.errors import DataError, RadflowError
 from radflow.reports import Report, render_report
 from radflow.studies.images import check_image
 from radflow.studies.manifest import Rejected, write_manifest
-from radflow.studies.openi_images import (
-    PROJECTIONS,
-    OpenIImages,
-    find_open_i_images,
-    frontal_first,
-    read_header_views,
-)
-from radflow.studies.openi_reports import OpenIReport, open_i_reports, package_data, r2gen_split
 from radflow.studies.phantoms.chest import draw_chest
 from radflow.studies.prepare import (
     MANIFEST,
@@ -40,6 +32,14 @@ from radflow.studies.prepare import (
     save_drawing,
     split_counts,
 )
+from radflow.studies.sources.openi_images import (
+    PROJECTIONS,
+    OpenIImages,
+    find_open_i_images,
+    frontal_first,
+    read_header_views,
+)
+from radflow.studies.sources.openi_reports import OpenIReport, open_i_reports, package_data, r2gen_split
 from radflow.studies.splits import assign_split
 from radflow.studies.study import Split, Study
 from radflow.workspace import derive_seed, write_jsonl

@@ -104,7 +104,7 @@ def find_open_i_images(folder: Path) -> OpenIImages:
             f"{folder}: expected radiographs named as in Open-i (CXR1000_IM-0003-1001.png), Kaggle "
             "(1000_IM-0003-1001.dcm.png) or R2Gen (CXR1000_IM-0003/0.png), found none"
         )
-    return OpenIImages(files=files, r2gen=r2gen, views=_projections(root))
+    return OpenIImages(files=files, r2gen=r2gen, views=read_projections(root))
 
 
 def read_header_views(path: Path) -> dict[str, View]:
@@ -141,7 +141,7 @@ def _header_view(row: Mapping[str, str]) -> View:
     return "frontal" if position in ("PA", "AP") else "unknown"
 
 
-def _projections(root: Path) -> dict[str, View]:
+def read_projections(root: Path) -> dict[str, View]:
     """Kaggle's table, from the folder itself or up to two levels above it or one below."""
     places = [root, *root.parents[:2], *sorted(path for path in root.iterdir() if path.is_dir())]
     for table in (place / PROJECTIONS for place in places):

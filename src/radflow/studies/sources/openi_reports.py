@@ -71,7 +71,7 @@ def open_i_reports(folder: Path | None = None) -> Iterator[OpenIReport]:
             for member in tar:
                 file = tar.extractfile(member) if member.name.endswith(".xml") else None
                 if file is not None:
-                    reports.append(_parse_report_xml(file.read(), f"{archive}:{member.name}"))
+                    reports.append(parse_report_xml(file.read(), f"{archive}:{member.name}"))
     except (OSError, EOFError, tarfile.TarError) as error:
         raise DataError(f"{archive}: cannot be read ({error}); install torchxrayvision again") from None
     yield from sorted(reports, key=lambda report: report.number)
@@ -105,7 +105,16 @@ def package_data() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 
 
-def _parse_report_xml(content: bytes, where: str) -> OpenIReport:
+def parse_report_xml(content: bytes, where: str) -> OpenIReport:
+    """Read one report as Open-i publishes it.
+
+    Args:
+        content: of the XML file.
+        where: opens every error message.
+
+    Raises:
+        DataError: it is no report with a number.
+    """
     try:
         root = ElementTree.fromstring(content)
         name = root.find("uId")

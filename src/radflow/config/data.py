@@ -1,0 +1,94 @@
+"""The recipe's section ``data``: which studies, and where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from radflow.config.section import Count, Names, Section, Share
+
+
+class Columns(Section):
+    """What your own table calls what radflow needs; the usual names are found without being told."""
+
+    study_id: str | None = None
+    """The study; rows that follow each other with the same id are one study."""
+    patient_id: str | None = None
+    """The patient; without such a column each study counts as one."""
+    images: Names = ()
+    """One or more columns of paths; a cell may hold several, or a folder, or a path with ``*``."""
+    report: str | None = None
+    """The whole report; its sections are looked for."""
+    findings: str | None = None
+    """The Findings, where they have a column."""
+    impression: str | None = None
+    """The Impression, where it has a column."""
+    indication: str | None = None
+    """Why the study was asked for."""
+    comparison: str | None = None
+    """What it was compared with."""
+    split: str | None = None
+    """train, validate, test, or what ``data.splits`` maps to them; without it patients are placed by hash."""
+    view: str | None = None
+    """PA, AP, lateral, ...: one word an image."""
+    modality: str | None = None
+    """chest-xray or carotid-us, where a table has both."""
+
+
+class Data(Section):
+    """Which studies, and where they come from. docs/datasets.md says which data set takes which knob."""
+
+    source: Literal[
+        "carotid-phantom",
+        "open-i",
+        "manifest",
+        "mimic-cxr",
+        "chexpert-plus",
+        "rexgradient",
+        "iu-xray",
+        "rexrank",
+        "r2gen",
+        "table",
+    ] = "carotid-phantom"
+    """The data set to prepare; ``table`` for one of your own, ``manifest`` for one already prepared."""
+    manifest: Path | None = None
+    """The studies.jsonl to use when the source is ``manifest``; relative to the recipe."""
+    root: Path | None = None
+    """The folder of a data set on disk; relative to the recipe."""
+    images: Path | None = None
+    """Folder of the images where they are not in the root. For ``open-i`` of the real ones; without it the
+    images are drawn, and every table says so."""
+    reports: Path | None = None
+    """For ``mimic-cxr``: where the reports are, when not in the root."""
+    table: Path | None = None
+    """For ``table``, ``r2gen`` and ``rexrank``: the file of the studies, relative to the root."""
+    columns: Columns = Columns()
+    """For ``table``: which column holds what."""
+    splits: dict[str, Literal["train", "validate", "test"]] = Field(default_factory=dict)
+    """For ``table``: what it calls a split, where that is none of the usual names."""
+    separator: str = ";"
+    """For ``table``: between several paths in one cell."""
+    encoding: str = "utf-8"
+    """For ``table``: of a CSV file, e.g. latin-1 or cp1252."""
+    modality: Literal["chest-xray", "carotid-us"] = "chest-xray"
+    """For ``table`` and ``r2gen``: of all studies."""
+    views: Literal["frontal", "lateral", "all"] = "all"
+    """Which pictures of a study, of a data set on disk."""
+    max_images: Count | None = None
+    """At most so many pictures a study, frontal before lateral."""
+    sections: Literal["both", "any"] | None = None
+    """``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one. Where
+    this says nothing, the data set decides."""
+    split: Literal["official", "rexrank"] = "official"
+    """For ``chexpert-plus``, which has no official test: ``rexrank`` tests on the validation studies."""
+    count: Count = 12_000
+    """How many studies a phantom set draws, or at most how many reports Open-i gives."""
+    image_size: Count = 192
+    """Edge of a drawn image in pixels."""
+    max_bad_share: Share = 0.05
+    """The run stops when more than this share of the studies is unusable."""
+    triage: str = "rules"
+    """Who says which reference reports are critical where the manifest does not: rules, or a judge as in
+    ``reward.judge`` (the paper asked GPT-4o)."""

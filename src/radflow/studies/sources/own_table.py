@@ -1,0 +1,244 @@
+"""Your own table of studies: CSV, JSONL or Parquet, with a map from what radflow needs to what you call it.
+
+One row is one study, or one image of one: rows that follow each other with the same id are one study. The
+ways to name several images in a row are in `OwnColumns`, and docs/datasets.md has a worked example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from radflow.errors import DataError, MissingFileError
+from radflow.reports import Report, parse_report
+from radflow.reports.files import ending
+from radflow.studies.manifest import Rejected
+from radflow.studies.sources.cells import (
+    Sections,
+    check_sections,
+    identifier,
+    listed,
+    report_of,
+    wanted,
+    words,
+)
+from radflow.studies.sources.folders import IMAGE_ENDINGS, first_there, image_root, inside, lies_in
+from radflow.studies.sources.own_columns import OwnColumns, map_columns
+from radflow.studies.sources.table_rows import TABLES, Table, TableRow, open_rows
+from radflow.studies.splits import assign_split, split_named
+from radflow.studies.stream import Source
+from radflow.studies.study import MODALITIES, SPLITS, Modality, Split, Study
+from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+
+
+def open_table(
+    root: Path,
+    *,
+    table: Path | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    splits: Mapping[str, Split] | None = None,
+    separator: str = ";",
+    encoding: str = "utf-8",
+    modality: Modality = "chest-xray",
+    views: Views = "all",
+    max_images: int | None = None,
+    sections: Sections = "any",
+    images: Path | None = None,
+    seed: int = 0,
+) -> Source:
+    """Open a table of studies.
+
+    Args:
+        root: the folder of the table and, unless ``images`` says otherwise, of the images.
+        table: the file, relative to the root; the only table there when not given.
+        columns: as `radflow.studies.sources.own_columns.map_columns` takes it.
+        splits: what the table calls a split -> what radflow calls it; the usual names are known.
+        separator: between several images, or views, in one cell.
+        encoding: of a CSV file.
+        modality: of the studies, where no column says it.
+        views: which pictures of a study; needs a column for views, or image columns named after them.
+        max_images: at most so many, frontal before lateral.
+        sections: ``any`` keeps a report in which no sections are found, or one; ``both`` leaves it out.
+        images: the folder that the paths of images start from, where it is not the root.
+        seed: places the patients, where no column says the split.
+
+    Raises:
+        MissingFileError: there is no table.
+        MissingDependencyError: it is Parquet, and pyarrow is not installed.
+        DataError: a column is missing, or an option is none of those above.
+    """
+    check_choice(views, max_images)
+    check_sections(sections)
+    for name, split in (splits or {}).items():
+        if split not in SPLITS:
+            raise DataError(f"splits: expected {name!r} to be one of {', '.join(SPLITS)}, got {split!r}")
+    rows = open_rows(_table(root, table), encoding=encoding)
+    mapped = map_columns(rows.path, rows.columns, columns or {})
+    if views != "all" and not mapped.view and all(view_of(name) == "unknown" for name in mapped.images):
+        raise DataError(
+            f"{rows.path}: no column says which images are {views}; name it in data.columns.view, or use "
+            "views = 'all'"
+        )
+    opened = _OwnTable(
+        rows=rows,
+        folders=(image_root(root, images),) if images else _folders(root, rows.path.parent),
+        columns=mapped,
+        splits=splits or {},
+        separator=separator,
+        modality=modality,
+        views=views,
+        max_images=max_images,
+        sections=sections,
+        seed=seed,
+    )
+    return Source(total=None, studies=opened.studies(), notes=_notes(mapped))
+
+
+def _table(root: Path, table: Path | None) -> Path:
+    if root.is_file():
+        raise DataError(f"{root}: expected a folder as root, and the table in it as data.table")
+    if table is not None:
+        path = root / table
+        if not path.is_file():
+            raise MissingFileError(f"{path}: no such table; in {root}, {lies_in(root)}")
+        return path
+    found = sorted(path for path in root.iterdir() if path.is_file() and ending(path) in TABLES)
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.name for path in found) or "none"
+    raise MissingFileError(f"{root}: expected one table here, found {names}; name it with data.table")
+
+
+def _folders(root: Path, beside: Path) -> tuple[Path, ...]:
+    """Where a relative path of an image may start."""
+    folders = [root, root / "images"]
+    if beside.is_relative_to(root):
+        folders.append(beside)
+    return tuple(dict.fromkeys(folder for folder in folders if folder.is_dir()))
+
+
+def _notes(columns: OwnColumns) -> tuple[str, ...]:
+    notes = [f"columns: {columns}"]
+    if columns.patient_id is None:
+        notes.append("no column for patients: each study counts as one, so check that no patient has two")
+    if columns.split is None:
+        notes.append("no column for splits: patients were placed by hash, 70 / 15 / 15 %")
+    return tuple(notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OwnTable:
+    rows: Table
+    folders: tuple[Path, ...]
+    columns: OwnColumns
+    splits: Mapping[str, Split]
+    separator: str
+    modality: Modality
+    views: Views
+    max_images: int | None
+    sections: Sections
+    seed: int
+
+    def studies(self) -> Iterator[Study | Rejected]:
+        for study, group in groupby(self.rows.rows(), self._study_id):
+            rows = list(group)
+            if study is None:
+                yield from (Rejected(row.where, row.problem or f"no study id: {row.where}") for row in rows)
+                continue
+            try:
+                yield self._study(study, rows)
+            except DataError as error:
+                yield Rejected(study, str(error))
+
+    def _study_id(self, row: TableRow) -> str | None:
+        return identifier(row.fields.get(self.columns.study_id))
+
+    def _study(self, study: str, rows: list[TableRow]) -> Study:
+        columns = self.columns
+        report = self._report(rows)
+        if report is None:
+            raise DataError(f"empty report: {rows[0].where}")
+        if self.sections == "both":
+            report = wanted(report, "both")
+        patient = study if columns.patient_id is None else identifier(self._one(rows, columns.patient_id))
+        if patient is None:
+            raise DataError(f"no patient: {rows[0].where}")
+        pictures = [picture for row in rows for picture in self._pictures(row)]
+        chosen = pick(pictures, self.views, self.max_images)
+        return Study(
+            study_id=study,
+            patient_id=patient,
+            images=tuple(picture.path for picture in chosen),
+            reference=report,
+            indication=words(self._one(rows, columns.indication)),
+            comparison=words(self._one(rows, columns.comparison)),
+            split=self._split(rows, patient),
+            modality=self._modality(rows),
+            views=said(chosen),
+        )
+
+    def _one(self, rows: list[TableRow], column: str | None) -> Any:
+        """What the rows of a study say in a column, which must be the same on each."""
+        if column is None:
+            return None
+        value = rows[0].fields.get(column)
+        if any(words(row.fields.get(column)) != words(value) for row in rows[1:]):
+            raise DataError(f"rows of one study differ: {rows[0].where}: in the column {column!r}")
+        return value
+
+    def _report(self, rows: list[TableRow]) -> Report | None:
+        columns = self.columns
+        findings, impression = self._one(rows, columns.findings), self._one(rows, columns.impression)
+        sections = report_of(words(findings), words(impression))
+        if sections is not None or columns.report is None:
+            return sections
+        text = self._one(rows, columns.report)
+        if words(text) is None:
+            return None
+        report = parse_report(str(text).strip())
+        return report_of(words(report.findings), words(report.impression)) or report
+
+    def _split(self, rows: list[TableRow], patient: str) -> Split:
+        if self.columns.split is None:
+            return assign_split(patient, self.seed)
+        word = identifier(self._one(rows, self.columns.split)) or ""
+        split = self.splits.get(word) or split_named(word)
+        if split is None:
+            raise DataError(f"unknown split: {word!r:.40}; say in data.splits which of ours it is")
+        return split
+
+    def _modality(self, rows: list[TableRow]) -> Modality:
+        if self.columns.modality is None:
+            return self.modality
+        word = words(self._one(rows, self.columns.modality))
+        known = next((name for name in MODALITIES if name == word), None)
+        if known is None:
+            raise DataError(f"unknown modality: {word!r:.40}; expected one of {', '.join(MODALITIES)}")
+        return known
+
+    def _pictures(self, row: TableRow) -> Iterator[Picture]:
+        views = listed(row.fields.get(self.columns.view or ""), self.separator)
+        place = 0
+        for column in self.columns.images:
+            for name in listed(row.fields.get(column), self.separator):
+                for path in self._files(name):
+                    word = views[min(place, len(views) - 1)] if views else column
+                    yield Picture(path, view_of(word))
+                place += 1
+
+    def _files(self, name: str) -> list[Path]:
+        """The files that one path names: itself, what its ``*`` stands for, or all images of a folder."""
+        path = inside(self.folders[0], name)
+        if "*" in name:
+            pattern = path.relative_to(self.folders[0]).as_posix()
+            found = sorted(file for file in self.folders[0].glob(pattern) if file.is_file())
+        elif path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS)
+        else:
+            return [first_there(self.folders, name)]
+        if not found:
+            raise DataError(f"missing image: nothing matches {name!r:.80}")
+        return found

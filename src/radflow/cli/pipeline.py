@@ -20,19 +20,14 @@ from radflow import __version__
 from radflow.baselines import most_frequent_report
 from radflow.cli.figures import describe, label_vectors, measure
 from radflow.cli.judges import Judges, judge_inputs
-from radflow.cli.predicting import feature_store, greedy_texts
+from radflow.cli.model_card import write_cards
+from radflow.cli.predicting import feature_store, greedy_texts, prompt_encoder
 from radflow.cli.processes import make_accelerator
 from radflow.cli.studies import prepare_studies
 from radflow.config import Recipe
 from radflow.errors import DataError, TrainingError
 from radflow.evaluation import Results, derangement, read_results
-from radflow.evaluation.evaluate import (
-    RADFLOW,
-    SFT,
-    SHUFFLED,
-    TEMPLATE,
-    evaluate_run,
-)
+from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, evaluate_run
 from radflow.metrics import score
 from radflow.metrics.modality import DOMAIN_METRIC
 from radflow.policy import FeatureStore, Policy, PromptEncoder, build_tiny, load_policy, save_policy
@@ -126,13 +121,7 @@ class Pipeline:
     def encoder(self, policy: Policy) -> PromptEncoder:
         """The prompts of the recipe. All stages share one: their policies have the same processor."""
         if self._encoder is None:
-            knobs = self.recipe.policy
-            self._encoder = PromptEncoder(
-                policy,
-                instruction=knobs.prompt,
-                context=knobs.prompt_context,
-                max_tokens=knobs.max_prompt_tokens,
-            )
+            self._encoder = prompt_encoder(policy, self.recipe, self.workspace.path("pixels"))
         return self._encoder
 
     def features(self, policy: Policy) -> FeatureStore | None:
@@ -315,7 +304,7 @@ class Pipeline:
         self._stage("generate", work)
 
     def evaluate(self) -> Results | None:
-        """Score everything, write ``results.json`` and the page."""
+        """Score everything, write ``results.json``, the page and the model cards."""
         self._needs("generate")
 
         def work() -> None:
@@ -339,6 +328,7 @@ class Pipeline:
                 ],
             )
             write_page(self.workspace.root)
+            write_cards(self.workspace.root)
 
         self._stage("evaluation", work)
         if not self.accelerator.is_main_process:

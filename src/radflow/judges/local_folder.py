@@ -49,8 +49,8 @@ def check_folder(folder: Path) -> None:
         raise MissingFileError(f"Expected the folder of a causal language model at {folder}, found none.")
     if (folder / "adapter_config.json").is_file():
         raise DataError(
-            f"Expected a whole model in {folder}, got an adapter (adapter_config.json). Merge it first: load "
-            "it with peft, call merge_and_unload() and save model and tokenizer into a folder."
+            f"Expected a whole model in {folder}, got an adapter (adapter_config.json). "
+            f"Merge it first: radflow merge {folder} --out MERGED"
         )
     _check_architecture(folder, read_config(folder))
     weight_files(folder)

@@ -8,11 +8,12 @@ Weights are read from safetensors; code that comes with a model runs only when t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
@@ -22,8 +23,12 @@ from transformers.utils import logging as transformers_logging
 
 from radflow import config as recipe
 from radflow.errors import MissingDependencyError, MissingFileError, TrainingError
+from radflow.policy.adapters import put_on
+from radflow.policy.serving import vllm_obstacles
 
 transformers_logging.disable_progress_bar()  # radflow shows its own
+
+_log = logging.getLogger(__name__)
 
 REFERENCE = "reference"
 """Name of the frozen copy of the SFT adapter that stands for the reference policy."""
@@ -37,11 +42,13 @@ class Policy:
         model: a transformers model, or PEFT's wrapper around one.
         processor: turns text and pictures into the model's inputs.
         source: the name or folder it came from.
+        image_square: ``pad`` or ``crop``: what happens to pictures that the processor would crop.
     """
 
     model: nn.Module
     processor: Any
     source: str
+    image_square: Literal["pad", "crop"] = "pad"
 
     @property
     def tokenizer(self) -> Any:
@@ -105,22 +112,24 @@ def load_policy(
 
     Raises:
         MissingFileError: no such folder, and not a name that can be reached.
+        DataError: the adapter was trained on another base model.
         MissingDependencyError: the processor needs a package that is not installed.
     """
     folder = Path(source)
     has_adapter = (folder / "adapter_config.json").is_file()
-    base = _base_of(folder) if has_adapter else str(source)
+    base = base_of(folder) if has_adapter else str(source)
     model: nn.Module = _load_model(base, settings, device)
-    processor = _load_processor(source if has_adapter else base, settings)
+    processor = _load_processor(folder if has_processor(folder) else base, settings)
     if has_adapter and adapter != "fresh":
         trainable = adapter == "continue"
-        model = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        model = put_on(model, folder, trainable=trainable)
         if trainable:
             model.load_adapter(str(folder), adapter_name=REFERENCE, is_trainable=False)
             model.set_adapter("default")
     elif adapter != "none":
         model = add_lora(model, settings)
-    return Policy(model=model.to(device), processor=processor, source=str(source))
+    square = settings.image_square
+    return Policy(model=model.to(device), processor=processor, source=str(source), image_square=square)
 
 
 def add_lora(model: nn.Module, settings: recipe.Policy) -> PeftModel:
@@ -167,6 +176,9 @@ def save_policy(policy: Policy, folder: Path) -> None:
     model = policy.model
     if isinstance(model, PeftModel):
         model.save_pretrained(str(folder), selected_adapters=["default"])
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's blank form, with the path of the base in it
+        for obstacle in vllm_obstacles(folder):
+            _log.warning("vLLM will not load this adapter as it is: %s; merge it first", obstacle)
     else:
         assert isinstance(model, PreTrainedModel)
         model.save_pretrained(folder)
@@ -195,7 +207,17 @@ def save_merged(policy: Policy, folder: Path) -> None:
     return None
 
 
-def _base_of(folder: Path) -> str:
+def has_processor(folder: Path) -> bool:
+    """Whether a folder holds a processor; an adapter folder of other tools may leave it to the base."""
+    return any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
+
+
+def base_of(folder: Path) -> str:
+    """The base model that an adapter folder names.
+
+    Raises:
+        MissingFileError: it names none.
+    """
     base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
     if not base:
         raise MissingFileError(

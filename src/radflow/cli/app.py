@@ -1,5 +1,5 @@
 """``radflow``: every command, its options and its help. The modules beside this one do the work
-(``verdicts.py`` also has the commands below ``radflow verdicts``).
+(``drafting/``, ``merging.py`` and ``verdicts.py`` also have their own commands).
 
 Nothing here imports torch until a command needs it, so that ``radflow --help`` is quick.
 """
@@ -16,7 +16,9 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from radflow import __version__
-from radflow.cli.overrides import Overrides, judge_options, read_recipe
+from radflow.cli.drafting.options import draft
+from radflow.cli.merging import merge
+from radflow.cli.overrides import Overrides, judge_options, pairs_of, read_recipe
 from radflow.cli.verdicts import verdicts
 from radflow.config import Recipe
 from radflow.errors import RadflowError
@@ -133,28 +135,54 @@ def evaluate(recipe: Path, *overrides: Overrides) -> None:
 @app.command
 def prepare(
     source: str,
-    *,
+    *overrides: Overrides,
+    root: Path | None = None,
     out: Path = Path("data/studies.jsonl"),
+    views: Literal["frontal", "lateral", "all"] | None = None,
+    max_images: int | None = None,
+    workers: int | None = None,
     count: int | None = None,
     images: Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     image_size: int | None = None,
     contact_sheet: Path | None = None,
 ) -> None:
     """Turn a data set into a manifest that recipes and other tools read.
 
+    Data sets on disk: mimic-cxr, chexpert-plus, rexgradient, iu-xray, rexrank, r2gen, and table for one of
+    your own (docs/datasets.md). Further options of one of them go after it, as `--sections any`. Stopped and
+    started again, it goes on where it was. Drawn, or carried by a package: carotid-phantom, open-i.
+
     Args:
-        source: carotid-phantom or open-i.
-        out: The manifest to write; drawn images go beside it.
-        count: Studies to draw, or at most this many reports.
-        images: Folder of real radiographs for open-i; without it they are drawn.
-        seed: Of the drawing and of the splits.
+        source: The data set.
+        root: Its folder, for a data set on disk.
+        out: The manifest to write; drawn images and the list of what was left out go beside it.
+        views: Which pictures of a study; all when not given.
+        max_images: At most so many pictures a study, frontal before lateral.
+        workers: Processes that check or draw images; one a core when not given.
+        count: Studies to draw, or at most this many reports of open-i.
+        images: Folder of the images, where it is not in the root; for open-i of the real radiographs, which
+            are drawn without it.
+        seed: Of the drawing and of the splits that are not official.
         image_size: Edge of a drawn image in pixels.
         contact_sheet: Also draw a grid of some studies with their tags to this PNG.
     """
-    from radflow.cli.preparing import prepare_command
+    from radflow.cli.preparing import PrepareOptions, prepare_command
 
-    prepare_command(screen, source, out, count, images, seed, image_size, contact_sheet)
+    options = PrepareOptions(
+        root=root,
+        out=out,
+        views=views,
+        max_images=max_images,
+        workers=workers,
+        count=count,
+        images=images,
+        seed=seed,
+        image_size=image_size,
+        contact_sheet=contact_sheet,
+        extra=pairs_of(overrides),
+    )
+    prepare_command(screen, source, options)
 
 
 @app.command
@@ -355,25 +383,8 @@ def agree(
 app.command(verdicts)
 
 
-@app.command
-def draft(
-    images: Annotated[list[Path], Parameter(negative=())],
-    *,
-    model: Path,
-    indication: str | None = None,
-    json: bool = False,
-) -> None:
-    """Draft a report for one study. A draft, not for diagnosis.
-
-    Args:
-        images: The pictures of one study (PNG or JPEG), in the order the model was trained on.
-        model: A run's folder, a model folder, or an adapter folder.
-        indication: Why the study was asked for.
-        json: Print one JSON object instead of text.
-    """
-    from radflow.cli.drafting import draft_command
-
-    draft_command(screen, images, model, indication, json)
+app.command(draft)
+app.command(merge)
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""Image features on disk: one safetensors file a study, in a folder of bounded size.
+"""Tensors of studies on disk, such as image features: one safetensors file each, in a folder of bounded size.
 
 Several processes may share the folder. A file appears whole or not at all, and a hash inside it covers its
 tensors, so that what a crash, a full disk or a flipped bit left behind is found out and computed again.
@@ -31,10 +31,16 @@ class FeatureFiles:
         folder: made when the first file is written; only files of this class's suffix are ever removed.
         max_bytes: bound on those files. Each process looks at the whole folder after it has written a
             sixteenth of the bound, so W processes may pass it by W sixteenths for a moment.
+        suffix: of the files.
+        what: they hold, for the log.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, *, max_bytes: int, suffix: str = SUFFIX, what: str = "image features"
+    ) -> None:
         self._folder = folder
+        self._suffix = suffix
+        self._what = what
         self._slack = int(max_bytes * _SHARE_UNSCANNED)
         self._max_bytes = max_bytes
         self._unscanned = max_bytes  # what other runs left is counted at the first write
@@ -50,7 +56,7 @@ class FeatureFiles:
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError) as error:
-            _log.warning("%s: damaged (%s); the features are computed again", path, error)
+            _log.warning("%s: damaged (%s); the %s are computed again", path, error, self._what)
             return None
         if promised != content_key(tensors):
             _log.warning("%s: damaged (its content is not what was written); computed again", path)
@@ -66,7 +72,7 @@ class FeatureFiles:
         try:
             write_atomic(self._path(key), content)
         except NotWritableError as error:
-            _log.warning("image features are not kept on disk: %s", error)
+            _log.warning("%s are not kept on disk: %s", self._what, error)
             return
         self._unscanned += len(content)
         if self._unscanned > self._slack:
@@ -74,13 +80,13 @@ class FeatureFiles:
             self._unscanned = 0
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}{SUFFIX}"
+        return self._folder / f"{key}{self._suffix}"
 
     def _remove_oldest(self) -> None:
         """Bring the folder under its bound, with room for what is written until the next look."""
         found = []
         # The second pattern: what atomic writes of killed processes left behind.
-        for path in (*self._folder.glob(f"*{SUFFIX}"), *self._folder.glob(f".*{SUFFIX}.*")):
+        for path in (*self._folder.glob(f"*{self._suffix}"), *self._folder.glob(f".*{self._suffix}.*")):
             try:
                 status = path.stat()
             except FileNotFoundError:  # another process removed it

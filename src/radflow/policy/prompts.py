@@ -3,14 +3,17 @@
 Every study is encoded alone: the processor sees one prompt and its pictures, and what it returns is kept. A
 batch then pads what belongs to tokens and joins what belongs to pictures, which LLaVA, Qwen-VL, InternVL,
 Gemma3, Idefics3 and SmolVLM all lay out along their first axis. So the pictures of a study are decoded and
-resized once, however often it is sampled, scored or trained on.
+resized once, however often it is sampled, scored or trained on; where memory does not hold them all, the rest
+comes from a folder, or is made ahead by other threads while the model works (`pixels_ahead`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +23,9 @@ from torch import Tensor
 
 from radflow.errors import DataError
 from radflow.policy.load import Policy
+from radflow.policy.pixels import crops_ends, squared
+from radflow.policy.pixels_ahead import Ahead
+from radflow.policy.pixels_files import PixelFiles
 from radflow.studies import Study
 from radflow.studies.images import to_pil
 
@@ -57,7 +63,9 @@ def prompt_text(study: Study, instruction: str, *, context: bool = True) -> str:
 
 
 class PromptEncoder:
-    """Encodes studies, keeping the results in a bounded memory.
+    """Encodes studies, keeping the results in a bounded memory, and on disk where it is told to.
+
+    What it gives depends on the study alone, not on threads, memory or folder.
 
     Args:
         policy: whose processor and chat template to use.
@@ -65,6 +73,9 @@ class PromptEncoder:
         context: whether indication and comparison are part of it.
         max_tokens: a longer prompt is an error.
         max_bytes: memory for encoded studies; the least recently used go first.
+        workers: threads that `ahead` keeps busy; 0 makes it do nothing.
+        folder: also keep encoded studies here, for the whole run and the next.
+        max_disk_bytes: bound of the folder.
     """
 
     def __init__(
@@ -75,14 +86,24 @@ class PromptEncoder:
         context: bool = True,
         max_tokens: int = 2_048,
         max_bytes: int = 2 * 1024**3,
+        workers: int = 0,
+        folder: Path | None = None,
+        max_disk_bytes: int = 20 * 1024**3,
     ) -> None:
         self._processor = policy.processor
+        self._pads = policy.image_square == "pad" and crops_ends(policy.processor.image_processor)
         self._instruction = instruction
         self._context = context
         self._max_tokens = max_tokens
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[Any, ...], EncodedPrompt] = OrderedDict()
         self._used = 0
+        self._ahead = Ahead(policy.processor, workers) if workers > 0 else None
+        self._files = None
+        if folder is not None:
+            self._files = PixelFiles(
+                folder, max_bytes=max_disk_bytes, processor=policy.processor, settings=self._pads
+            )
 
     def __call__(self, study: Study) -> EncodedPrompt:
         """Encode one study.
@@ -95,7 +116,8 @@ class PromptEncoder:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        encoded = self._encode(study, text)
+        made = self._ahead.take(key) if self._ahead is not None else None
+        encoded = made or self._encode(self._processor, study, text)
         self._kept[key] = encoded
         self._used += encoded.bytes
         while self._used > self._max_bytes and len(self._kept) > 1:
@@ -103,25 +125,72 @@ class PromptEncoder:
             self._used -= oldest.bytes
         return encoded
 
-    def _encode(self, study: Study, text: str) -> EncodedPrompt:
+    def ahead(self, studies: Iterable[Study]) -> None:
+        """Begin to encode the studies that are called next; what was begun before and not called is given up.
+
+        A study that cannot be encoded fails when it is called.
+        """
+        if self._ahead is None:
+            return
+        wanted: dict[Hashable, Callable[[Any], EncodedPrompt]] = {}
+        for study in studies:
+            text = prompt_text(study, self._instruction, context=self._context)
+            key = (study.images, text)
+            if key not in self._kept:
+                wanted[key] = partial(self._encode, study=study, text=text)
+        self._ahead.begin(wanted)
+
+    def _encode(self, processor: Any, study: Study, text: str) -> EncodedPrompt:
         if not study.images:
             raise DataError(f"study {study.study_id}: expected at least one image, found none")
         content = [{"type": "image"} for _ in study.images] + [{"type": "text", "text": text}]
-        chat = self._processor.apply_chat_template(
+        chat = processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-        pictures = [to_pil(path) for path in study.images]
-        fields = self._processor(text=[chat], images=pictures, return_tensors="pt")
-        ids = fields.pop("input_ids")
-        fields.pop("attention_mask", None)
-        if ids.shape[1] > self._max_tokens:
+        encoded = self._read(study, chat)
+        if encoded is None:
+            pictures = [to_pil(path) for path in study.images]
+            if self._pads:
+                pictures = [squared(picture) for picture in pictures]
+            encoded = _encoded(processor(text=[chat], images=pictures, return_tensors="pt"))
+            if self._files is not None:
+                self._files.write(study.images, chat, _to_tensors(encoded))
+        if len(encoded.input_ids) > self._max_tokens:
             raise DataError(
-                f"study {study.study_id}: the prompt has {ids.shape[1]} tokens, more than the "
+                f"study {study.study_id}: the prompt has {len(encoded.input_ids)} tokens, more than the "
                 f"{self._max_tokens} of policy.max_prompt_tokens"
             )
-        per_token = {k: v[0] for k, v in fields.items() if v.shape == ids.shape}
-        per_image = {k: v for k, v in fields.items() if k not in per_token}
-        return EncodedPrompt(input_ids=ids[0], token_fields=per_token, image_fields=per_image)
+        return encoded
+
+    def _read(self, study: Study, chat: str) -> EncodedPrompt | None:
+        held = self._files.read(study.images, chat) if self._files is not None else None
+        return _from_tensors(held) if held is not None else None
+
+
+def _encoded(fields: Any) -> EncodedPrompt:
+    """What a processor made of one prompt, told apart by shape."""
+    ids = fields.pop("input_ids")
+    fields.pop("attention_mask", None)
+    per_token = {k: v[0] for k, v in fields.items() if v.shape == ids.shape}
+    per_image = {k: v for k, v in fields.items() if k not in per_token}
+    return EncodedPrompt(input_ids=ids[0], token_fields=per_token, image_fields=per_image)
+
+
+def _to_tensors(encoded: EncodedPrompt) -> dict[str, Tensor]:
+    tokens = {f"token/{name}": tensor for name, tensor in encoded.token_fields.items()}
+    images = {f"image/{name}": tensor for name, tensor in encoded.image_fields.items()}
+    return {"input_ids": encoded.input_ids, **tokens, **images}
+
+
+def _from_tensors(tensors: Mapping[str, Tensor]) -> EncodedPrompt:
+    fields: dict[str, dict[str, Tensor]] = {"token": {}, "image": {}}
+    for name, tensor in tensors.items():
+        kind, _, field = name.partition("/")
+        if field:
+            fields[kind][field] = tensor
+    return EncodedPrompt(
+        input_ids=tensors["input_ids"], token_fields=fields["token"], image_fields=fields["image"]
+    )
 
 
 def collate(

@@ -68,6 +68,7 @@ def sample_groups(
     if len(seeds) != len(studies):
         raise ValueError(f"expected one seed a study, got {len(seeds)} for {len(studies)} studies")
     how = Sampling(temperature=temperature, top_p=top_p, min_p=min_p)
+    encoder.ahead(studies)
     if not can_decode(policy.model):
         drawn = [
             _generate_group(policy, encoder(study), group_size, max_new_tokens, how, seed)
@@ -118,8 +119,10 @@ def greedy_reports(
         features: gives image features that are known already; ``None`` runs the vision tower once a study.
     """
     engine = can_decode(policy.model)
-    for batch in _batches(studies, batch_size):
+    encoder.ahead(studies[:batch_size])
+    for done, batch in enumerate(_batches(studies, batch_size), start=1):
         prompts = [encoder(study) for study in batch]
+        encoder.ahead(studies[done * batch_size : (done + 1) * batch_size])
         if engine:
             decoded = decode(
                 policy.model,

@@ -204,9 +204,10 @@ class _SftLoop:
         torch.manual_seed(self.workspace.seed("sft", "step", step, self.accelerator.process_index))
         self.model.train()
         part = [self.examples[i] for i in self._indices(step)]
-        loss, plain = self.model(
-            *to_tensors(self.policy, self.encoder, part, self.accelerator.device, words=words)
-        )
+        inputs = to_tensors(self.policy, self.encoder, part, self.accelerator.device, words=words)
+        if step + 1 < self.steps:
+            self.encoder.ahead(self.examples[i].study for i in self._indices(step + 1))
+        loss, plain = self.model(*inputs)
         if not torch.isfinite(loss):
             raise TrainingError(f"sft: the loss at step {step} is {loss.item()}; lower sft.learning_rate")
         self.accelerator.backward(loss)

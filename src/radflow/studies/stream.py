@@ -194,9 +194,7 @@ class _Examine:
             return replace(entry, reason=printable(bad[0]))
         row = manifest_row(item, self.folder)
         if (written := json.dumps(row, ensure_ascii=False)) != printable(written):
-            return replace(
-                entry, reason="text that is not UTF-8: half a surrogate pair in an id, path or text"
-            )
+            return replace(entry, reason=_NOT_UTF8)
         return replace(entry, row=row, pictures=tuple(picture_key(image) for image in item.images))
 
 

@@ -38,8 +38,8 @@ types: $(INSTALLED)  ## ty
 imports: $(INSTALLED)  ## import-linter: the layers of docs/architecture.md
 	$(BIN)/lint-imports
 
-pytest: $(INSTALLED)  ## the tests
-	$(BIN)/python -m pytest
+pytest: $(INSTALLED)  ## the tests, a process a core (at most four), one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -107,14 +107,14 @@ def command(
     """Run a command in this process, from ``tmp_path``: exit status, standard output, standard error."""
     from rich.console import Console
 
-    from radflow.cli import app
+    from radflow.cli import app, screens
 
     def command(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("COLUMNS", "200")
         plain = {"width": 200, "soft_wrap": True, "highlight": False, "emoji": False}
-        monkeypatch.setattr(app, "screen", Console(**plain))
-        monkeypatch.setattr(app, "errors", Console(stderr=True, **plain))
+        monkeypatch.setattr(screens, "screen", Console(**plain))
+        monkeypatch.setattr(screens, "errors", Console(stderr=True, **plain))
         status = 0
         try:
             app.main([str(argument) for argument in arguments])

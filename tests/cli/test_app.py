@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from radflow.cli import app
+from radflow.cli import screens
 from radflow.cli.overrides import pairs_of
 from radflow.errors import RecipeError
 
@@ -115,7 +115,7 @@ def test_brackets_in_an_error_are_printed_as_they_are(command: Callable) -> None
 
 
 def test_the_name_of_a_judge_is_printed_as_it_is() -> None:
-    for console in (app.screen, app.errors):
+    for console in (screens.screen, screens.errors):
         with console.capture() as printed:
             console.print("judge openai:m: 1 asked", markup=False)
         assert printed.get() == "judge openai:m: 1 asked\n"

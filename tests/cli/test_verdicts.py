@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from radflow.cli.verdicts import show
 from radflow.judges.questions import Answer, Question
 from radflow.judges.verdict_rows import Identity, stored_verdict
 from radflow.judges.verdicts import VerdictStore
@@ -53,14 +54,13 @@ def test_a_damaged_row_is_said(command: Callable, store: Path) -> None:
 
 
 def test_the_table_fits_into_eighty_columns(
-    command: Callable, store: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with VerdictStore(store) as opened:
         opened.count_hits([verdict("Report 0.", False)] * 100_000)
-    monkeypatch.setattr(
-        "radflow.cli.verdicts._screen", lambda: Console(width=80, soft_wrap=True, emoji=False)
-    )
-    out = command("verdicts", "show", store, "--prompt-price", 2.5, "--completion-price", 10)[1]
+    monkeypatch.setattr("radflow.cli.screens.screen", Console(width=80, soft_wrap=True, emoji=False))
+    show(store, prompt_price=2.5, completion_price=10)
+    out = capsys.readouterr().out
     assert max(map(len, out.splitlines()[:4])) <= 80
     assert "100,012 (100%)" in out and "openai:gpt-4o" in out and "…" not in out
 

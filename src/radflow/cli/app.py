@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
-from rich.console import Console
 
 from radflow import __version__
-from radflow.cli.drafting.options import draft
+from radflow.cli import screens
+from radflow.cli.drafting.command import draft
 from radflow.cli.merging import merge
 from radflow.cli.overrides import Overrides, judge_options, pairs_of, read_recipe
 from radflow.cli.verdicts import verdicts
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 app = App(name="radflow", version=__version__, help_format="markdown", suppress_keyboard_interrupt=False)
 app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
-# Without emoji, as "openai:m:" is a judge and no letter in a circle.
-screen = Console(soft_wrap=True, highlight=False, emoji=False)
-errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def main(tokens: list[str] | None = None) -> None:
@@ -43,10 +40,10 @@ def main(tokens: list[str] | None = None) -> None:
     try:
         app(tokens)
     except RadflowError as error:
-        errors.print(f"[bold red]error[/]: {_plain(str(error))}")
+        screens.errors.print(f"[bold red]error[/]: {_plain(str(error))}")
         sys.exit(1)
     except KeyboardInterrupt:
-        errors.print("stopped; run the same command again to go on from the last checkpoint")
+        screens.errors.print("stopped; run the same command again to go on from the last checkpoint")
         sys.exit(130)
 
 
@@ -58,7 +55,7 @@ def _stage(recipe: Path, overrides: tuple[str, ...], work: Callable[[Pipeline], 
     """Open the run of a recipe and do one thing with it."""
     from radflow.cli.pipeline import Pipeline
 
-    work(Pipeline(read_recipe(recipe, overrides), echo=lambda line: screen.print(_plain(line))))
+    work(Pipeline(read_recipe(recipe, overrides), echo=lambda line: screens.screen.print(_plain(line))))
 
 
 def _finish(recipe: Recipe) -> None:
@@ -66,10 +63,10 @@ def _finish(recipe: Recipe) -> None:
     from radflow.cli.pipeline import Pipeline
     from radflow.cli.summary import print_results
 
-    pipeline = Pipeline(recipe, echo=lambda line: screen.print(_plain(line)))
+    pipeline = Pipeline(recipe, echo=lambda line: screens.screen.print(_plain(line)))
     results = pipeline.run()
     if results is not None:
-        print_results(screen, results, pipeline.workspace.root)
+        print_results(screens.screen, results, pipeline.workspace.root)
 
 
 @app.command
@@ -127,7 +124,7 @@ def evaluate(recipe: Path, *overrides: Overrides) -> None:
     def work(pipeline: Pipeline) -> None:
         results = pipeline.evaluate()
         if results is not None:
-            print_results(screen, results, pipeline.workspace.root)
+            print_results(screens.screen, results, pipeline.workspace.root)
 
     _stage(recipe, overrides, work)
 
@@ -182,7 +179,7 @@ def prepare(
         contact_sheet=contact_sheet,
         extra=pairs_of(overrides),
     )
-    prepare_command(screen, source, options)
+    prepare_command(screens.screen, source, options)
 
 
 @app.command
@@ -240,7 +237,7 @@ def score(
         judge=judge,
         knobs=judge_options(overrides, score),
     )
-    score_command(screen, errors, predictions, options)
+    score_command(screens.screen, screens.errors, predictions, options)
 
 
 @app.command
@@ -266,7 +263,7 @@ def compare(
     """
     from radflow.cli.comparing import compare_command
 
-    compare_command(screen, a, b, metrics=metrics, out=out, resamples=resamples, seed=seed)
+    compare_command(screens.screen, a, b, metrics=metrics, out=out, resamples=resamples, seed=seed)
 
 
 @app.command
@@ -311,7 +308,7 @@ def label(
         page=page,
         out=out,
     )
-    label_command(screen, errors, reports, options)
+    label_command(screens.screen, screens.errors, reports, options)
 
 
 @app.command
@@ -340,7 +337,7 @@ def triage(
 
     knobs = judge_options(overrides, triage)
     options = TriageOptions(judge=judge, knobs=knobs, out=out, differences=differences, texts=texts)
-    triage_command(screen, errors, studies, options)
+    triage_command(screens.screen, screens.errors, studies, options)
 
 
 @app.command
@@ -377,7 +374,7 @@ def agree(
         out=out,
         json=json,
     )
-    agree_command(screen, errors, reports, options)
+    agree_command(screens.screen, screens.errors, reports, options)
 
 
 app.command(verdicts)
@@ -392,4 +389,4 @@ def doctor() -> None:
     """What works on this machine, what is missing, and how to get it."""
     from radflow.cli.doctor import doctor_command
 
-    doctor_command(screen)
+    doctor_command(screens.screen)

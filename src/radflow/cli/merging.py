@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from safetensors import SafetensorError
 
+from radflow.cli import screens
 from radflow.errors import DataError, MissingFileError, NotWritableError, RadflowError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def merge(model: Path, *, out: Path, base: str | None = None, dtype: Number = "a
         base: The base model's folder or name, where it is not the one that the adapter names.
         dtype: Number type of the merged weights; auto: the base model's.
     """
-    merge_command(Console(soft_wrap=True, highlight=False, emoji=False), model, out, base, dtype)
+    merge_command(screens.screen, model, out, base, dtype)
 
 
 def merge_command(screen: Console, model: Path, out: Path, base: str | None, dtype: Number) -> None:

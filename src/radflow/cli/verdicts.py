@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from cyclopts import App
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radflow.cli import screens
 from radflow.errors import DataError, MissingFileError
 from radflow.judges.verdict_files import export_verdicts, import_verdicts
 from radflow.judges.verdict_statistics import JudgeStatistics, statistics
@@ -41,7 +41,7 @@ def show(store: Path, *, prompt_price: float | None = None, completion_price: fl
     prices = _prices(prompt_price, completion_price)
     with _existing(store) as opened:
         found = statistics(opened)
-    screen = _screen()
+    screen = screens.screen
     if found.judges:
         screen.print(_table(found.judges, prices))
     kept = sum(judge.verdicts for judge in found.judges)
@@ -65,7 +65,7 @@ def export(store: Path, file: Path) -> None:
     with _existing(store) as opened:
         written = export_verdicts(opened, file)
         with_texts = sum(one is not None and one.texts is not None for one in opened.scan())
-    screen = _screen()
+    screen = screens.screen
     screen.print(f"wrote {_count(written, 'verdict')} to {file}", markup=False)
     if with_texts:
         screen.print(
@@ -86,7 +86,7 @@ def import_(store: Path, file: Path) -> None:
         raise MissingFileError(f"{file}: no such file; expected what 'radflow verdicts export' writes")
     with _existing(store) if store.exists() else VerdictStore(store) as opened:
         account = import_verdicts(opened, file)
-    screen = _screen()
+    screen = screens.screen
     screen.print(
         f"{store}: {_count(account.added, 'verdict')} added, {account.known:,} known already", markup=False
     )
@@ -95,10 +95,6 @@ def import_(store: Path, file: Path) -> None:
             f"[yellow]warning[/]: {_count(account.contradicted, 'verdict')} in the store with the other "
             "answer; what is in the store stayed"
         )
-
-
-def _screen() -> Console:
-    return Console(soft_wrap=True, highlight=False, emoji=False)
 
 
 def _prices(prompt: float | None, completion: float | None) -> Prices | None:

@@ -1,139 +1,73 @@
-"""What ``radflow draft`` does: one study's pictures to one report, or many studies' to many."""
+"""``radflow draft`` on the command line. The module ``run`` does the work."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Annotated
 
-from rich.console import Console
+from cyclopts import Parameter
 
-from radflow.cli.drafting.batch import Batch, draft_batch
-from radflow.cli.drafting.forms import Drafted, destinations, render, screen_text
-from radflow.cli.drafting.model import Drafter, find_model
-from radflow.cli.drafting.options import DraftOptions
-from radflow.cli.drafting.studies import Waiting, batch_of_folder, batch_of_manifest, open_pictures
-from radflow.errors import DataError, NotWritableError
-from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
-from radflow.reports.draft import NOTICE
-from radflow.studies import read_manifest
-from radflow.studies.manifest import Rejected
-from radflow.workspace import write_atomic
-
-_LISTED = 3
+from radflow.cli import screens
+from radflow.cli.drafting.options import DraftOptions, Form
 
 
-def draft_command(screen: Console, errors: Console, options: DraftOptions) -> None:
-    """Draft what was asked for; files are looked at before the model is loaded.
+def draft(
+    images: Annotated[list[Path] | None, Parameter(negative=())] = None,
+    *,
+    model: Path,
+    indication: str | None = None,
+    format: Annotated[
+        list[Form] | None,
+        Parameter(negative=(), consume_multiple=False),
+    ] = None,
+    out: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)] = None,
+    manifest: Path | None = None,
+    studies: Path | None = None,
+    uncertain: float = 0.5,
+    keep_patient: bool = False,
+    subject: str | None = None,
+    imaging_study: str | None = None,
+    frames: int = 8,
+    json: bool = False,
+) -> None:
+    """Draft a report for one study, or for many. A draft, not for diagnosis.
 
-    Raises:
-        RadflowError: options that exclude each other, pictures or a model that cannot be read, a place that
-            cannot be written.
+    Many: `--manifest studies.jsonl` or `--studies FOLDER`, with a folder as `--out`. It gets one JSON file a
+    study and drafts.jsonl, which `radflow score` reads. Stopped and run again, it drafts what is missing.
+
+    Args:
+        images: The pictures of one study (PNG, JPEG, DICOM), in the order the model was trained on, or one
+            folder that holds them.
+        model: A run's folder, a model folder, or an adapter folder.
+        indication: Why the study was asked for.
+        format: text, json, html, fhir (R4 DiagnosticReport) or sr (DICOM Basic Text SR); may be repeated.
+        out: File whose ending tells the format (.txt, .json, .html, .fhir.json, .dcm), or a folder; may be
+            repeated.
+        manifest: Draft every study of a manifest; its reports are not needed.
+        studies: Draft every subfolder of a folder as a study.
+        uncertain: Mark words that the model gave a smaller probability than this. It is not calibrated.
+        keep_patient: Take patient and study of the DICOM input over into the structured report, and refer to
+            the images. Without it the report names nobody.
+        subject: Who the FHIR report is about, such as Patient/123.
+        imaging_study: The study it is about, such as ImagingStudy/456.
+        frames: Pictures that are taken from a DICOM file with many frames.
+        json: The same as `--format json`.
     """
-    if not 0 <= options.uncertain <= 1:
-        raise DataError(f"--uncertain: expected a probability from 0 to 1, got {options.uncertain:g}")
-    if options.frames < 1:
-        raise DataError(f"--frames: expected at least 1, got {options.frames}")
-    given = [bool(options.images), options.manifest is not None, options.studies is not None]
-    if sum(given) != 1:
-        raise DataError(
-            "expected the pictures of one study, or --manifest FILE, or --studies FOLDER; got "
-            + ("more than one of them" if any(given) else "none of them")
-        )
-    if options.images:
-        _draft_one(screen, errors, options)
-    else:
-        _draft_many(screen, errors, options)
+    from radflow.cli.drafting.run import draft_command
 
-
-def _draft_one(screen: Console, errors: Console, options: DraftOptions) -> None:
-    """One study, to the screen and to files."""
-    places = destinations(options.forms, options.out)
-    for kinds, reference in ((SUBJECTS, options.subject), (STUDIES, options.imaging_study)):
-        if reference is not None:
-            reference_to(kinds, reference)
-    for _, path in places:
-        if path is not None:
-            _make_folder(path.parent)
-    with TemporaryDirectory() as scratch:
-        opened = open_pictures(
-            options.images,
-            Path(scratch),
-            study_id="draft",
-            indication=options.indication,
-            frames=options.frames,
-        )
-        if opened.ignored:
-            _say_ignored(errors, opened.ignored, "no pictures")
-        if options.keep_patient and not opened.sources:
-            raise DataError("--keep-patient: expected a DICOM file, which names a patient; got none")
-        [written] = Drafter(options.model, uncertain_below=options.uncertain)([opened.study])
-        draft = replace(written, flags=opened.flags)
-        drafted = Drafted(
-            draft=draft,
-            pictures=opened.study.images,
-            views=opened.study.views,
-            sources=opened.sources if options.keep_patient else (),
-            subject=options.subject,
-            imaging_study=options.imaging_study,
-        )
-        contents = [(form, path, render(form, drafted)) for form, path in places]
-    for form, path, content in contents:
-        if path is not None:
-            write_atomic(path, content)
-        elif form == "text" and screen.is_terminal:
-            screen.print(screen_text(draft))
-        else:
-            screen.file.write(str(content))
-    if written := [str(path) for _, path, _ in contents if path is not None]:
-        screen.print(f"wrote {', '.join(written)}\n{NOTICE}", markup=False)
-
-
-def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None:
-    """A manifest or a folder of studies, to a folder."""
-    single = {
-        "--indication": options.indication,
-        "--subject": options.subject,
-        "--imaging-study": options.imaging_study,
-    }
-    if wrong := [name for name, value in single.items() if value is not None]:
-        raise DataError(f"{wrong[0]} is said of one study; a manifest says its own for each")
-    if len(options.out) != 1 or (options.out[0].suffix and not options.out[0].is_dir()):
-        raise DataError("drafts of many studies go to a folder; expected one --out FOLDER")
-    [out] = options.out
-    waiting, unread = _waiting(errors, options)
-    find_model(options.model)  # before the folder is made: a misspelt one leaves nothing behind
-    _make_folder(out / "drafts")
-    drafter = Drafter(options.model, uncertain_below=options.uncertain)
-    batch = Batch(out=out, forms=options.forms, keep_patient=options.keep_patient)
-    draft_batch(screen, errors, waiting, drafter, batch, unread=unread)
-
-
-def _waiting(errors: Console, options: DraftOptions) -> tuple[list[Waiting], Sequence[Rejected]]:
-    """The studies of the batch, and those whose line in the manifest cannot be read."""
-    if options.manifest is not None:
-        manifest = read_manifest(options.manifest, check_images=False, max_bad_share=1.0, needs_report=False)
-        return batch_of_manifest(manifest.studies, frames=options.frames), manifest.rejected
-    assert options.studies is not None
-    waiting, loose = batch_of_folder(options.studies, frames=options.frames)
-    if loose:
-        _say_ignored(errors, loose, "in no study's folder")
-    return waiting, ()
-
-
-def _say_ignored(errors: Console, paths: Sequence[Path], why: str) -> None:
-    names = ", ".join(path.name for path in paths[:_LISTED]) + (
-        f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+    forms: list[Form] = [*(format or ()), *(("json",) if json else ())]
+    options = DraftOptions(
+        images=tuple(images or ()),
+        model=model,
+        indication=indication,
+        forms=tuple(dict.fromkeys(forms)),
+        out=tuple(out or ()),
+        manifest=manifest,
+        studies=studies,
+        uncertain=uncertain,
+        keep_patient=keep_patient,
+        subject=subject,
+        imaging_study=imaging_study,
+        frames=frames,
     )
-    errors.print("[yellow]warning[/]: ", end="")
-    errors.print(f"passed over, {why}: {names}", markup=False)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritableError(
-            f"{folder}: the folder cannot be made ({error.strerror or error}); choose another --out"
-        ) from None
+    draft_command(screens.screen, screens.errors, options)

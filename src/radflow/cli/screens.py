@@ -1,0 +1,10 @@
+"""Where commands print: standard output and standard error.
+
+Used as ``screens.screen``, so that a test can put another in its place.
+"""
+
+from rich.console import Console
+
+# Without emoji, as "openai:m:" is a judge and no letter in a circle.
+screen = Console(soft_wrap=True, highlight=False, emoji=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from PIL import Image
 from radflow import judges
 from radflow.cli.app import main
 from radflow.cli.overrides import SHIPPED
-from radflow.cli.studies import adapter_knobs, prepare_studies
+from radflow.cli.studies import adapter_knobs, prepare_studies, triage
 from radflow.config import Recipe, load_recipe, make_recipe
 from radflow.errors import DataError, RecipeError
-from radflow.studies import Manifest, read_manifest
+from radflow.studies import Manifest, Study, read_manifest
 from radflow.workspace import Workspace
 
 RECIPE = """
@@ -170,3 +171,28 @@ def test_studies_that_are_not_wanted_are_not_bad(recipe: Path, tmp_path: Path) -
     table.write_text(table.read_text().replace("Large left pneumothorax.", "", 1))
     manifest, _ = prepared(load_recipe(recipe), tmp_path)
     assert len(manifest.studies) == 9
+
+
+def test_a_judge_goes_before_the_rules_and_nobody_else(studies: list[Study]) -> None:
+    class Everything:
+        name = "openai:m"
+
+        def __call__(self, pairs: Any) -> list[bool]:
+            raise AssertionError("the other question was asked")
+
+        def criticality(self, reports: Any) -> list[bool]:
+            return [True] * len(reports)
+
+    given = [
+        replace(studies[0], study_id="open", critical=None),
+        replace(studies[0], study_id="rules", critical=False, critical_by="criticality-rules"),
+        replace(studies[0], study_id="reader", critical=False, critical_by="Dr. A"),
+    ]
+    assert [(s.critical, s.critical_by) for s in triage(given, Everything())] == [
+        (True, "openai:m"),
+        (True, "openai:m"),
+        (False, "Dr. A"),
+    ]
+    by_rules = triage(given)
+    assert [s.critical_by for s in by_rules] == ["criticality-rules", "criticality-rules", "Dr. A"]
+    assert by_rules[1] is given[1]

@@ -147,7 +147,8 @@ def triage(
     """Annotate the studies that nobody has annotated, from their reference reports (Eq. 9).
 
     Args:
-        studies: those with an annotation keep it.
+        studies: those with an annotation keep it; but a judge that is not the rules goes before them, since
+            ``radflow prepare`` has asked the rules about every study.
         judge: who is asked; the rules when not given.
         advance: called with how many more are done.
 
@@ -159,10 +160,12 @@ def triage(
     annotated: list[Study] = []
     for start in range(0, len(studies), _ASKED_AT_ONCE):
         some = studies[start : start + _ASKED_AT_ONCE]
-        flags = iter(judge.criticality([s.reference for s in some if s.critical is None]))
+        is_open = [s.critical is None or (s.critical_by == TRIAGE != said_by) for s in some]
+        asked = [s.reference for s, asks in zip(some, is_open, strict=True) if asks]
+        flags = iter(judge.criticality(asked))
         annotated += [
-            s if s.critical is not None else replace(s, critical=next(flags), critical_by=said_by)
-            for s in some
+            replace(s, critical=next(flags), critical_by=said_by) if asks else s
+            for s, asks in zip(some, is_open, strict=True)
         ]
         advance(len(some))
     return annotated

@@ -90,5 +90,5 @@ class Data(Section):
     max_bad_share: Share = 0.05
     """The run stops when more than this share of the studies is unusable."""
     triage: str = "rules"
-    """Who says which reference reports are critical where the manifest does not: rules, or a judge as in
-    ``reward.judge`` (the paper asked GPT-4o)."""
+    """Who says which reference reports are critical where nobody did, or the rules alone: rules, or a judge
+    as in ``reward.judge`` (the paper asked GPT-4o)."""

@@ -143,3 +143,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "way").write_text("")
     with pytest.raises(NotWritableError, match=r"way/x\.json: cannot be written \(File exists\)"):
         write_json(tmp_path / "way" / "x.json", {})
+
+
+def test_a_file_that_is_replaced_keeps_who_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "studies.jsonl"
+    write_atomic(path, "new")
+    assert path.stat().st_mode & 0o777 == 0o644
+    path.chmod(0o600)
+    write_atomic(path, "newer")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("newer", 0o600)

@@ -63,6 +63,8 @@ def file_fingerprint(path: Path) -> str:
 def atomic_file(path: Path) -> Generator[TextIO]:
     """Give a UTF-8 text file to fill; it takes the place of ``path`` only when the block ends well.
 
+    What the user allowed of a file that is there already stays as it is.
+
     Raises:
         NotWritableError: the folder cannot be made or written, or the disk is full.
     """
@@ -74,7 +76,7 @@ def atomic_file(path: Path) -> Generator[TextIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
+            Path(temporary).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

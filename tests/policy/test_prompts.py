@@ -15,6 +15,12 @@ def test_context_stands_before_the_instruction(studies: list[Study]) -> None:
     assert prompt_text(study, "Write.") == "Indication: Cough.\nComparison: None.\nWrite."
     assert prompt_text(study, "Write.", context=False) == "Write."
     assert prompt_text(studies[0], "Write.") == "Write."
+    followed = replace(study, prior_study="s0", prior_report="Findings: Clear. Impression: Normal.")
+    assert prompt_text(followed, "Write.", context=False) == "Write."
+    assert prompt_text(followed, "Write.", context=False, prior=True) == (
+        "Prior report: Findings: Clear. Impression: Normal.\nWrite."
+    )
+    assert prompt_text(study, "Write.", context=False, prior=True) == "Write."
 
 
 def test_every_picture_gets_its_tokens(policy: Policy, encoder: PromptEncoder, studies: list[Study]) -> None:

@@ -46,7 +46,7 @@ SOURCES = {
 HUB_DATASETS = {"rexgradient": "rajpurkarlab/ReXGradient-160K"}
 """Data sets that are on the Hugging Face hub under this name."""
 
-_PARTS = ("prompt", "prompt_context", "max_prompt_tokens", "max_new_tokens", "image_square")
+_PARTS = ("prompt", "prompt_context", "prompt_prior", "max_prompt_tokens", "max_new_tokens", "image_square")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _SHARED_LIMITS = (
     "No radiologist has rated its reports. Fluent text may be wrong, and may leave out what matters most.",

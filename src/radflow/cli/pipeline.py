@@ -362,7 +362,8 @@ class Pipeline:
         if self.accelerator.is_main_process and not folder.exists():
             knobs, train = self.recipe.policy, self.studies["train"]
             texts = [s.reference.canonical for s in train]
-            texts += [prompt_text(s, knobs.prompt, context=knobs.prompt_context) for s in train]
+            known = {"context": knobs.prompt_context, "prior": knobs.prompt_prior}
+            texts += [prompt_text(s, knobs.prompt, **known) for s in train]
             with replaced_folder(folder) as fresh:
                 build_tiny(
                     knobs.tiny,

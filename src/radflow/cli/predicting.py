@@ -10,14 +10,17 @@ from radflow.policy import FeatureStore, Policy, PromptEncoder, greedy_reports
 from radflow.studies import Study
 
 
-def prompt_encoder(policy: Policy, recipe: Recipe, folder: Path) -> PromptEncoder:
-    """The prompts of the recipe; the images behind them in a folder too, where the recipe wants it."""
+def prompt_encoder(policy: Policy, recipe: Recipe, folder: Path | None = None) -> PromptEncoder:
+    """The prompts of the recipe; the images behind them in a folder too, where there is one and the recipe
+    wants it.
+    """
     knobs = recipe.policy
     bound = int(knobs.image_cache_gib * 1024**3)
     return PromptEncoder(
         policy,
         instruction=knobs.prompt,
         context=knobs.prompt_context,
+        prior=knobs.prompt_prior,
         max_tokens=knobs.max_prompt_tokens,
         workers=knobs.image_workers,
         folder=folder if bound > 0 else None,

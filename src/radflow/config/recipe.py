@@ -62,6 +62,8 @@ class Policy(Section):
     """The instruction; indication and comparison follow where the study has them."""
     prompt_context: bool = True
     """Whether the indication and comparison are part of the prompt."""
+    prompt_prior: bool = False
+    """Whether the report of the patient's study before is, where the manifest has one."""
     max_prompt_tokens: Count = 2_048
     """A longer prompt is an error that names the study."""
     max_new_tokens: Count = 160

@@ -52,9 +52,18 @@ class EncodedPrompt:
         )
 
 
-def prompt_text(study: Study, instruction: str, *, context: bool = True) -> str:
-    """The words of the prompt: indication and comparison where the study has them, then the instruction."""
+def prompt_text(study: Study, instruction: str, *, context: bool = True, prior: bool = False) -> str:
+    """The words of the prompt: what is known beforehand, then the instruction.
+
+    Args:
+        study: says what is known.
+        instruction: its last line.
+        context: indication and comparison, where the study has them.
+        prior: the report of the patient's study before, where there is one.
+    """
     lines = []
+    if prior and study.prior_report:
+        lines.append(f"Prior report: {study.prior_report}")
     if context and study.indication:
         lines.append(f"Indication: {study.indication}")
     if context and study.comparison:
@@ -71,6 +80,7 @@ class PromptEncoder:
         policy: whose processor and chat template to use.
         instruction: the request that ends every prompt.
         context: whether indication and comparison are part of it.
+        prior: whether the report of the patient's study before is.
         max_tokens: a longer prompt is an error.
         max_bytes: memory for encoded studies; the least recently used go first.
         workers: threads that `ahead` keeps busy; 0 makes it do nothing.
@@ -84,6 +94,7 @@ class PromptEncoder:
         *,
         instruction: str,
         context: bool = True,
+        prior: bool = False,
         max_tokens: int = 2_048,
         max_bytes: int = 2 * 1024**3,
         workers: int = 0,
@@ -93,7 +104,7 @@ class PromptEncoder:
         self._processor = policy.processor
         self._pads = policy.image_square == "pad" and crops_ends(policy.processor.image_processor)
         self._instruction = instruction
-        self._context = context
+        self._known = {"context": context, "prior": prior}
         self._max_tokens = max_tokens
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[Any, ...], EncodedPrompt] = OrderedDict()
@@ -111,7 +122,7 @@ class PromptEncoder:
         Raises:
             DataError: the study has no picture, one cannot be read, or the prompt is too long.
         """
-        text = prompt_text(study, self._instruction, context=self._context)
+        text = prompt_text(study, self._instruction, **self._known)
         key = (study.images, text)
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -134,7 +145,7 @@ class PromptEncoder:
             return
         wanted: dict[Hashable, Callable[[Any], EncodedPrompt]] = {}
         for study in studies:
-            text = prompt_text(study, self._instruction, context=self._context)
+            text = prompt_text(study, self._instruction, **self._known)
             key = (study.images, text)
             if key not in self._kept:
                 wanted[key] = partial(self._encode, study=study, text=text)

@@ -134,7 +134,11 @@ def _write(opened: Opened, draft: Draft, key: str, batch: Batch) -> None:
 def _key(study: Waiting, model: object, batch: Batch) -> str:
     """Stands for everything that a draft depends on."""
     known = study.known
-    said = None if known is None else [known.indication, known.comparison, list(known.views), known.drawn]
+    said = (
+        None
+        if known is None
+        else [known.indication, known.comparison, list(known.views), known.drawn, known.prior_report]
+    )
     return fingerprint([model, _files(study.files), said, sorted(batch.forms), batch.keep_patient])
 
 

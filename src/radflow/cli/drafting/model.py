@@ -8,16 +8,20 @@ from pathlib import Path
 
 import torch
 
+from radflow.cli.predicting import prompt_encoder
 from radflow.config import Policy as PolicyKnobs
 from radflow.config import Recipe, load_recipe
 from radflow.errors import MissingFileError
 from radflow.judges.rules import RulesJudge
-from radflow.policy import Completion, FeatureStore, GroupForward, PromptEncoder, greedy_reports, load_policy
+from radflow.policy import Completion, FeatureStore, GroupForward, greedy_reports, load_policy
 from radflow.policy.words import greedy_logprobs, words_of
 from radflow.readers.criticality import why
 from radflow.reports import parse_report
 from radflow.reports.draft import Draft, Word, printable
 from radflow.studies import Study
+
+_ASKED = ("prompt", "prompt_context", "prompt_prior", "max_new_tokens", "image_square")
+"""Knobs of the recipe that change what a model writes about a study."""
 
 
 class Drafter:
@@ -35,18 +39,13 @@ class Drafter:
         self.folder, recipe = find_model(path)
         self.name = name_of(self.folder, recipe)
         self.batch_size = recipe.evaluation.batch_size
-        self.prompt = (recipe.policy.prompt, recipe.policy.prompt_context, recipe.policy.max_new_tokens)
+        self.prompt = tuple(getattr(recipe.policy, name) for name in _ASKED)
         self.uncertain_below = uncertain_below
         self._knobs = knobs = recipe.policy
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         self._policy = load_policy(self.folder, knobs, device=device or "cpu")
         self._policy.model.requires_grad_(False)  # features are kept only where nothing trains
-        self.encode = PromptEncoder(
-            self._policy,
-            instruction=knobs.prompt,
-            context=knobs.prompt_context,
-            max_tokens=knobs.max_prompt_tokens,
-        )
+        self.encode = prompt_encoder(self._policy, recipe)
         self._features = None
         if knobs.image_features != "off":
             bound = int(knobs.image_features_gib * 1024**3)

@@ -60,10 +60,12 @@ def file_fingerprint(path: Path) -> str:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Generator[TextIO]:
+def atomic_file(path: Path, *, mode: int | None = None) -> Generator[TextIO]:
     """Give a UTF-8 text file to fill; it takes the place of ``path`` only when the block ends well.
 
-    What the user allowed of a file that is there already stays as it is.
+    Args:
+        path: of the file.
+        mode: who may read and write it; ``None`` leaves it as it is, 0644 where it is new.
 
     Raises:
         NotWritableError: the folder cannot be made or written, or the disk is full.
@@ -76,7 +78,9 @@ def atomic_file(path: Path) -> Generator[TextIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            if mode is None:
+                mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+            Path(temporary).chmod(mode)
             Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

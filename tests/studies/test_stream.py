@@ -26,6 +26,14 @@ from radflow.studies.stream import ADAPTERS, Annotation, Source, prepare_adapter
 COUNT = 150  # more than one process is worth
 
 
+class Stopped(Exception):
+    """A preparation that was interrupted."""
+
+
+def stop(done: int, total: int) -> None:
+    raise Stopped
+
+
 def a_study(root: Path, number: int, **fields: object) -> Study:
     known: dict[str, object] = {
         "study_id": f"s{number}",
@@ -175,12 +183,6 @@ def test_text_that_cannot_be_written_costs_its_study_only(root: Path, adapter: C
         yield a_study(root, 2, images=(root / f"{half}.png",))
         yield Rejected(f"r{half}", f"broken row: {half}")
         yield a_study(root, 4)
-
-    class Stopped(Exception):
-        pass
-
-    def stop(done: int, total: int) -> None:
-        raise Stopped
 
     adapter(studies)
     with pytest.raises(Stopped):
@@ -366,9 +368,6 @@ def test_any_torn_journal_ends_with_the_same_bytes(root: Path, adapter: Callable
     prepare(root)
     expected = results(root)
 
-    class Stopped(Exception):
-        pass
-
     def stop(done: int, total: int) -> None:
         if done == COUNT:
             raise Stopped
@@ -388,9 +387,6 @@ def test_what_is_done_is_not_looked_at_again(
 ) -> None:
     adapter(plain)
 
-    class Stopped(Exception):
-        pass
-
     def stop(done: int, total: int) -> None:
         if done >= 64:
             raise Stopped
@@ -404,12 +400,6 @@ def test_what_is_done_is_not_looked_at_again(
 
 
 def test_a_data_set_that_changed_is_refused(root: Path, adapter: Callable[..., None]) -> None:
-    class Stopped(Exception):
-        pass
-
-    def stop(done: int, total: int) -> None:
-        raise Stopped
-
     adapter(plain)
     with pytest.raises(Stopped):
         prepare(root, progress=stop)
@@ -422,12 +412,6 @@ def test_a_data_set_that_changed_is_refused(root: Path, adapter: Callable[..., N
 
 
 def test_other_options_begin_anew(root: Path, adapter: Callable[..., None]) -> None:
-    class Stopped(Exception):
-        pass
-
-    def stop(done: int, total: int) -> None:
-        raise Stopped
-
     adapter(plain)
     with pytest.raises(Stopped):
         prepare(root, progress=stop)

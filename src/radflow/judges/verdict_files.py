@@ -8,14 +8,13 @@ key as 64 hexadecimal digits. ``texts`` is there only where the store kept them.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from radflow.errors import DataError, MissingFileError, NotWritableError
+from radflow.errors import DataError, MissingFileError
 from radflow.judges.verdict_rows import StoredVerdict, bare_answer, from_json, to_json
 from radflow.judges.verdicts import VerdictStore
+from radflow.workspace import atomic_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +43,8 @@ def export_verdicts(store: VerdictStore, path: Path) -> int:
         DataError: the store is damaged.
     """
     lines = [json.dumps(to_json(verdict)) + "\n" for verdict in store.scan() if verdict is not None]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise NotWritableError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place"
-        ) from error
+    with atomic_file(path, mode=0o600) as file:
+        file.writelines(lines)
     return len(lines)
 
 

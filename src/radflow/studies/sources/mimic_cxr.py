@@ -1,4 +1,4 @@
-"""MIMIC-CXR and MIMIC-CXR-JPG: 227,835 studies of 65,379 patients (Johnson et al. 2019, arXiv:1901.07042).
+"""MIMIC-CXR and MIMIC-CXR-JPG: 227,835 studies of 65,379 patients (Johnson et al. 2019, Sci. Data 6:317).
 
 What the adapter reads::
 

@@ -18,6 +18,7 @@ from radflow.studies.sources.table_rows import CsvTable, open_csv
 SECTIONED = "mimic_cxr_sectioned.csv"
 _LARGEST = 2**20  # bytes: the longest report has some 10 KB, so more is no report
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+"""What `zipfile` raises on a damaged, encrypted or strangely compressed member."""
 _TABLED = ("findings", "impression", "last_paragraph")
 
 
@@ -73,14 +74,7 @@ class ZipTexts:
         try:
             with self._zip.open(info) as file:
                 return file.read(_LARGEST).decode("utf-8", "replace")
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            OSError,
-            RuntimeError,
-            NotImplementedError,
-        ) as error:
+        except _BROKEN as error:
             raise DataError(f"broken report: {where} cannot be unpacked ({error})") from None
 
 

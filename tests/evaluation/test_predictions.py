@@ -98,7 +98,7 @@ def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, wr
         ("p.csv", "", r"p\.csv: expected reports, found none"),
         ("p.json", "{}", r"p\.json: expected reports, found none"),
         ("p.json", "", r"p\.json: expected JSON"),
-        ("p.json", "3", r"p\.json: expected an object with fields, got '3'"),
+        ("p.json", "3", r"p\.json: expected JSON, at byte 0.* expected { or \[, got '3'"),
         ("p.json", '[{"id": 1, "text": "x"}, 2]', r"p\.json: record 2: expected an object"),
         ("p.json", '{"a": {"text": "x"}, "a": {"text": "y"}}', r"p\.json: 'a' stands twice"),
         ("p.jsonl", '{"id": 1, "text": "x"}\n{"id"', r"p\.jsonl:2: expected JSON"),

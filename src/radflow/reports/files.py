@@ -4,24 +4,25 @@ CSV may be separated by commas, semicolons (Excel in half of Europe) or tabs. An
 UTF-8, with or without a byte order mark. A plain text file holds one report a line, unless it is one report
 over several lines; in a folder each ``.txt`` file, at any depth, is one report (MIMIC-CXR's layout).
 
-Memory does not grow with the file, save for JSON, which is read whole.
+Memory does not grow with the file, but for the names in a JSON object; `radflow.reports.opening` bounds it
+for any.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 import json
 import math
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError
+from radflow.reports.json_records import read_records
+from radflow.reports.opening import LONGEST, lines, opened, twice
 from radflow.reports.parser import parse_report
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
@@ -48,8 +49,8 @@ def read_rows(path: Path) -> Iterator[Row]:
 
     Raises:
         MissingFileError: there is no such file or folder, or no ``.txt`` in the folder.
-        DataError: not UTF-8, a broken CSV, JSON or gzip, a row with too few or too many fields. The message
-            names file and line.
+        DataError: not UTF-8, a broken CSV, JSON or gzip, a row with too few or too many fields, one that is
+            too long. The message names file and line.
     """
     if path.is_dir():
         yield from _folder(path)
@@ -60,10 +61,8 @@ def read_rows(path: Path) -> Iterator[Row]:
     if kind in (".csv", ".tsv"):
         yield from _csv_rows(path)
     elif kind in (".jsonl", ".ndjson"):
-        for number, line in enumerate(_lines(path), start=1):
-            if line.strip():
-                where = f"{path}:{number}"
-                yield Row(where, _object(_decode(line, where), where))
+        for number, line in _each_line(path):
+            yield _json_row(line, f"{path}:{number}")
     elif kind == ".json":
         yield from _json_rows(path)
     else:
@@ -93,10 +92,11 @@ def text_lines(path: Path) -> bool:
 
     It is one report when its sections are found in the whole and in none of its lines.
     """
-    if path.stat().st_size > _ONE_REPORT:
-        return True
-    lines = list(_lines(path))
-    return not parse_report("".join(lines)).sectioned or any(parse_report(line).sectioned for line in lines)
+    with opened(path) as file:
+        if len(file.read(_ONE_REPORT + 1)) > _ONE_REPORT:
+            return True
+    found = list(_Lines(path))
+    return not parse_report("".join(found)).sectioned or any(parse_report(line).sectioned for line in found)
 
 
 def _folder(path: Path) -> Iterator[Row]:
@@ -104,53 +104,71 @@ def _folder(path: Path) -> Iterator[Row]:
     if not files:
         raise MissingFileError(f"{path}: expected a folder with one report a .txt file, found no .txt in it")
     for file in files:
-        yield Row(str(file), {"study_id": file.stem, "report": "".join(_lines(file)).strip()})
+        yield Row(str(file), {"study_id": file.stem, "report": "".join(_Lines(file)).strip()})
 
 
 def _text_rows(path: Path) -> Iterator[Row]:
     if not text_lines(path):
-        yield Row(str(path), {"study_id": path.stem, "report": "".join(_lines(path)).strip()})
+        yield Row(str(path), {"study_id": path.stem, "report": "".join(_Lines(path)).strip()})
         return
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in _each_line(path):
+        yield Row(f"{path}:{number}", {"study_id": str(number), "report": line.strip()})
+
+
+class _Lines:
+    """The lines of a file with their ends, decoded one by one so that a bad byte has a line number.
+
+    Attributes:
+        number: of the line that was read last, from 1 on.
+        size: bytes read since somebody set it to 0 at the start of a record; bounded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.number, self.size = path, 0, 0
+
+    def __iter__(self) -> Iterator[str]:
+        with opened(self.path) as file:
+            for self.number, line in enumerate(lines(file), start=1):
+                self.size += len(line)
+                if self.size >= LONGEST:
+                    raise DataError(
+                        f"{self.path}:{self.number}: expected lines and records of less than {LONGEST:,} "
+                        "bytes, got a longer one; is this a table or text, is a quotation mark missing?"
+                    )
+                yield self._decoded(line)
+
+    def _decoded(self, line: bytes) -> str:
+        try:
+            return line.decode("utf-8-sig" if self.number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{self.path}:{self.number}: expected UTF-8 text, got {error}; "
+                "save the file as UTF-8 (in Excel: 'CSV UTF-8')"
+            ) from None
+
+
+def _each_line(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank and a record each, with their numbers."""
+    source = _Lines(path)
+    for line in source:
+        source.size = 0
         if line.strip():
-            yield Row(f"{path}:{number}", {"study_id": str(number), "report": line.strip()})
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a file with their ends, decoded one by one so that a bad byte has a line number."""
-    number = 0
-    try:
-        with _open(path) as file:
-            for number, line in enumerate(file, start=1):
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}:{number}: expected UTF-8 text, got {error}; "
-            "save the file as UTF-8 (in Excel: 'CSV UTF-8')"
-        ) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path}: expected a whole gzip file, got {error} after line {number}; fetch it again"
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _open(path: Path) -> io.BufferedIOBase:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+            yield source.number, line
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)  # the default of 128 KB is less than the longest reports
-    lines = _lines(path)
-    first = next(lines, "")
-    reader = csv.reader(_chain(first, lines), delimiter=_delimiter(first), strict=True)
+    source = _Lines(path)
+    text = iter(source)
+    first = next(text, "")
+    reader = csv.reader(chain([first] if first else [], text), delimiter=_delimiter(first), strict=True)
     try:
         header = next(reader, [])
-        twice = {name for name in header if header.count(name) > 1}
-        if twice:
-            raise DataError(f"{path}:1: expected each column once, got {', '.join(sorted(twice))} twice")
+        if repeated := twice(header):
+            raise DataError(f"{path}:1: expected each column once, got {', '.join(repeated)} twice")
+        source.size = 0
         for row in reader:
+            source.size = 0
             where = f"{path}:{reader.line_num}"
             if row and len(row) != len(header):
                 raise DataError(
@@ -163,43 +181,40 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"{path}:{reader.line_num}: expected CSV, got {error}") from None
 
 
-def _chain(first: str, rest: Iterable[str]) -> Iterator[str]:
-    if first:
-        yield first
-        yield from rest
-
-
 def _delimiter(header: str) -> str:
     """The separator that gives the header most fields; a comma where none gives two."""
     return max(_DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    content = _decode("".join(_lines(path)), str(path))
-    if isinstance(content, list):
-        for number, row in enumerate(content, start=1):
-            where = f"{path}: record {number}"
-            yield Row(where, _object(row, where))
-    else:
-        for key, row in _object(content, str(path)).items():
-            where = f"{path}: {key}"
-            yield Row(where, {"study_id": key, **_object(row, where)})
+    keys: set[str | int] = set()
+    for record in read_records(path):
+        key = record.keys[0]
+        if key in keys:
+            raise DataError(f"{path}: {key!r} stands twice in one object")
+        keys.add(key)
+        where = f"{path}: {key if isinstance(key, str) else f'record {key + 1}'}"
+        if record.twice is not None:
+            raise DataError(f"{where}: {record.twice!r} stands twice in one object")
+        fields = _object(record.value, where)
+        yield Row(where, fields if isinstance(key, int) else {"study_id": key, **fields})
 
 
-def _decode(text: str, where: str) -> Any:
+def _json_row(line: str, where: str) -> Row:
     try:
-        return json.loads(text, object_pairs_hook=partial(_unique, where))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: expected JSON, got {error}") from None
+        return Row(where, _object(json.loads(line, object_pairs_hook=partial(_unique, where)), where))
     except RecursionError:
         raise DataError(f"{where}: expected JSON, got more nested brackets than can be read") from None
+    except DataError:
+        raise
+    except ValueError as error:  # broken, or a number of more digits than Python reads
+        raise DataError(f"{where}: expected JSON, got {error}") from None
 
 
 def _unique(where: str, fields: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(fields)
     if len(record) < len(fields):
-        twice = next(name for i, (name, _) in enumerate(fields) if name in dict(fields[:i]))
-        raise DataError(f"{where}: {twice!r} stands twice in one object")
+        raise DataError(f"{where}: {twice([name for name, _ in fields])[0]!r} stands twice in one object")
     return record
 
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError, NotWritableError, RadflowError, did_you_mean
 from radflow.reports import Report, parse_report, render_report
+from radflow.reports.opening import LONGEST, lines, opened, too_long
 from radflow.studies.images import check_image
 from radflow.studies.study import MODALITIES, SPLITS, Split, Study
 from radflow.workspace import write_jsonl
@@ -137,18 +138,17 @@ def read_manifest(
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, as bytes, so that broken UTF-8 spoils one study and not the file."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such manifest; make one with 'radflow prepare'") from None
-    except OSError as error:
-        raise DataError(f"{path}: the manifest cannot be read ({error.strerror or error})") from None
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such manifest; make one with 'radflow prepare'")
+    with opened(path) as file:
+        for number, line in enumerate(lines(file), start=1):
+            if line.strip():
+                yield number, line
 
 
 def _parse_line(line: bytes, where: str) -> dict[str, Any]:
+    if too_long(line):
+        raise DataError(f"{where}: expected one study, got a line of more than {LONGEST:,} bytes")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

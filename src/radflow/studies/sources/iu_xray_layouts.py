@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, MissingFileError
+from radflow.reports.opening import LONGEST, opened
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.cells import Sections, check_sections, identifier, report_of, wanted, words
 from radflow.studies.sources.folders import archives, image_root, lies_in
@@ -122,7 +123,8 @@ def _open_i(files: list[Path]) -> Iterator[OpenIReport | Rejected]:
     """The reports of Open-i by number, as `radflow.studies.sources.openi_reports` orders them too."""
     for path in sorted(files, key=lambda path: (len(path.stem), path.stem)):
         try:
-            yield parse_report_xml(path.read_bytes(), str(path))
+            with opened(path) as file:
+                yield parse_report_xml(file.read(LONGEST), str(path))  # a longer one is cut, and so broken
         except (DataError, OSError) as error:
             yield Rejected(path.stem, f"broken row: {error}")
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from radflow.errors import DataError, MissingFileError
+from radflow.reports.files import read_rows
 
 View = Literal["frontal", "lateral", "unknown"]
 PROJECTIONS = "indiana_projections.csv"
@@ -146,8 +147,7 @@ def read_projections(root: Path) -> dict[str, View]:
     places = [root, *root.parents[:2], *sorted(path for path in root.iterdir() if path.is_dir())]
     for table in (place / PROJECTIONS for place in places):
         if table.is_file():
-            with table.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
+            rows = [row.fields for row in read_rows(table)]
             if not rows or not {"filename", "projection"} <= rows[0].keys():
                 raise DataError(f"{table}: expected the columns uid, filename and projection")
             return {row["filename"].removesuffix(".dcm.png"): _view(row["projection"]) for row in rows}

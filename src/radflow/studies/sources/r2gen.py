@@ -21,10 +21,10 @@ from pathlib import Path, PurePosixPath
 
 from radflow.errors import DataError
 from radflow.reports import Report, parse_report
+from radflow.reports.json_records import Record, read_records
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.cells import identifier, listed, words
 from radflow.studies.sources.folders import find_file, first_there, image_root
-from radflow.studies.sources.json_records import Record, read_records
 from radflow.studies.sources.openi_images import PROJECTIONS, image_key, read_projections
 from radflow.studies.splits import split_named
 from radflow.studies.stream import Source

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import Report
+from radflow.reports.json_records import read_records, record_at
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.cells import (
     Sections,
@@ -30,7 +31,6 @@ from radflow.studies.sources.cells import (
     words,
 )
 from radflow.studies.sources.folders import find_folders, first_there, image_root, lies_in
-from radflow.studies.sources.json_records import read_records, record_at
 from radflow.studies.sources.table_rows import CsvTable, open_csv
 from radflow.studies.stream import Source
 from radflow.studies.study import SPLITS, Split, Study

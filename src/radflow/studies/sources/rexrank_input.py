@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError
+from radflow.reports.json_records import read_records
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.cells import (
     Sections,
@@ -31,7 +32,6 @@ from radflow.studies.sources.cells import (
     words,
 )
 from radflow.studies.sources.folders import find_file, first_there, image_root, matching
-from radflow.studies.sources.json_records import read_records
 from radflow.studies.sources.r2gen import iu_patient
 from radflow.studies.splits import split_named
 from radflow.studies.stream import Source

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import json
 import sys
-import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +21,7 @@ from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError
 from radflow.reports.files import ending
+from radflow.reports.opening import LONGEST, lines, opened, too_long, twice
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
@@ -86,7 +84,7 @@ def open_csv(path: Path, *, encoding: str = "utf-8") -> CsvTable:
             f"encoding: expected one that Python knows (utf-8, latin-1, cp1252), got {encoding!r}"
         ) from None
     csv.field_size_limit(sys.maxsize)  # a report may have more than the default of 128 KB
-    with _opened(path) as file:
+    with opened(path) as file:
         mark = file.read(3)
         if mark[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise DataError(f"{path}: expected UTF-8, got UTF-16; save it as 'CSV UTF-8'")
@@ -99,9 +97,8 @@ def open_csv(path: Path, *, encoding: str = "utf-8") -> CsvTable:
         first = file.tell()
     if problem or not any(columns):
         raise DataError(f"{path}:1: expected the names of the columns, got {problem or 'nothing'}")
-    twice = {name for name in columns if columns.count(name) > 1}
-    if twice:
-        raise DataError(f"{path}:1: expected each column once, got {', '.join(sorted(twice))} twice")
+    if repeated := twice(columns):
+        raise DataError(f"{path}:1: expected each column once, got {', '.join(repeated)} twice")
     return CsvTable(path=path, columns=tuple(columns), delimiter=delimiter, encoding=encoding, first=first)
 
 
@@ -126,7 +123,7 @@ class CsvTable:
     def rows(self) -> Iterator[TableRow]:
         """All rows in order."""
         line = 2
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             file.seek(self.first)
             while True:
                 place = file.tell()
@@ -139,7 +136,7 @@ class CsvTable:
 
     def at(self, places: Iterable[int]) -> Iterator[TableRow]:
         """The rows that begin at some places."""
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             for place in places:
                 file.seek(place)
                 values, problem, _ = _next_record(file, self.delimiter, self.encoding)
@@ -196,19 +193,6 @@ def _parquet(path: Path) -> Any:
         return pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: expected a Parquet file, got {error}; fetch or write it again") from None
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[io.BufferedIOBase]:
-    """Open a file for reading bytes; what breaks while it is read becomes one clear line."""
-    try:
-        packed = path.suffix.lower() == ".gz"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: expected a whole gzip file, got {error}; fetch it again") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def _next_record(file: io.BufferedIOBase, delimiter: str, encoding: str) -> tuple[list[str], str | None, int]:
@@ -276,13 +260,15 @@ def _fields(path: Path) -> tuple[str, ...]:
 
 
 def _json_rows(path: Path) -> Iterator[TableRow]:
-    with _opened(path) as file:
-        for number, line in enumerate(file, start=1):
+    with opened(path) as file:
+        for number, line in enumerate(lines(file), start=1):
             if line.strip():
                 yield _json_row(f"{path}:{number}", line)
 
 
 def _json_row(where: str, line: bytes) -> TableRow:
+    if too_long(line):
+        return TableRow(where, {}, problem=f"broken row: {where}: a line of more than {LONGEST:,} bytes")
     try:
         fields = json.loads(line.removeprefix(codecs.BOM_UTF8))
     except (ValueError, RecursionError) as error:

@@ -2,23 +2,25 @@
 
 For files such as ReXGradient's metadata (140,000 objects in one) and R2Gen's ``annotation.json`` (three lists
 of them): what is kept is one record and the piece of the file around it. A record can be read again by its
-place.
+place. A record has at most `radflow.reports.opening.LONGEST` bytes; the file may be gzipped.
 """
 
 from __future__ import annotations
 
 import codecs
+import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError
+from radflow.reports.opening import LONGEST, opened, twice
 
 _PIECE = 2**18  # bytes read at once
-_LONGEST = 2**26  # bytes of one record: beyond, this is no file of records
 _TAIL = 3  # characters of a number that may stand behind its whole part and be none yet: ".", "e", "e+"
-_BLANK = " \t\r\n"
+_BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class Record(NamedTuple):
@@ -28,11 +30,13 @@ class Record(NamedTuple):
         keys: the way to it: names of objects, and places in lists from 0 on.
         value: what stands there.
         place: its first byte and the one behind its last, for `record_at`.
+        twice: the first name that stands twice in one of its objects, if one does; ``value`` has the last.
     """
 
     keys: tuple[str | int, ...]
     value: Any
     place: tuple[int, int]
+    twice: str | None
 
 
 def read_records(path: Path, *, depth: int = 1) -> Iterator[Record]:
@@ -44,22 +48,20 @@ def read_records(path: Path, *, depth: int = 1) -> Iterator[Record]:
 
     Raises:
         MissingFileError: there is no such file.
-        DataError: it is not JSON, or ends in the middle; says at which byte, and after how many records.
+        DataError: it is not JSON, has a record that is too long, or ends in the middle; says at which byte,
+            and after how many records.
     """
-    try:
-        with path.open("rb") as file:
-            text = _Text(path, file)
-            for record in _walk(text, (), depth):
-                text.records += 1
-                yield record
-            text.peek(last=True)
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file")
+    with opened(path) as file:
+        text = _Text(path, file)
+        for record in _walk(text, (), depth):
+            text.records += 1
+            yield record
+        text.peek(last=True)
 
 
-def record_at(file: BinaryIO, place: tuple[int, int]) -> Any:
+def record_at(file: io.BufferedIOBase, place: tuple[int, int]) -> Any:
     """Read one record again.
 
     Args:
@@ -73,10 +75,11 @@ def record_at(file: BinaryIO, place: tuple[int, int]) -> Any:
 class _Text:
     """The file as text, of which a piece is in memory."""
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: io.BufferedIOBase) -> None:
         self.path, self.file = path, file
         self.decoder = codecs.getincrementaldecoder("utf-8")()
-        self.json = json.JSONDecoder()
+        self.json = json.JSONDecoder(object_pairs_hook=self.object)
+        self.twice: str | None = None
         self.buffer, self.at, self.bytes = "", 0, 0
         self.records = 0
         self.ended = False
@@ -89,9 +92,10 @@ class _Text:
     def peek(self, *, last: bool = False) -> str:
         """The next character that is not blank; with ``last``, there must be none."""
         while True:
-            while self.at < len(self.buffer) and self.buffer[self.at] in _BLANK:
-                self.at += 1
-                self.bytes += 1
+            blank = _BLANK.match(self.buffer, self.at)
+            assert blank is not None
+            self.at = blank.end()
+            self.bytes += len(blank[0])
             if self.at < len(self.buffer):
                 if last:
                     raise self.broken(f"more after the end: {self.buffer[self.at : self.at + 20]!r}")
@@ -116,16 +120,21 @@ class _Text:
         self.peek()
         piece = _PIECE
         while True:
+            self.twice = None
             try:
                 value, end = self.json.raw_decode(self.buffer, self.at)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except json.JSONDecodeError as error:
                 # Cut off by the end of the piece, or broken: only more text can tell, and each time it is
                 # twice as much, so that a long record costs no more than a few readings.
-                if self.ended or piece > _LONGEST or isinstance(error, RecursionError):
+                if self.ended:
                     raise self.broken(str(error)) from None
+                if piece >= LONGEST:
+                    raise self.broken(f"{error}, or a record of more than {LONGEST:,} bytes") from None
                 self.more(piece)
                 piece *= 2
                 continue
+            except (RecursionError, ValueError) as error:  # brackets too deep, a number of too many digits
+                raise self.broken(str(error)) from None
             # A number near the end of the piece may go on behind it: "1" of "1.5", "1" of "1e5".
             cut = not isinstance(value, (dict, list, str)) and len(self.buffer) - end < _TAIL
             if cut and not self.ended:
@@ -146,6 +155,13 @@ class _Text:
         self.buffer, self.at = self.buffer[self.at :] + text, 0
         self.ended = not piece
 
+    def object(self, fields: list[tuple[str, Any]]) -> dict[str, Any]:
+        """A dictionary, as `json` makes it; remembers a name that was lost."""
+        made = dict(fields)
+        if len(made) < len(fields) and self.twice is None:
+            self.twice = twice([name for name, _ in fields])[0]
+        return made
+
     def broken(self, why: str) -> DataError:
         return DataError(
             f"{self.path}: expected JSON, at byte {self.bytes:,}, after {self.records:,} records: {why}"
@@ -155,7 +171,7 @@ class _Text:
 def _walk(text: _Text, keys: tuple[str | int, ...], depth: int) -> Iterator[Record]:
     if depth == 0:
         value, place = text.value()
-        yield Record(keys, value, place)
+        yield Record(keys, value, place, text.twice)
         return
     named = text.take("{[") == "{"
     closing = "}" if named else "]"

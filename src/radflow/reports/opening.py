@@ -1,0 +1,103 @@
+"""Opening tables and texts that others wrote, within a stated memory.
+
+Every reader of such files opens them here, so that one bound holds for all of them: a line or record has at
+most :data:`LONGEST` bytes, and a gzip file does not unpack to more than it plausibly can. What goes beyond is
+one clear line. Reading any file, whatever is in it, takes less than 1 GiB above what Python itself takes:
+the worst is a JSON line of :data:`LONGEST` bytes in which every third byte is an object.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from radflow.errors import DataError
+
+LONGEST = 2**24
+"""Bytes of one line, field or record: 16 MiB, some thousand times the longest report."""
+
+_UNPACKED = 2**28  # bytes that any gzip file may unpack to
+_RATIO = 200  # above, at most so many bytes for one packed; tables of text take 3 to 30
+
+
+@contextmanager
+def opened(path: Path) -> Generator[io.BufferedIOBase]:
+    """Open a file for reading bytes, unpacked where its name ends in ``.gz``; it can be sought.
+
+    What breaks while it is read becomes one clear line.
+
+    Raises:
+        DataError: it cannot be read, is a broken gzip file, or one that unpacks to more than 256 MiB and more
+            than 200 times its size.
+    """
+    try:
+        if path.suffix.lower() != ".gz":
+            with path.open("rb") as plain:
+                yield plain
+        else:
+            most = max(_UNPACKED, _RATIO * path.stat().st_size)
+            with gzip.open(path) as packed:
+                yield io.BufferedReader(_Unpacked(packed, path, most))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: expected a whole gzip file, got {error}; fetch it again") from None
+    except OSError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def lines(file: io.BufferedIOBase) -> Iterator[bytes]:
+    """The lines from where a file stands, with their ends.
+
+    Of a line longer than :data:`LONGEST` its first bytes come, for which :func:`too_long` is true, and the
+    rest is skipped, so that it spoils only itself.
+    """
+    while line := file.readline(LONGEST):
+        yield line
+        while too_long(line):
+            line = file.readline(LONGEST)
+
+
+def too_long(line: bytes) -> bool:
+    """Whether a line of :func:`lines` is only the beginning of one."""
+    return len(line) >= LONGEST and not line.endswith(b"\n")
+
+
+def twice(names: Sequence[str]) -> list[str]:
+    """Those that stand more than once, sorted.
+
+    >>> twice(["id", "report", "id"])
+    ['id']
+    """
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip file, as far as it may unpack."""
+
+    def __init__(self, packed: gzip.GzipFile, path: Path, most: int) -> None:
+        self._packed, self._path, self._most = packed, path, most
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self._packed.readinto(buffer)
+        if self._packed.tell() > self._most:
+            raise DataError(
+                f"{self._path}: expected a table or text, got a gzip file that unpacks to more than "
+                f"{self._most:,} bytes; unpack it yourself, if it is what you think it is"
+            )
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._packed.seek(offset, whence)

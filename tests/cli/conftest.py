@@ -16,6 +16,7 @@ import pytest
 
 from radflow.config import Policy, dump_recipe, make_recipe
 from radflow.studies import Study
+from radflow.studies.training_facts import TrainingFacts
 
 SMALL = """
 name = "small"
@@ -185,9 +186,19 @@ def taught(folder: Path, studies: list[Study], tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def run(taught: Path, tmp_path: Path) -> Path:
-    """A run's folder around the model that was taught; its recipe drafts two studies at a time."""
+    """A run's folder around the model that was taught, on chest films; it drafts two studies at a time."""
     run = tmp_path / "run"
     shutil.copytree(taught, run / "sft" / "model")
+    facts = TrainingFacts(
+        modality="chest-xray",
+        drawn=False,
+        studies=3,
+        fewest_images=1,
+        most_images=2,
+        views=("frontal", "lateral"),
+        indication_share=0.4,
+    )
+    (run / "sft" / "model" / "training.json").write_text(facts.model_dump_json())
     knobs = {"name": "Tiny", "policy": {"max_new_tokens": 40}, "evaluation": {"batch_size": 2}}
     (run / "recipe.toml").write_text(dump_recipe(make_recipe(knobs)))
     return run

@@ -18,6 +18,7 @@ from radflow.cli.model_card import (
 )
 from radflow.config import Recipe, load_recipe
 from radflow.policy.load import has_processor
+from radflow.studies.training_facts import FILE
 from radflow.workspace import write_atomic
 
 _MERGED = "**Merged**: the LoRA adapter is folded into the weights of its base model, {base}.\n\n"
@@ -53,6 +54,8 @@ def write_merged_card(
         base: name or folder of the base model.
         folder: of the merged model.
     """
+    if (adapter / FILE).is_file():
+        shutil.copyfile(adapter / FILE, folder / FILE)
     if run is not None and stage is not None and (run / "prepare" / "studies.jsonl").is_file():
         return write_card(run, stage, folder, kind="merged")
     recipe = Recipe()

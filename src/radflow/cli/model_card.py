@@ -25,6 +25,7 @@ from radflow.policy.serving import vllm_obstacles
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
 from radflow.studies.study import SPLITS
+from radflow.studies.training_facts import FILE, training_facts
 from radflow.workspace import read_json, write_atomic
 
 Stage = Literal["sft", "rft"]
@@ -59,9 +60,16 @@ _SHARED_LIMITS = (
 
 
 def write_cards(run: Path) -> None:
-    """Write model card and prompt knobs into ``sft/model`` and ``rft/model`` of an evaluated run."""
+    """Write the cards of ``sft/model`` and ``rft/model`` of an evaluated run, and what goes with them."""
     stages: tuple[Stage, ...] = ("sft", "rft")
+    train = [
+        s
+        for s in read_manifest(run / "prepare" / "studies.jsonl", check_images=False).studies
+        if s.split == "train"
+    ]
+    facts = training_facts(train).model_dump_json() + "\n"
     for stage in stages:
+        write_atomic(run / stage / "model" / FILE, facts)
         write_card(run, stage, run / stage / "model")
 
 

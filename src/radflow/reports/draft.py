@@ -62,6 +62,7 @@ class Draft:
         indication: why the study was asked for, or ``None``.
         drawn: whether the pictures were drawn by a program.
         flags: what is odd about the pictures, one phrase each.
+        cautions: how the study differs from what the model was trained on, a sentence each.
     """
 
     study_id: str
@@ -78,6 +79,7 @@ class Draft:
     indication: str | None = None
     drawn: bool = False
     flags: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @property
     def uncertain(self) -> tuple[Word, ...]:
@@ -105,7 +107,7 @@ class Draft:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What else a reader must know, as sentences."""
-        notes = []
+        notes = list(self.cautions)
         if not self.finished:
             notes.append("The report was cut off at the longest length that the recipe allows.")
         if not self.report.sectioned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from radflow.cli.judging import bar
 from radflow.errors import DataError, RadflowError
 from radflow.reports.draft import Draft
 from radflow.studies.manifest import Rejected
+from radflow.studies.study import Modality
 from radflow.workspace import fingerprint, write_atomic, write_json, write_jsonl
 
 _LONGEST_NAME = 120  # characters of a file's name; file systems hold 255 bytes
@@ -48,6 +49,7 @@ def draft_batch(
     drafter: Drafter,
     batch: Batch,
     *,
+    check: Callable[[Opened, Modality | None], Opened],
     unread: Sequence[Rejected] = (),
 ) -> None:
     """Draft every study that is not drafted yet, and write ``drafts.jsonl`` and ``rejected.jsonl``.
@@ -61,6 +63,7 @@ def draft_batch(
         waiting: the studies.
         drafter: writes them.
         batch: where to.
+        check: compares a study, and its modality where it is known, with what the model was trained on.
         unread: studies that were set aside before; they are counted with the others.
 
     Raises:
@@ -75,7 +78,7 @@ def draft_batch(
         for start in range(0, len(left), drafter.batch_size):
             some = left[start : start + drafter.batch_size]
             with TemporaryDirectory() as scratch:
-                opened = list(_open(some, Path(scratch), drafter, rejected))
+                opened = list(_open(some, Path(scratch), drafter, check, rejected))
                 drafts = drafter([one.study for one in opened]) if opened else []
                 for one, draft in zip(opened, drafts, strict=True):
                     _write(one, draft, keys[draft.study_id], batch)
@@ -105,14 +108,18 @@ def draft_path(out: Path, study_id: str, form: Form = "json") -> Path:
 
 
 def _open(
-    some: Sequence[Waiting], scratch: Path, drafter: Drafter, rejected: list[Rejected]
+    some: Sequence[Waiting],
+    scratch: Path,
+    drafter: Drafter,
+    check: Callable[[Opened, Modality | None], Opened],
+    rejected: list[Rejected],
 ) -> Iterator[Opened]:
     """The studies that can be drafted; the others are set aside with the reason."""
     for number, waiting in enumerate(some):
         place = scratch / str(number)
         place.mkdir()
         try:
-            opened = waiting.open(place)
+            opened = check(waiting.open(place), waiting.known.modality if waiting.known else None)
             drafter.encode(opened.study)
         except RadflowError as error:
             rejected.append(Rejected(waiting.study_id, str(error)))
@@ -122,7 +129,7 @@ def _open(
 
 def _write(opened: Opened, draft: Draft, key: str, batch: Batch) -> None:
     """All forms of a draft; JSON comes last, as its being there says that the study is done."""
-    draft = replace(draft, flags=opened.flags)
+    draft = replace(draft, flags=opened.flags, cautions=opened.cautions)
     sources = opened.sources if batch.keep_patient else ()
     drafted = Drafted(draft=draft, pictures=opened.study.images, views=opened.study.views, sources=sources)
     for form in batch.forms:
@@ -163,7 +170,7 @@ def _row(study: Waiting, out: Path) -> dict[str, object]:
         row |= {"patient_id": known.patient_id, "split": known.split}
         row |= {"reference": known.reference.canonical} if known.reference.text else {}
         row |= {"indication": known.indication} if known.indication else {}
-    row |= {name: draft[name] for name in ("consistent", "critical", "uncertain", "notice")}
+    row |= {name: draft[name] for name in ("consistent", "critical", "uncertain", "cautions", "notice")}
     return row
 
 

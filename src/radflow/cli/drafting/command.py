@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from radflow.cli import screens
 from radflow.cli.drafting.options import DraftOptions, Form
+from radflow.studies.study import Modality
 
 
 def draft(
@@ -16,6 +17,7 @@ def draft(
     *,
     model: Path,
     indication: str | None = None,
+    modality: Modality | None = None,
     format: Annotated[
         list[Form] | None,
         Parameter(negative=(), consume_multiple=False),
@@ -35,11 +37,15 @@ def draft(
     Many: `--manifest studies.jsonl` or `--studies FOLDER`, with a folder as `--out`. It gets one JSON file a
     study and drafts.jsonl, which `radflow score` reads. Stopped and run again, it drafts what is missing.
 
+    A study of another modality than the model's, or with more pictures than it ever saw, is refused; where a
+    study differs otherwise from the training studies, every form of the draft says so.
+
     Args:
         images: The pictures of one study (PNG, JPEG, DICOM), in the order the model was trained on, or one
             folder that holds them.
         model: A run's folder, a model folder, or an adapter folder.
         indication: Why the study was asked for.
+        modality: What the pictures are. PNG and JPEG files do not say; a model of another modality refuses.
         format: text, json, html, fhir (R4 DiagnosticReport) or sr (DICOM Basic Text SR); may be repeated.
         out: File whose ending tells the format (.txt, .json, .html, .fhir.json, .dcm), or a folder; may be
             repeated.
@@ -60,6 +66,7 @@ def draft(
         images=tuple(images or ()),
         model=model,
         indication=indication,
+        modality=modality,
         forms=tuple(dict.fromkeys(forms)),
         out=tuple(out or ()),
         manifest=manifest,

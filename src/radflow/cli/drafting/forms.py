@@ -128,6 +128,7 @@ def record(draft: Draft) -> dict[str, Any]:
         "indication": draft.indication,
         "drawn": draft.drawn,
         "picture_flags": list(draft.flags),
+        "cautions": list(draft.cautions),
         "model": draft.model,
         "created": draft.created,
         "radflow": __version__,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from radflow.studies.study import Modality
+
 Form = Literal["text", "json", "html", "fhir", "sr"]
 
 
@@ -18,6 +20,7 @@ class DraftOptions:
     manifest: Path | None = None
     studies: Path | None = None
     indication: str | None = None
+    modality: Modality | None = None
     forms: tuple[Form, ...] = ()
     out: tuple[Path, ...] = ()
     uncertain: float = 0.5

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from rich.markup import escape
 
 from radflow.cli.drafting.batch import Batch, draft_batch
 from radflow.cli.drafting.forms import Drafted, destinations, render, screen_text
 from radflow.cli.drafting.model import Drafter, find_model
 from radflow.cli.drafting.options import DraftOptions
-from radflow.cli.drafting.studies import Waiting, batch_of_folder, batch_of_manifest, open_pictures
+from radflow.cli.drafting.studies import Opened, Waiting, batch_of_folder, batch_of_manifest, open_pictures
+from radflow.cli.drafting.trained_on import checked, facts_of
 from radflow.errors import DataError, NotWritableError
 from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
 from radflow.reports.draft import NOTICE
 from radflow.studies import read_manifest
 from radflow.studies.manifest import Rejected
+from radflow.studies.study import Modality
 from radflow.workspace import write_atomic
 
 _LISTED = 3
@@ -68,8 +71,11 @@ def _draft_one(screen: Console, errors: Console, options: DraftOptions) -> None:
             _say_ignored(errors, opened.ignored, "no pictures")
         if options.keep_patient and not opened.sources:
             raise DataError("--keep-patient: expected a DICOM file, which names a patient; got none")
+        opened = _check(options)(opened, options.modality)
+        for caution in opened.cautions:
+            errors.print(f"[yellow]warning[/]: {escape(caution)}")
         [written] = Drafter(options.model, uncertain_below=options.uncertain)([opened.study])
-        draft = replace(written, flags=opened.flags)
+        draft = replace(written, flags=opened.flags, cautions=opened.cautions)
         drafted = Drafted(
             draft=draft,
             pictures=opened.study.images,
@@ -96,6 +102,7 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
         "--indication": options.indication,
         "--subject": options.subject,
         "--imaging-study": options.imaging_study,
+        "--modality": options.modality if options.manifest is not None else None,
     }
     if wrong := [name for name, value in single.items() if value is not None]:
         raise DataError(f"{wrong[0]} is said of one study; a manifest says its own for each")
@@ -103,11 +110,18 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
         raise DataError("drafts of many studies go to a folder; expected one --out FOLDER")
     [out] = options.out
     waiting, unread = _waiting(errors, options)
-    find_model(options.model)  # before the folder is made: a misspelt one leaves nothing behind
+    check = _check(options)  # before the folder is made: a misspelt model leaves nothing behind
     _make_folder(out / "drafts")
     drafter = Drafter(options.model, uncertain_below=options.uncertain)
     batch = Batch(out=out, forms=options.forms, keep_patient=options.keep_patient)
-    draft_batch(screen, errors, waiting, drafter, batch, unread=unread)
+    draft_batch(screen, errors, waiting, drafter, batch, check=check, unread=unread)
+
+
+def _check(options: DraftOptions) -> Callable[[Opened, Modality | None], Opened]:
+    """Compares a study with what the model was trained on."""
+    folder, recipe = find_model(options.model)
+    facts = facts_of(folder)
+    return lambda opened, said: checked(opened, facts, recipe.policy, said=said or options.modality)
 
 
 def _waiting(errors: Console, options: DraftOptions) -> tuple[list[Waiting], Sequence[Rejected]]:

@@ -6,12 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import Report
 from radflow.studies import Study
 from radflow.studies.dicom import expand, inspect, is_dicom
 from radflow.studies.dicom.file import opened, quiet
+from radflow.studies.dicom.gray import region_texts
+from radflow.studies.dicom.tags import region_of
 from radflow.studies.dicom.view import view_of
 from radflow.studies.images import check_image
 
@@ -19,6 +22,13 @@ _ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 _INSPECTED = 8  # DICOM files of a study that are decoded once more to look for what is odd
 _ASKED = ("StudyInstanceUID", "Rows")
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+
+
+class Kind(NamedTuple):
+    """What a DICOM file says it shows: its Modality, and the region of the body where it names one."""
+
+    tag: str
+    region: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +40,16 @@ class Opened:
         sources: the DICOM files among what it was made from.
         flags: what is odd about them, one phrase each.
         ignored: files that are no pictures.
+        kind: what the first DICOM file says it shows.
+        cautions: how the study differs from what the model was trained on, a sentence each.
     """
 
     study: Study
     sources: tuple[Path, ...] = ()
     flags: tuple[str, ...] = ()
     ignored: tuple[Path, ...] = ()
+    kind: Kind | None = None
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +108,13 @@ def open_pictures(
         indication=indication,
         views=views,
     )
-    return Opened(study=study, sources=sources, flags=_flags(sources), ignored=tuple(ignored))
+    return Opened(
+        study=study,
+        sources=sources,
+        flags=_flags(sources),
+        ignored=tuple(ignored),
+        kind=_kind(sources),
+    )
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -162,7 +182,10 @@ def _open_known(study: Study, scratch: Path, *, frames: int) -> Opened:
         views = study.views or views
     sources = _dicom_images(study.images)
     return Opened(
-        study=replace(study, images=tuple(images), views=views), sources=sources, flags=_flags(sources)
+        study=replace(study, images=tuple(images), views=views),
+        sources=sources,
+        flags=_flags(sources),
+        kind=_kind(sources),
     )
 
 
@@ -185,6 +208,13 @@ def _rendered(pictures: Sequence[Path], scratch: Path, *, frames: int) -> tuple[
 def _flags(sources: Sequence[Path]) -> tuple[str, ...]:
     """What is odd about some of the DICOM files: burned-in text, a picture that looks inverted."""
     return tuple(dict.fromkeys(flag for path in sources[:_INSPECTED] for flag in inspect(path).flags))
+
+
+def _kind(sources: Sequence[Path]) -> Kind | None:
+    if not sources:
+        return None
+    with opened(sources[0]) as file:
+        return Kind(file.modality, region_of(region_texts(file.tags)))
 
 
 def _dicom_images(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -13,7 +13,14 @@ from radflow import config
 from radflow.errors import DataError, TrainingError
 from radflow.studies import Study
 from radflow.training import exploration
-from radflow.training.exploration import composite_score, normalise, pick, read_picked, run_exploration
+from radflow.training.exploration import (
+    composite_score,
+    critical_share_warnings,
+    normalise,
+    pick,
+    read_picked,
+    run_exploration,
+)
 from radflow.workspace import Workspace, read_json, read_jsonl
 
 values = arrays(np.float64, st.integers(1, 30), elements=st.integers(-50, 50).map(lambda n: n / 10))
@@ -213,3 +220,19 @@ def test_errors_say_what_to_do(explore: Callable, open_run: Callable, dozen: lis
     unknown = [replace(dozen[0], critical=None), *dozen[1:]]
     with pytest.raises(DataError, match="study s0-0: expected it to be annotated critical or not"):
         explore(*open_run(), studies=unknown)
+
+
+@pytest.mark.parametrize(
+    ("split", "picked", "said"),
+    [
+        (0.3, 0.3, []),
+        (0.1, 0.0, ["None of the studies"]),
+        (0.9, 1.0, ["Every one of the studies"]),
+        (0.6, 0.0, ["None of the studies", "Critical studies are 0%"]),
+        (0.6, 0.99, ["Critical studies are 99%"]),
+    ],
+)
+def test_a_pick_that_leaves_capo_nothing_to_do_is_said(split: float, picked: float, said: list[str]) -> None:
+    warnings = critical_share_warnings(split=split, picked=picked)
+    assert len(warnings) == len(said)
+    assert all(warning.startswith(start) for warning, start in zip(warnings, said, strict=True))

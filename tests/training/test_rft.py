@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from hypothesis import given
-from hypothesis import strategies as st
 
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import DataError, RewardError, TrainingError
 from radflow.policy import Policy, PromptEncoder, load_policy, sample_groups
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
-from radflow.training.rft import Validation, choose_step, run_rft
+from radflow.training.rft import Validation, run_rft
 from radflow.training.sft import run_sft
 from radflow.training.update import given_logprobs, update_policy
 from radflow.workspace import read_json
@@ -99,43 +97,6 @@ def taught(
     )
     how = {"train": dozen, "validate": dozen[:3], "accelerator": accelerator}
     return run_sft(workspace, recipe, policy, encoder, **how)
-
-
-# ---- which step is kept ----------------------------------------------------------------------------------
-
-f1s = st.lists(st.floats(0, 1), min_size=3, max_size=3)
-rewards = st.lists(st.floats(-1, 4), min_size=3, max_size=3)
-
-
-@given(st.lists(st.tuples(rewards, f1s), min_size=1, max_size=8))
-def test_the_kept_step_gained_reward_and_kept_its_labels(outcomes) -> None:
-    validations = [
-        {"step": 2 * i, "rewards": reward, "label_f1s": labels} for i, (reward, labels) in enumerate(outcomes)
-    ]
-    chosen = next(v for v in validations if v["step"] == choose_step(validations))
-    if chosen is not validations[0]:
-        for name, sign in (("rewards", 1), ("label_f1s", -1)):
-            change = np.subtract(chosen[name], validations[0][name])
-            assert change.mean() >= sign * change.std(ddof=1) / math.sqrt(3)
-
-
-def test_of_equal_steps_the_first_is_kept() -> None:
-    start = {"rewards": [1.0, 1.0], "label_f1s": [0.5, 0.5]}
-    better = {"rewards": [2.0, 2.0], "label_f1s": [0.5, 0.5]}
-    assert choose_step([{"step": s, **start} for s in (0, 2, 4)]) == 0
-    assert choose_step([{"step": 0, **start}, *({"step": s, **better} for s in (2, 4))]) == 2
-
-
-def test_a_gain_within_its_error_is_luck() -> None:
-    start = {"step": 0, "rewards": [1.0] * 4, "label_f1s": [0.5] * 4}
-    assert choose_step([start, start | {"step": 2, "rewards": [9.0, 0.0, 0.0, 0.0]}]) == 0
-    assert choose_step([start, start | {"step": 2, "rewards": [1.2, 1.1, 1.0, 1.1]}]) == 2
-
-
-def test_one_validation_study_has_no_spread() -> None:
-    start = {"step": 0, "rewards": [1.0], "label_f1s": [0.5]}
-    assert choose_step([start, {"step": 2, "rewards": [2.0], "label_f1s": [0.49]}]) == 0
-    assert choose_step([start, {"step": 2, "rewards": [2.0], "label_f1s": [0.5]}]) == 2
 
 
 # ---- what is learnt --------------------------------------------------------------------------------------

@@ -163,6 +163,8 @@ def run_exploration(
         f"exploration: kept {len(chosen)} of {len(studies)} studies ({knobs.strategy}); "
         f"critical {share['picked']:.0%} of them, {share['split']:.0%} of the split"
     )
+    for warning in critical_share_warnings(**share):
+        workspace.say(f"exploration: warning: {warning}")
     return [studies[i] for i in chosen]
 
 
@@ -259,10 +261,28 @@ def read_picked(folder: Path) -> list[str]:
 
 def exploration_warnings(folder: Path) -> list[str]:
     """What a reader of the run must be told about the studies that RFT saw."""
-    share = read_json(folder / "summary.json")["critical_share"]
-    if abs(share["picked"] - share["split"]) <= SHIFT_WARNED_OF:
-        return []
-    return [
-        f"Critical studies are {share['picked']:.0%} of what Target Exploration picked and "
-        f"{share['split']:.0%} of the split: RFT may learn to call everything abnormal, or nothing."
-    ]
+    return critical_share_warnings(**read_json(folder / "summary.json")["critical_share"])
+
+
+def critical_share_warnings(*, split: float, picked: float) -> list[str]:
+    """What the critical shares, in [0, 1], of the split and of the studies picked from it mean for RFT.
+
+    >>> critical_share_warnings(split=0.5, picked=0.6)
+    []
+    >>> [warning.partition(":")[0] for warning in critical_share_warnings(split=0.1, picked=0.0)]
+    ['None of the studies that Target Exploration picked is critical']
+    """
+    warnings = []
+    if picked in (0.0, 1.0):
+        which, epsilon = ("None", "the normal") if picked == 0.0 else ("Every one", "the critical")
+        verb = "is critical" if picked == 0.0 else "is critical, and none normal"
+        warnings.append(
+            f"{which} of the studies that Target Exploration picked {verb}: RFT clips all of them to "
+            f'{epsilon} range, and CAPO is GRPO. exploration.strategy = "balanced" keeps both kinds.'
+        )
+    if abs(picked - split) > SHIFT_WARNED_OF:
+        warnings.append(
+            f"Critical studies are {picked:.0%} of what Target Exploration picked and {split:.0%} of the "
+            "split: RFT may learn to call everything abnormal, or nothing."
+        )
+    return warnings

@@ -4,14 +4,12 @@ One step samples a group of G reports for each of P studies, rewards them, and t
 steps on Eq. 8 with the clipping range of each case. The first of them has ratio 1 everywhere; clipping acts
 from the second on, which is why one alone is refused.
 
-The step that is kept is chosen on the validation split, step 0 included: the highest mean reward among the
-steps that gained reward and did not lose label F1, by more than a paired standard error each. A reward can be
+The step that is kept is chosen on the validation split, step 0 included (`step_choice`). A reward can be
 raised by reports that are merely safer; the label F1 says so: a policy that lost it is not an improvement.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -38,6 +36,7 @@ from radflow.training.checkpoint import (
 from radflow.training.rft_step import Stepper
 from radflow.training.rollout import RewardModel, Roller
 from radflow.training.schedule import rollout_order
+from radflow.training.step_choice import choose_step, said_of_step, why_kept
 from radflow.workspace import Workspace, replaced_folder, write_json
 
 
@@ -54,41 +53,6 @@ class Validation:
     rewards: Sequence[float]
     label_f1s: Sequence[float]
     figures: Mapping[str, float]
-
-
-def choose_step(validations: Sequence[Mapping[str, Any]]) -> int:
-    """The step to keep: the highest mean reward among those that gained against step 0, else step 0.
-
-    Both conditions are paired, study by study, with a standard error: the mean reward rose by more than one,
-    and the mean label F1 did not fall by more than one.
-
-    Args:
-        validations: ``step``, and ``rewards`` and ``label_f1s`` (one a study) of each; step 0 first.
-
-    >>> start = {"step": 0, "rewards": [2.0, 2.0, 2.0], "label_f1s": [0.7, 0.8, 0.6]}
-    >>> pleasing = {"step": 2, "rewards": [9.0, 9.0, 9.0], "label_f1s": [0.5, 0.7, 0.4]}
-    >>> lucky = start | {"step": 4, "rewards": [8.0, 1.0, 1.0]}
-    >>> choose_step([start, pleasing, lucky])
-    0
-    >>> choose_step([start, pleasing, lucky, start | {"step": 6, "rewards": [3.0, 3.1, 2.9]}])
-    6
-    """
-    start = validations[0]
-
-    def change(validation: Mapping[str, Any], name: str) -> tuple[float, float]:
-        """Mean difference from step 0 and its standard error."""
-        values = np.subtract(validation[name], start[name])
-        error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-        return float(values.mean()), float(error)
-
-    def gained(validation: Mapping[str, Any]) -> bool:
-        (reward, reward_error), (label_f1, label_error) = (
-            change(validation, name) for name in ("rewards", "label_f1s")
-        )
-        return reward > reward_error and label_f1 >= -label_error
-
-    allowed = [start, *filter(gained, validations[1:])]
-    return int(max(allowed, key=lambda v: (np.mean(v["rewards"]), -v["step"]))["step"])
 
 
 def run_rft(
@@ -171,12 +135,11 @@ def run_rft(
                 "label_f1s": list(outcome.label_f1s),
             }
         )
-        chosen = choose_step(state["validation"]) == step
-        if chosen:
+        if choose_step(state["validation"]) == step:
             best = trainable_weights(policy.model)
         workspace.say(
-            f"rft: step {step}/{knobs.steps} validation reward {reward_mean:.3f}, "
-            f"label F1 {label_f1:.3f}{' (best so far)' if chosen else ''}"
+            f"rft: step {step}/{knobs.steps} validation reward {reward_mean:.3f}, label F1 {label_f1:.3f}; "
+            f"{said_of_step(state['validation'])}"
         )
         return {
             "validation_reward": reward_mean,
@@ -216,18 +179,19 @@ def run_rft(
     if accelerator.is_main_process:
         with replaced_folder(folder) as fresh:
             save(policy, fresh)
-        chosen_step = choose_step(state["validation"])
+        chosen_step, why = choose_step(state["validation"]), why_kept(state["validation"])
         write_json(
             workspace.path("rft", "summary.json"),
             {
                 "best_step": chosen_step,
+                "why": why,
                 "steps": knobs.steps,
                 "validation": [
                     {k: v[k] for k in ("step", "reward", "label_f1")} for v in state["validation"]
                 ],
             },
         )
-        workspace.say(f"rft: kept step {chosen_step} of {knobs.steps}, chosen on validation")
+        workspace.say(f"rft: kept step {chosen_step} of {knobs.steps}, chosen on validation: {why}")
     accelerator.wait_for_everyone()
     return folder
 

@@ -44,6 +44,50 @@ def test_overrides_reach_nested_values(tmp_path: Path) -> None:
     assert (recipe.policy.tiny.patch_size, recipe.rft.steps, recipe.seed) == (8, 3, 7)
 
 
+def test_what_an_override_did_is_blamed_on_it_and_what_the_file_says_on_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("[rft]\nsteps = 0\n")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path, {"rft.inner-stepz": "3"})
+    assert str(error.value).split("; ") == [
+        f"{path}: rft.steps: expected greater than or equal to 1, got 0",
+        "--rft.inner-stepz: no such option. Did you mean '--rft.inner-steps'?",
+    ]
+    path.write_text('[data]\nsource = "manifest"\n')
+    with pytest.raises(RecipeError, match=r"r\.toml: expected data\.manifest"):
+        load_recipe(path, {"data.modality": "chest-xray"})
+    path.write_text("")
+    with pytest.raises(RecipeError, match=r"^--data\.source: expected data\.manifest"):
+        load_recipe(path, {"data.source": "manifest", "seed": "3"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("rft-steps", "3", "--rft-steps: no such option. Did you mean '--rft.steps'?"),
+        ("learning-rate", "3", "Did you mean '--sft.learning-rate' or '--rft.learning-rate'?"),
+        ("rft", "3", "--rft: a section; expected one of its keys, --rft.KEY."),
+        (
+            "judge",
+            "rules",
+            "--judge: a section; expected one of its keys, --judge.KEY. Did you mean '--reward.j",
+        ),
+        ("rft.inner-steps", "1", "--rft.inner-steps: expected inner_steps of at least 2, got 1"),
+        ("rft.steps", "many", "--rft.steps: expected a valid integer, got 'many'"),
+        ("data.splits.hold-out", "tset", "--data.splits.hold-out: expected 'train'"),
+    ],
+)
+def test_an_override_that_cannot_be_is_named_as_it_was_typed(
+    key: str, value: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("")
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path, {key: value})
+    assert message in str(error.value)
+    assert "r.toml" not in str(error.value)
+
+
 def test_a_value_of_the_wrong_type_is_named() -> None:
     with pytest.raises(RecipeError, match=r"rft\.steps.*got 'many'"):
         make_recipe({"rft": {"steps": "many"}})

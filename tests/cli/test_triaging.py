@@ -205,7 +205,7 @@ def test_the_rules_alone_are_no_comparison(command: Callable, manifest: Path) ->
         ),
         (
             ("data/studies.jsonl", "--judge", "openai:m", "--judge.base-ulr", "x"),
-            "unknown key 'judge.base_ulr'. Did you mean 'base_url'?",
+            "--judge.base-ulr: no such option. Did you mean '--judge.base-url'?",
         ),
         (("data/studies.jsonl", "--judge", "openai:m", "--judge.votes", "many"), "judge.votes"),
         (("data/studies.jsonl", "--judge", "rules", "--diferences", "d"), "Did you mean 'differences'?"),

@@ -106,7 +106,8 @@ def _ask_both(
     with ExitStack() as stack:
         judges = []  # both, before the first is asked: the second may not be there
         for name, own in zip(options.judges, SECTIONS[1:], strict=True):
-            knobs = judge_knobs(sections["judge"] | sections[own], beside=beside)
+            values = sections["judge"] | sections[own]
+            knobs = judge_knobs(values, beside=beside, own=tuple(sections[own]), section=own)
             judges.append(stack.enter_context(opened(name, knobs, errors)))
         about = options.question
         return [

@@ -1,5 +1,5 @@
 """``radflow``: every command, its options and its help. The modules beside this one do the work
-(``drafting/``, ``merging.py`` and ``verdicts.py`` also have their own commands).
+(``running.py``, ``drafting/``, ``merging.py`` and ``verdicts.py`` also have their own commands).
 
 Nothing here imports torch until a command needs it, so that ``radflow --help`` is quick.
 """
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -18,13 +17,10 @@ from radflow import __version__
 from radflow.cli import screens
 from radflow.cli.drafting.command import draft
 from radflow.cli.merging import merge
-from radflow.cli.overrides import Overrides, judge_options, pairs_of, read_recipe
+from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
+from radflow.cli.running import evaluate, explore, generate, init, quickstart, rft, run, sft
 from radflow.cli.verdicts import verdicts
-from radflow.config import Recipe
 from radflow.errors import RadflowError
-
-if TYPE_CHECKING:
-    from radflow.cli.pipeline import Pipeline
 
 app = App(name="radflow", version=__version__, help_format="markdown", suppress_keyboard_interrupt=False)
 app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
@@ -40,98 +36,20 @@ def main(tokens: list[str] | None = None) -> None:
     try:
         app(tokens)
     except RadflowError as error:
-        screens.errors.print(f"[bold red]error[/]: {_plain(str(error))}")
+        screens.errors.print(f"[bold red]error[/]: {screens.plain(str(error))}")
         sys.exit(1)
     except KeyboardInterrupt:
         screens.errors.print("stopped; run the same command again to go on from the last checkpoint")
         sys.exit(130)
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
-def _stage(recipe: Path, overrides: tuple[str, ...], work: Callable[[Pipeline], object]) -> None:
-    """Open the run of a recipe and do one thing with it."""
-    from radflow.cli.pipeline import Pipeline
-
-    work(Pipeline(read_recipe(recipe, overrides), echo=lambda line: screens.screen.print(_plain(line))))
-
-
-def _finish(recipe: Recipe) -> None:
-    """Run all stages and print the table."""
-    from radflow.cli.pipeline import Pipeline
-    from radflow.cli.summary import print_results
-
-    pipeline = Pipeline(recipe, echo=lambda line: screens.screen.print(_plain(line)))
-    results = pipeline.run()
-    if results is not None:
-        print_results(screens.screen, results, pipeline.workspace.root)
-
-
-@app.command
-def quickstart(*overrides: Overrides, out: Path = Path("runs/quickstart"), seed: int = 0) -> None:
-    """The whole workflow on drawn carotid ultrasound, in minutes on two cores.
-
-    Args:
-        out: The run's folder.
-        seed: Every random choice follows from it.
-    """
-    _finish(read_recipe("quickstart", ("--out", str(out), "--seed", str(seed), *overrides)))
-
-
-@app.command
-def run(recipe: Path, *overrides: Overrides) -> None:
-    """Every stage of a recipe; picks up where it stopped, and skips what is done.
-
-    Any knob can be set from the command line: `radflow run recipe.toml --rft.steps 20 --out runs/other`.
-
-    Args:
-        recipe: A TOML file, or the name of a shipped recipe (quickstart, carotid, iu-xray, ...).
-    """
-    _finish(read_recipe(recipe, overrides))
-
-
-@app.command
-def sft(recipe: Path, *overrides: Overrides) -> None:
-    """Prepare the studies and fine-tune on image-report pairs."""
-    _stage(recipe, overrides, lambda p: (p.prepare(), p.sft()))
-
-
-@app.command
-def explore(recipe: Path, *overrides: Overrides) -> None:
-    """Target Exploration with the policy that `sft` made."""
-    _stage(recipe, overrides, lambda p: p.explore())
-
-
-@app.command
-def rft(recipe: Path, *overrides: Overrides) -> None:
-    """Reinforcement fine-tuning with CAPO on what `explore` kept."""
-    _stage(recipe, overrides, lambda p: p.rft())
-
-
-@app.command
-def generate(recipe: Path, *overrides: Overrides) -> None:
-    """Reports of every system for the test studies."""
-    _stage(recipe, overrides, lambda p: p.generate())
-
-
-@app.command
-def evaluate(recipe: Path, *overrides: Overrides) -> None:
-    """Score the reports of `generate`; write results.json and report.html, and print the table."""
-    from radflow.cli.summary import print_results
-
-    def work(pipeline: Pipeline) -> None:
-        results = pipeline.evaluate()
-        if results is not None:
-            print_results(screens.screen, results, pipeline.workspace.root)
-
-    _stage(recipe, overrides, work)
+for command in (quickstart, init, run, sft, explore, rft, generate, evaluate):
+    app.command(command)
 
 
 @app.command
 def prepare(
-    source: str,
+    source: str | None = None,
     *overrides: Overrides,
     root: Path | None = None,
     out: Path = Path("data/studies.jsonl"),
@@ -179,7 +97,8 @@ def prepare(
         contact_sheet=contact_sheet,
         extra=pairs_of(overrides),
     )
-    prepare_command(screens.screen, source, options)
+    with in_flags(OF_DATA):
+        prepare_command(screens.screen, source, options)
 
 
 @app.command
@@ -237,7 +156,8 @@ def score(
         judge=judge,
         knobs=judge_options(overrides, score),
     )
-    score_command(screens.screen, screens.errors, predictions, options)
+    with in_flags(OF_JUDGE):
+        score_command(screens.screen, screens.errors, predictions, options)
 
 
 @app.command
@@ -337,7 +257,8 @@ def triage(
 
     knobs = judge_options(overrides, triage)
     options = TriageOptions(judge=judge, knobs=knobs, out=out, differences=differences, texts=texts)
-    triage_command(screens.screen, screens.errors, studies, options)
+    with in_flags(OF_JUDGE):
+        triage_command(screens.screen, screens.errors, studies, options)
 
 
 @app.command
@@ -374,7 +295,8 @@ def agree(
         out=out,
         json=json,
     )
-    agree_command(screens.screen, screens.errors, reports, options)
+    with in_flags(OF_JUDGE):
+        agree_command(screens.screen, screens.errors, reports, options)
 
 
 app.command(verdicts)

@@ -49,12 +49,16 @@ def judge_sections(
     return sections
 
 
-def judge_knobs(values: Mapping[str, str], *, beside: Path) -> config.Judge:
+def judge_knobs(
+    values: Mapping[str, str], *, beside: Path, own: Sequence[str] = (), section: str = "judge"
+) -> config.Judge:
     """The recipe's section ``judge`` from texts.
 
     Args:
         values: knob to value; the others keep their defaults.
         beside: a file. The verdicts are kept in its folder unless a store is given.
+        own: the knobs that were given as ``--section.key``, not as ``--judge.key``.
+        section: the name of that section.
 
     Raises:
         RecipeError: a knob that there is not, or a value that does not fit.
@@ -63,7 +67,9 @@ def judge_knobs(values: Mapping[str, str], *, beside: Path) -> config.Judge:
     >>> knobs.votes, knobs.store.as_posix()
     (3, 'out/verdicts.sqlite3')
     """
-    knobs = make_recipe({"judge": dict(values)}, where="command line").judge
+    options = {f"judge.{name}": f"{section if name in own else 'judge'}.{name}" for name in values}
+    spelt = {knob: option.replace("_", "-") for knob, option in options.items()}
+    knobs = make_recipe({"judge": dict(values)}, options=spelt).judge
     return knobs if knobs.store else knobs.model_copy(update={"store": beside.parent / STORE})
 
 

@@ -23,9 +23,10 @@ from radflow.evaluation.evidence import TRIAGE
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest, write_manifest
-from radflow.studies.prepare import MANIFEST, PREPARERS
+from radflow.studies.prepare import MANIFEST, PREPARERS, SMALLEST_IMAGE, at_least
 from radflow.studies.stream import ADAPTERS, Annotation, prepare_adapter
 
+_LEAST = {"count": 1, "workers": 1, "max_images": 1, "image_size": SMALLEST_IMAGE}
 _LINES = 20  # of progress, in a log
 _UNKNOWN_TOTAL_STEP = 10_000  # studies between such lines where nobody knows how many there are
 
@@ -51,7 +52,7 @@ class PrepareOptions:
     extra: Mapping[str, str]
 
 
-def prepare_command(screen: Console, source: str, options: PrepareOptions) -> None:
+def prepare_command(screen: Console, source: str | None, options: PrepareOptions) -> None:
     """Prepare, annotate criticality, print the account, draw the contact sheet where asked.
 
     Raises:
@@ -60,8 +61,12 @@ def prepare_command(screen: Console, source: str, options: PrepareOptions) -> No
     known = (*PREPARERS, *ADAPTERS)
     if source not in known:
         raise RecipeError(
-            f"expected a source among {', '.join(known)}, got {source!r}.{did_you_mean(source, known)}"
+            f"expected a source among {', '.join(known)}, got {repr(source) if source else 'none'}."
+            + did_you_mean(source or "", known)
         )
+    for name, least in _LEAST.items():
+        if (value := getattr(options, name)) is not None:
+            at_least(_flag(name), value, least)
     (_prepare_adapter if source in ADAPTERS else _prepare_drawn)(screen, source, options)
 
 

@@ -8,3 +8,8 @@ from rich.console import Console
 # Without emoji, as "openai:m:" is a judge and no letter in a circle.
 screen = Console(soft_wrap=True, highlight=False, emoji=False)
 errors = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+
+def plain(text: str) -> str:
+    """A text without markup, as these consoles want it."""
+    return text.replace("[", r"\[")

@@ -6,7 +6,7 @@ applies overrides the way ``radflow run r.toml --rft.steps 20`` does.
 """
 
 from radflow.config.data import Columns, Data
-from radflow.config.files import dump_recipe, load_recipe, make_recipe
+from radflow.config.files import dump_recipe, knob_of, knobs, load_recipe, make_recipe, suggest_option
 from radflow.config.recipe import (
     Evaluation,
     Exploration,
@@ -34,6 +34,9 @@ __all__ = [
     "Sft",
     "Tiny",
     "dump_recipe",
+    "knob_of",
+    "knobs",
     "load_recipe",
     "make_recipe",
+    "suggest_option",
 ]

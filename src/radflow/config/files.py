@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +20,63 @@ _PATHS = ("data.manifest", "data.root", "data.images", "data.reports", "judge.st
 """Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
 
 
-def load_recipe(path: Path | str, overrides: Mapping[str, str] | None = None) -> Recipe:
+def load_recipe(
+    path: Path | str, overrides: Mapping[str, str] | None = None, *, folder: Path | None = None
+) -> Recipe:
     """Read a recipe file and apply ``section.key`` overrides.
 
     Relative paths in the file (``data.manifest``, ``data.root``, ``data.images``, ``data.reports``,
     ``judge.store``) are taken from the recipe's folder; ``out`` and overrides from the current folder.
 
+    Args:
+        path: the file.
+        overrides: as the command line writes them, ``rft.inner_steps`` or ``rft.inner-steps``.
+        folder: where relative paths of the file start instead.
+
     Raises:
         MissingFileError: there is no such file.
-        RecipeError: it is not TOML, a key is unknown (with a suggestion), or a value is out of range.
+        RecipeError: it is not TOML, a key is unknown (with a suggestion), or a value is out of range. What an
+            override did is blamed on the override.
     """
     path = Path(path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such recipe; `ls recipes` shows the shipped ones") from None
+        raise MissingFileError(f"{path}: no such recipe; `radflow init` lists the shipped ones") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: expected TOML, got {error}") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: the recipe cannot be read ({error.strerror or error})") from None
+    start = path.absolute().parent if folder is None else folder
     for section, key in (dotted.split(".") for dotted in _PATHS):
         knobs = raw.get(section)
         if isinstance(knobs, dict) and isinstance(knobs.get(key), str):
-            knobs[key] = str(path.absolute().parent / Path(knobs[key]).expanduser())
-    for key, value in (overrides or {}).items():
-        _assign(raw, key, value if key not in _PATHS else str(Path(value).expanduser().absolute()))
-    return make_recipe(raw, where=str(path))
+            knobs[key] = os.path.normpath(start / Path(knobs[key]).expanduser())
+    written, options = deepcopy(raw), {knob_of(option): option for option in overrides or {}}
+    for dotted, option in options.items():
+        value = (overrides or {})[option]
+        _assign(raw, dotted, value if dotted not in _PATHS else str(Path(value).expanduser().absolute()))
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        old = [(e["loc"], e["type"]) for e in _errors(written)]
+        blamed = {True: options, False: {}}
+        raise RecipeError(
+            "; ".join(
+                _explain(e, str(path), blamed[(e["loc"], e["type"]) not in old]) for e in error.errors()
+            )
+        ) from None
 
 
-def make_recipe(raw: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
-    """Validate nested dictionaries into a recipe; ``where`` opens every error message.
+def make_recipe(
+    raw: Mapping[str, Any], *, where: str = "recipe", options: Mapping[str, str] | None = None
+) -> Recipe:
+    """Validate nested dictionaries into a recipe.
+
+    Args:
+        raw: sections and their keys.
+        where: what they were read from; it opens every error message.
+        options: the keys that came from the command line, each with the option that the user typed.
 
     >>> make_recipe({"rft": {"steps": 3}}).rft.steps
     3
@@ -52,11 +84,53 @@ def make_recipe(raw: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
     Traceback (most recent call last):
     ...
     radflow.errors.RecipeError: recipe: unknown key 'rft.stepz'. Did you mean 'steps'?
+    >>> make_recipe({"rft": {"stepz": 3}}, options={"rft.stepz": "rft.stepz"})
+    Traceback (most recent call last):
+    ...
+    radflow.errors.RecipeError: --rft.stepz: no such option. Did you mean '--rft.steps'?
     """
     try:
         return Recipe.model_validate(dict(raw))
     except ValidationError as error:
-        raise RecipeError("; ".join(f"{where}: {_explain(e)}" for e in error.errors())) from None
+        raise RecipeError("; ".join(_explain(e, where, options or {}) for e in error.errors())) from None
+
+
+def knobs(model: type[BaseModel] = Recipe, section: str = "") -> Iterator[str]:
+    """Every key of a recipe, dotted.
+
+    >>> list(knobs())[:2], "rft.steps" in knobs(), "policy.tiny.heads" in knobs(), "rft" in knobs()
+    (['name', 'seed'], True, True, False)
+    """
+    for name, field in model.model_fields.items():
+        inner = _section(field.annotation)
+        yield from (f"{section}{name}",) if inner is None else knobs(inner, f"{section}{name}.")
+
+
+def knob_of(option: str) -> str:
+    """The key that an option names; the user's own words in it (of ``data.splits``) stay as they are.
+
+    >>> knob_of("rft.inner-steps"), knob_of("data.splits.hold-out")
+    ('rft.inner_steps', 'data.splits.hold-out')
+    """
+    own = "data.splits."
+    return option if option.startswith(own) else option.replace("-", "_")
+
+
+def suggest_option(typed: str) -> str:
+    """`did_you_mean` for an option that is no key of a recipe: keys with the same last word, or a close one.
+
+    >>> suggest_option("learning-rate")
+    " Did you mean '--sft.learning-rate' or '--rft.learning-rate'?"
+    >>> suggest_option("rft-steps"), suggest_option("sed"), suggest_option("zzzzz")
+    (" Did you mean '--rft.steps'?", " Did you mean '--seed'?", '')
+    """
+    dotted = knob_of(typed)
+    last = dotted.rpartition(".")[2]
+    same = [knob for knob in knobs() if knob.rpartition(".")[2] == last]
+    if not same:
+        same = get_close_matches(dotted, list(knobs()), n=1, cutoff=0.7)
+    spelt = [f"'--{knob.replace('_', '-') if '-' in typed else knob}'" for knob in same[:3]]
+    return f" Did you mean {' or '.join(spelt)}?" if spelt else ""
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -74,21 +148,55 @@ def _assign(raw: dict[str, Any], dotted: str, value: str) -> None:
     raw[key] = value
 
 
-def _explain(error: Mapping[str, Any]) -> str:
+def _errors(raw: Mapping[str, Any]) -> list[Any]:
+    try:
+        Recipe.model_validate(raw)
+    except ValidationError as error:
+        return list(error.errors())
+    return []
+
+
+def _explain(error: Mapping[str, Any], where: str, options: Mapping[str, str]) -> str:
+    """One line; about the option that made the error, where one did."""
     location = [str(part) for part in error["loc"]]
     dotted = ".".join(location)
+    typed = [option for knob, option in options.items() if _concerns(knob, dotted or _sections_in(error))]
+    if typed and error["type"] == "extra_forbidden":
+        meant = suggest_option(typed[0]) or did_you_mean(location[-1], _fields_of(location[:-1]))
+        return f"--{typed[0]}: no such option.{meant}"
+    if typed and error["type"] == "model_type":
+        return (
+            f"--{typed[0]}: a section; expected one of its keys, --{typed[0]}.KEY.{suggest_option(typed[0])}"
+        )
+    opening = ", ".join(f"--{option}" for option in typed) or where
     if error["type"] == "extra_forbidden":
-        return f"unknown key '{dotted}'.{did_you_mean(location[-1], _fields_of(location[:-1]))}"
+        return f"{opening}: unknown key '{dotted}'.{did_you_mean(location[-1], _fields_of(location[:-1]))}"
     if error["type"] == "value_error":
-        return f"[{dotted}] {error['ctx']['error']}" if dotted else str(error["ctx"]["error"])
-    return f"{dotted}: {error['msg']}, got {error['input']!r}"
+        section = f"[{dotted}] " if dotted and not typed else ""
+        return f"{opening}: {section}{error['ctx']['error']}"
+    said = error["msg"].split(", unable to")[0].replace("Input should be", "expected")
+    return f"{opening}: {'' if typed else f'{dotted}: '}{said}, got {error['input']!r}"
+
+
+def _concerns(knob: str, dotted: str) -> bool:
+    """Whether one is the other, or a part of it."""
+    return knob == dotted or knob.startswith(f"{dotted}.") or dotted.startswith(f"{knob}.")
+
+
+def _sections_in(error: Mapping[str, Any]) -> str:
+    """The section that an error of the whole recipe speaks of."""
+    return next((name for name in Recipe.model_fields if f"{name}." in str(error["msg"])), "")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def _fields_of(location: list[str]) -> list[str]:
     model: type[BaseModel] = Recipe
     for part in location:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        inner = _section(model.model_fields[part].annotation)
+        if inner is None:
             return []
-        model = annotation
+        model = inner
     return list(model.model_fields)

@@ -22,7 +22,7 @@ PLAIN = "id,text,reference\na,x,y\n"
         ("p.csv", "id,words\na,x\n", (), "p.csv:2: expected a report in one of model_prediction"),
         ("p.csv", "id,text\na,x\n", (), "no prediction has a reference: expected a column 'reference'"),
         ("p.csv", "id,text,reference\na,x,\n", (), "no prediction has a reference"),
-        ("p.csv", b"id,text,reference\na,\xe9,y\n", (), "p.csv:2: expected UTF-8 text"),
+        ("p.csv", b"id,text,reference\na,\x81,y\n", (), "p.csv:2: not utf-8"),
         ("p.csv.gz", gzip.compress(PLAIN.encode(), mtime=0)[:-9], (), "p.csv.gz: expected a whole gzip file"),
         (
             "p.jsonl",

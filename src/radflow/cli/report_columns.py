@@ -8,7 +8,7 @@ from typing import Any, Literal
 from radflow.errors import DataError, did_you_mean
 from radflow.evaluation.predictions import PREDICTIONS, REFERENCES
 from radflow.reports import parse_report, render_report
-from radflow.reports.files import Row, missing
+from radflow.tables import Row, missing
 
 Section = Literal["report", "findings", "impression"]
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import render_report
-from radflow.reports.files import TABLES, ending, missing, read_rows
+from radflow.reports.files import read_rows
+from radflow.tables import TABLES, ending, missing
 
 IDS = ("study_id", "id")
 PREDICTIONS = ("model_prediction", "prediction", "report", "generated", "text")
@@ -96,8 +97,9 @@ def iterate_predictions(path: Path) -> Iterator[Prediction]:
     if ending(path) not in TABLES:
         raise DataError(f"{path}: expected a name ending in {', '.join(TABLES)} (or with .gz behind)")
     seen: dict[str, str] = {}
-    for where, row in read_rows(path):
-        record = _record(row, where)
+    for row in read_rows(path):
+        where = row.where
+        record = _record(row.fields, where)
         if record.study_id in seen:
             raise DataError(
                 f"{where}: study {record.study_id!r} stands there already at {seen[record.study_id]}"

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from radflow.errors import DataError
 from radflow.reports import Report, parse_report, render_report
-from radflow.reports.files import Row, ending, read_rows
+from radflow.reports.files import read_rows
+from radflow.tables import Row, ending
 from radflow.workspace import atomic_file
 
 BOTH = "findings+impression"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from radflow.errors import DataError
 from radflow.studies.sources.mimic_tables import MimicImages, MimicSplits, read_splits
-from radflow.studies.sources.table_rows import TableRow
 from radflow.studies.study import SPLITS
+from radflow.tables import Row
 
 ROW = st.fixed_dictionaries(
     {
@@ -47,7 +47,7 @@ def test_studies_come_in_order_with_their_images(rows: list[dict[str, Any]]) -> 
     expected: dict[int, tuple[float, dict[str, str]]] = {}
     for line, row in enumerate(rows, start=2):
         study = number(row["study_id"])
-        images.add(TableRow(f"t.csv:{line}", row | {"subject_id": str(subject_of(study))}))
+        images.add(Row(f"t.csv:{line}", row | {"subject_id": str(subject_of(study))}))
         earliest, pictures = expected.get(study, (math.inf, {}))
         pictures[row["dicom_id"]] = VIEWS[row["ViewPosition"]]
         expected[study] = (min(earliest, when(row)), pictures)

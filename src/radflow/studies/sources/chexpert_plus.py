@@ -21,13 +21,13 @@ from typing import Any, Literal
 from radflow.errors import DataError, did_you_mean
 from radflow.reports import Report
 from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import Sections, check_sections, identifier, report_of, wanted, words
+from radflow.studies.sources.cells import Sections, check_sections, report_of, wanted
 from radflow.studies.sources.folders import find_file, find_folders, first_there, image_root
-from radflow.studies.sources.table_rows import CsvTable, open_csv
 from radflow.studies.splits import assign_split, split_named
 from radflow.studies.stream import Source
 from radflow.studies.study import Split, Study
 from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+from radflow.tables import CsvTable, identifier, open_csv, words
 
 TABLES = ("df_chexpert_plus_240401.csv", "df_chexpert_plus*.csv")
 IMAGES = (

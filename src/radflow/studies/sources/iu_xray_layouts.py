@@ -20,18 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, MissingFileError
-from radflow.reports.opening import LONGEST, opened
 from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import Sections, check_sections, identifier, report_of, wanted, words
+from radflow.studies.sources.cells import Sections, check_sections, report_of, wanted
 from radflow.studies.sources.folders import archives, image_root, lies_in
 from radflow.studies.sources.openi_images import PROJECTIONS, OpenIImages, find_open_i_images, image_key
 from radflow.studies.sources.openi_reports import OpenIReport, parse_report_xml, r2gen_split
 from radflow.studies.sources.r2gen import ANNOTATIONS, open_r2gen
-from radflow.studies.sources.table_rows import TableRow, open_csv
 from radflow.studies.splits import assign_split
 from radflow.studies.stream import Source
 from radflow.studies.study import Split, Study
 from radflow.studies.views import Picture, Views, check_choice, pick, said
+from radflow.tables import Row, identifier, open_csv, words
+from radflow.tables.opening import LONGEST, opened
 
 REPORTS = "indiana_reports.csv"
 _XML = ("ecgen-radiology/*.xml", "*/ecgen-radiology/*.xml", "*.xml")
@@ -139,7 +139,7 @@ def _kaggle(path: Path) -> Iterator[OpenIReport | Rejected]:
     return (_kaggle_report(row) for row in table.rows())
 
 
-def _kaggle_report(row: TableRow) -> OpenIReport | Rejected:
+def _kaggle_report(row: Row) -> OpenIReport | Rejected:
     uid = identifier(row.fields.get("uid"))
     if row.problem is not None:
         return Rejected(row.where, row.problem)

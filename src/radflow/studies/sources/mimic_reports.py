@@ -12,8 +12,7 @@ import numpy as np
 
 from radflow.errors import DataError
 from radflow.reports.mimic import MimicSections, parse_mimic
-from radflow.studies.sources.cells import words
-from radflow.studies.sources.table_rows import CsvTable, open_csv
+from radflow.tables import CsvTable, open_csv, words
 
 SECTIONED = "mimic_cxr_sectioned.csv"
 _LARGEST = 2**20  # bytes: the longest report has some 10 KB, so more is no report

@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 
 from radflow.errors import DataError, did_you_mean
 from radflow.studies.manifest import Rejected
-from radflow.studies.sources.table_rows import CsvTable, TableRow, open_csv
 from radflow.studies.splits import split_named
 from radflow.studies.study import SPLITS, Split
 from radflow.studies.views import View, view_of
+from radflow.tables import CsvTable, Row, open_csv
 
 IDS = ("dicom_id", "subject_id", "study_id")
 _VIEWS: tuple[View, ...] = ("frontal", "lateral", "unknown")
@@ -58,7 +58,7 @@ class MimicImages:
     def __len__(self) -> int:
         return len(self._study)
 
-    def add(self, row: TableRow) -> None:
+    def add(self, row: Row) -> None:
         """Take one row; one that cannot be used goes to ``broken``."""
         try:
             subject, study, name = _ids(row)
@@ -194,7 +194,7 @@ def _table(path: Path, columns: Sequence[str]) -> CsvTable:
     return table
 
 
-def _ids(row: TableRow) -> tuple[int, int, str]:
+def _ids(row: Row) -> tuple[int, int, str]:
     if row.problem is not None:
         raise DataError(row.problem)
     name = row.fields["dicom_id"]
@@ -203,7 +203,7 @@ def _ids(row: TableRow) -> tuple[int, int, str]:
     return _number(row, "subject_id"), _number(row, "study_id"), name
 
 
-def _number(row: TableRow, column: str) -> int:
+def _number(row: Row, column: str) -> int:
     """A number of up to twelve digits; data frames write ``10000032.0``, people ``s50414267``."""
     match = re.fullmatch(r"\s*[ps]?(\d{1,12})(?:\.0)?\s*", row.fields[column])
     if match is None:
@@ -213,7 +213,7 @@ def _number(row: TableRow, column: str) -> int:
     return int(match[1])
 
 
-def _when(row: TableRow) -> float:
+def _when(row: Row) -> float:
     """Date and time as one number that sorts; times come as ``213014.531`` or, before ten, as ``93014.5``."""
     date, time = row.fields.get("StudyDate", ""), row.fields.get("StudyTime", "")
     try:
@@ -224,7 +224,7 @@ def _when(row: TableRow) -> float:
     return days * 1e6 + seconds if 0 <= seconds < 1e6 and 0 < days < 1e8 else _UNDATED
 
 
-def _view(row: TableRow) -> View:
+def _view(row: Row) -> View:
     """From ``ViewPosition``, and where that is blank (1 image in 24) from the meaning of the view's code."""
     position = row.fields.get("ViewPosition", "").strip()
     return view_of(position or row.fields.get("ViewCodeSequence_CodeMeaning", ""))

@@ -12,26 +12,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from radflow import tables
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import Report, parse_report
-from radflow.reports.files import ending
 from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import (
-    Sections,
-    check_sections,
-    identifier,
-    listed,
-    report_of,
-    wanted,
-    words,
-)
+from radflow.studies.sources.cells import Sections, check_sections, report_of, wanted
 from radflow.studies.sources.folders import IMAGE_ENDINGS, first_there, image_root, inside, lies_in
 from radflow.studies.sources.own_columns import OwnColumns, map_columns
-from radflow.studies.sources.table_rows import TABLES, Table, TableRow, open_rows
 from radflow.studies.splits import assign_split, split_named
 from radflow.studies.stream import Source
 from radflow.studies.study import MODALITIES, SPLITS, Modality, Split, Study
 from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+from radflow.tables import TABLES, Row, Table, ending, identifier, listed, words
 
 
 def open_table(
@@ -75,7 +67,7 @@ def open_table(
     for name, split in (splits or {}).items():
         if split not in SPLITS:
             raise DataError(f"splits: expected {name!r} to be one of {', '.join(SPLITS)}, got {split!r}")
-    rows = open_rows(_table(root, table), encoding=encoding)
+    rows = tables.open_table(_table(root, table), encoding=encoding)
     mapped = map_columns(rows.path, rows.columns, columns or {})
     if views != "all" and not mapped.view and all(view_of(name) == "unknown" for name in mapped.images):
         raise DataError(
@@ -153,10 +145,10 @@ class _OwnTable:
             except DataError as error:
                 yield Rejected(study, str(error))
 
-    def _study_id(self, row: TableRow) -> str | None:
+    def _study_id(self, row: Row) -> str | None:
         return identifier(row.fields.get(self.columns.study_id))
 
-    def _study(self, study: str, rows: list[TableRow]) -> Study:
+    def _study(self, study: str, rows: list[Row]) -> Study:
         columns = self.columns
         report = self._report(rows)
         if report is None:
@@ -180,7 +172,7 @@ class _OwnTable:
             views=said(chosen),
         )
 
-    def _one(self, rows: list[TableRow], column: str | None) -> Any:
+    def _one(self, rows: list[Row], column: str | None) -> Any:
         """What the rows of a study say in a column, which must be the same on each."""
         if column is None:
             return None
@@ -189,7 +181,7 @@ class _OwnTable:
             raise DataError(f"rows of one study differ: {rows[0].where}: in the column {column!r}")
         return value
 
-    def _report(self, rows: list[TableRow]) -> Report | None:
+    def _report(self, rows: list[Row]) -> Report | None:
         columns = self.columns
         findings, impression = self._one(rows, columns.findings), self._one(rows, columns.impression)
         sections = report_of(words(findings), words(impression))
@@ -201,7 +193,7 @@ class _OwnTable:
         report = parse_report(str(text).strip())
         return report_of(words(report.findings), words(report.impression)) or report
 
-    def _split(self, rows: list[TableRow], patient: str) -> Split:
+    def _split(self, rows: list[Row], patient: str) -> Split:
         if self.columns.split is None:
             return assign_split(patient, self.seed)
         word = identifier(self._one(rows, self.columns.split)) or ""
@@ -210,7 +202,7 @@ class _OwnTable:
             raise DataError(f"unknown split: {word!r:.40}; say in data.splits which of ours it is")
         return split
 
-    def _modality(self, rows: list[TableRow]) -> Modality:
+    def _modality(self, rows: list[Row]) -> Modality:
         if self.columns.modality is None:
             return self.modality
         word = words(self._one(rows, self.columns.modality))
@@ -219,7 +211,7 @@ class _OwnTable:
             raise DataError(f"unknown modality: {word!r:.40}; expected one of {', '.join(MODALITIES)}")
         return known
 
-    def _pictures(self, row: TableRow) -> Iterator[Picture]:
+    def _pictures(self, row: Row) -> Iterator[Picture]:
         views = listed(row.fields.get(self.columns.view or ""), self.separator)
         place = 0
         for column in self.columns.images:

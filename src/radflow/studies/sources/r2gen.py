@@ -21,15 +21,15 @@ from pathlib import Path, PurePosixPath
 
 from radflow.errors import DataError
 from radflow.reports import Report, parse_report
-from radflow.reports.json_records import Record, read_records
 from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import identifier, listed, words
 from radflow.studies.sources.folders import find_file, first_there, image_root
 from radflow.studies.sources.openi_images import PROJECTIONS, image_key, read_projections
 from radflow.studies.splits import split_named
 from radflow.studies.stream import Source
 from radflow.studies.study import Modality, Study
 from radflow.studies.views import Picture, View, Views, check_choice, pick, said
+from radflow.tables import identifier, listed, words
+from radflow.tables.json_records import Record, read_records
 
 ANNOTATIONS = ("annotation.json", "*annotation*.json", "*/annotation.json")
 IMAGES = ("images", "files")

@@ -18,23 +18,14 @@ from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import Report
-from radflow.reports.json_records import read_records, record_at
 from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import (
-    Sections,
-    check_sections,
-    identifier,
-    listed,
-    paired,
-    report_of,
-    wanted,
-    words,
-)
+from radflow.studies.sources.cells import Sections, check_sections, paired, report_of, wanted
 from radflow.studies.sources.folders import find_folders, first_there, image_root, lies_in
-from radflow.studies.sources.table_rows import CsvTable, open_csv
 from radflow.studies.stream import Source
 from radflow.studies.study import SPLITS, Split, Study
 from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+from radflow.tables import CsvTable, identifier, listed, open_csv, words
+from radflow.tables.json_records import read_records, record_at
 
 IMAGES = (".", "images", "download")
 METADATA = ("metadata", "download/metadata", ".")

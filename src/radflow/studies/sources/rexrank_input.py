@@ -19,24 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError
-from radflow.reports.json_records import read_records
 from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import (
-    Sections,
-    check_sections,
-    identifier,
-    listed,
-    paired,
-    report_of,
-    wanted,
-    words,
-)
+from radflow.studies.sources.cells import Sections, check_sections, paired, report_of, wanted
 from radflow.studies.sources.folders import find_file, first_there, image_root, matching
 from radflow.studies.sources.r2gen import iu_patient
 from radflow.studies.splits import split_named
 from radflow.studies.stream import Source
 from radflow.studies.study import Study
 from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+from radflow.tables import identifier, listed, words
+from radflow.tables.json_records import read_records
 
 FILES = ("ReXRank*.json", "ReXrank*.json", "rexrank*.json")
 IMAGES = ("images", "PNG", "files")

@@ -8,8 +8,10 @@ the worst is a JSON line of :data:`LONGEST` bytes in which every third byte is a
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
+import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
@@ -22,6 +24,7 @@ from radflow.errors import DataError
 LONGEST = 2**24
 """Bytes of one line, field or record: 16 MiB, some thousand times the longest report."""
 
+_PIECE = 2**18  # bytes recoded at once
 _UNPACKED = 2**28  # bytes that any gzip file may unpack to
 _RATIO = 200  # above, at most so many bytes for one packed; tables of text take 3 to 30
 
@@ -50,6 +53,71 @@ def opened(path: Path) -> Generator[io.BufferedIOBase]:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def ending(path: Path) -> str:
+    """The ending that says the format, in lower case, ``.gz`` taken off.
+
+    >>> ending(Path("Reports.CSV.gz"))
+    '.csv'
+    """
+    return Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
+
+
+@contextmanager
+def opened_text(path: Path) -> Generator[tuple[io.BufferedIOBase, bool]]:
+    """Open a file of text as `opened` does, and pass over a byte order mark.
+
+    Yields:
+        the file; and whether it is UTF-16, as Excel's "Unicode text" is. It is then recoded as UTF-8 in a
+        file without a name, because bytes of UTF-16 cannot be told apart into lines.
+    """
+    with opened(path) as file:
+        mark = file.read(len(codecs.BOM_UTF8))
+        file.seek(len(mark) if mark == codecs.BOM_UTF8 else 0)
+        if mark[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            yield file, False
+            return
+        with tempfile.TemporaryFile() as made:
+            decoder = codecs.getincrementaldecoder("utf-16")()
+            try:
+                while piece := file.read(_PIECE):
+                    made.write(decoder.decode(piece).encode())
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}: expected UTF-16, as it begins, got {error.reason}; save it as UTF-8"
+                ) from None
+            made.seek(0)
+            yield made, True
+
+
+def decoded(line: bytes, encoding: str) -> tuple[str, str | None, bool]:
+    """A line as text.
+
+    Where UTF-8 is expected, a line that is none is read as cp1252, in which western Windows programs save
+    tables; but not a line with proper UTF-8 elsewhere in it, which is damaged.
+
+    Returns:
+        the text, what is wrong with it, and whether it was read as cp1252.
+
+    >>> decoded("Größe".encode("cp1252"), "utf-8")
+    ('Größe', None, True)
+    >>> decoded("Größe".encode() + bytes([255]), "utf-8")[1]
+    'not utf-8 (invalid start byte); save it as UTF-8, or say its encoding (data.encoding, --encoding)'
+    """
+    if b"\0" in line:
+        return line.replace(b"\0", b" ").decode(encoding, "replace"), "a NUL byte in it", False
+    try:
+        return line.decode(encoding), None, False
+    except UnicodeDecodeError as error:
+        if codecs.lookup(encoding).name == "utf-8" and line.decode("utf-8", "ignore").isascii():
+            try:
+                return line.decode("cp1252"), None, True
+            except UnicodeDecodeError:
+                pass
+        hint = "save it as UTF-8, or say its encoding (data.encoding, --encoding)"
+        return line.decode(encoding, "replace"), f"not {encoding} ({error.reason}); {hint}", False
 
 
 def lines(file: io.BufferedIOBase) -> Iterator[bytes]:

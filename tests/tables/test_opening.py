@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from radflow.errors import DataError
-from radflow.reports import opening
 from radflow.reports.files import read_rows
-from radflow.reports.opening import lines, opened, too_long
 from radflow.studies.manifest import read_manifest
-from radflow.studies.sources.table_rows import open_rows
+from radflow.tables import open_table, opening
+from radflow.tables.opening import lines, opened, too_long
 
 MIB = 2**20
 READ = """
@@ -24,7 +23,7 @@ from radflow.errors import DataError
 from radflow.evaluation.predictions import read_predictions
 from radflow.reports.files import read_rows
 from radflow.studies.manifest import read_manifest
-from radflow.studies.sources.table_rows import open_rows
+from radflow.tables import open_table
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[3]) * 2**20,) * 2)
 path = Path(sys.argv[2])
@@ -32,7 +31,7 @@ readers = {
     "rows": lambda: sum(1 for _ in read_rows(path)),
     "predictions": lambda: read_predictions(path),
     "manifest": lambda: read_manifest(path, check_images=False),
-    "table": lambda: print([row.problem for row in open_rows(path).rows()]),
+    "table": lambda: print([row.problem for row in open_table(path).rows()]),
 }
 try:
     readers[sys.argv[1]]()
@@ -43,9 +42,15 @@ except DataError as error:
 
 @pytest.fixture
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("radflow.reports.opening", "radflow.reports.files", "radflow.reports.json_records"):
-        monkeypatch.setattr(f"{name}.LONGEST", 1000)
-    monkeypatch.setattr("radflow.reports.json_records._PIECE", 100)
+    for name in (
+        "tables.opening",
+        "tables.delimited",
+        "tables.json_rows",
+        "tables.json_records",
+        "reports.files",
+    ):
+        monkeypatch.setattr(f"radflow.{name}.LONGEST", 1000)
+    monkeypatch.setattr("radflow.tables.json_records._PIECE", 100)
     monkeypatch.setattr(opening, "_UNPACKED", 5000)
     monkeypatch.setattr(opening, "_RATIO", 10)
 
@@ -104,7 +109,7 @@ def test_a_record_that_is_too_long_is_refused(
 
 def test_a_report_of_one_file_is_bounded(tmp_path: Path, small_bounds: None) -> None:
     (tmp_path / "s1.txt").write_text("Clear.\n" * 200)
-    with pytest.raises(DataError, match=r"s1\.txt:143: expected lines and records of less than 1,000 bytes"):
+    with pytest.raises(DataError, match=r"s1\.txt:143: expected one report, got more than 1,000 bytes"):
         list(read_rows(tmp_path))
 
 
@@ -125,7 +130,7 @@ def test_rows_of_a_table_and_lines_of_a_manifest_are_set_aside(
     content = "x" * 700 + "\n" + json.dumps(good) + "\n"
     path = tmp_path / "m.jsonl"
     path.write_text(content)
-    problems = [row.problem for row in open_rows(path).rows()]
+    problems = [row.problem for row in open_table(path).rows()]
     assert "a line of more than" in str(problems[0])
     assert problems[1] is None
     manifest = read_manifest(path, check_images=False, max_bad_share=0.5)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radflow.errors import DataError, MissingFileError
-from radflow.reports import json_records
-from radflow.reports.json_records import read_records, record_at
+from radflow.tables import json_records
+from radflow.tables.json_records import read_records, record_at
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

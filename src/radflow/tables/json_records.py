@@ -2,7 +2,7 @@
 
 For files such as ReXGradient's metadata (140,000 objects in one) and R2Gen's ``annotation.json`` (three lists
 of them): what is kept is one record and the piece of the file around it. A record can be read again by its
-place. A record has at most `radflow.reports.opening.LONGEST` bytes; the file may be gzipped.
+place. A record has at most `radflow.tables.opening.LONGEST` bytes; the file may be gzipped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError
-from radflow.reports.opening import LONGEST, opened, twice
+from radflow.tables.opening import LONGEST, opened, twice
 
 _PIECE = 2**18  # bytes read at once
 _TAIL = 3  # characters of a number that may stand behind its whole part and be none yet: ".", "e", "e+"

@@ -127,6 +127,14 @@ SHAPES = {
         f"{FINAL}\n CHEST, PA AND LATERAL:  ___\n \n HISTORY:  Fall.\n \n FINDINGS:  Clear.\n",
         {"history": "Fall.", "findings": "Clear."},
     ),
+    "findings without a header, as a paragraph of the history": (
+        f"{FINAL}\n HISTORY:  Cough.\n \n Lungs are\n clear.\n \n IMPRESSION:  Normal.\n",
+        {"history": "Cough.", "findings": "Lungs are clear.", "impression": "Normal."},
+    ),
+    "findings without a header, first": (
+        f"{FINAL}\n AP CHEST, 9:41 A.M. ON ___\n \n Lungs are clear.\n \n CONCLUSION:  Normal.\n",
+        {"findings": "Lungs are clear.", "impression": "Normal."},
+    ),
     "headings inside the findings": (
         f"{FINAL}\n FINDINGS: \n \n LUNGS:  Clear.\n HEART:  Normal size.\n PORTABLE CHEST:  As above.\n"
         " IMPRESSION:  Normal.\n",

@@ -53,8 +53,6 @@ NOT_SECTIONED = {
     "empty": "",
     "blank": " \n\t ",
     "no header": "The lungs are clear.",
-    "only findings": "FINDINGS: Clear lungs.",
-    "only impression": "IMPRESSION: Normal.",
     "two impressions": "Findings: Clear. Impression: Normal. Impression: Not normal.",
     "impression and conclusion": "Findings: Clear.\nImpression: Normal.\nConclusion: Normal.",
     "two findings": "Findings: Clear. Findings: Not clear. Impression: Normal.",
@@ -62,13 +60,113 @@ NOT_SECTIONED = {
     "joint": "FINDINGS AND IMPRESSION: Normal.",
     "joint slash": "FINDINGS/IMPRESSION:\nNormal.",
     "joint, then impression": "FINDINGS/IMPRESSION: Clear.\nIMPRESSION: Normal.",
-    "empty impression": "FINDINGS: Clear.\nIMPRESSION:",
-    "empty findings": "FINDINGS:\nIMPRESSION: Normal.",
     "no colon inline": "FINDINGS clear IMPRESSION normal",
-    "mid-sentence findings": "The other findings: stable. Impression: Normal.",
+    "report may be anything": "CHEST\nREPORT: Clear lungs.\nIMPRESSION: Normal.",
+    "impression, text, impression": "Clear.\nImpression: Normal.\nImpression: Abnormal.",
     "words only": "These findings are stable and the impression is normal.",
-    "wrapped words": "There are no acute\nfindings\nImpression: Normal.",
-    "part of a word": "Findings: Clear. Preimpression: x. Impression-like: y.",
+}
+
+
+# The layouts of reports without a header FINDINGS; expected (findings, impression).
+ONE_HEADER = {
+    "findings first": ("Clear lungs.\nIMPRESSION: Normal.", "Clear lungs.", "Normal."),
+    "in one line": ("Clear lungs. Impression: Normal.", "Clear lungs.", "Normal."),
+    "conclusion alone on its line": ("Clear lungs.\n\nCONCLUSION\nNormal.", "Clear lungs.", "Normal."),
+    "markdown": ("Clear lungs.\n\n**Impression:** Normal.", "Clear lungs.", "Normal."),
+    "a title": ("CHEST, TWO VIEWS\n\nClear lungs.\n\nIMPRESSION: Normal.", "Clear lungs.", "Normal."),
+    "a title with a date": (
+        "PA AND LATERAL CHEST - 3/4/2019 9:41 A.M.\nClear lungs.\nIMPRESSION: Normal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "a title with a colon": (
+        "CHEST, TWO VIEWS: Clear lungs.\nIMPRESSION: Normal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "a heading": (
+        "# Chest X-ray report\n\nClear lungs.\n\n## Impression\nNormal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "whose it is": (
+        "Patient: ___\nMRN: ___\nExam date: ___\n\nXR CHEST 2 VIEWS\n\nClear lungs.\n\nIMPRESSION: Normal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "after final report": ("FINAL REPORT\n Clear lungs.\n\n IMPRESSION: Normal.", "Clear lungs.", "Normal."),
+    "a wet read above": (
+        "WET READ: Edema.\n\nSee above.\n FINAL REPORT\n Clear lungs.\n IMPRESSION: Normal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "a paragraph after the indication": (
+        "INDICATION: Cough\nand fever.\n\nCOMPARISON: None.\n\nClear lungs.\n\nIMPRESSION:\n1. Normal.",
+        "Clear lungs.",
+        "1. Normal.",
+    ),
+    "a paragraph after a heading": (
+        "## History\n\nCough.\n\nClear lungs.\n\n## Impression\n\nNormal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "windows lines": (
+        "HISTORY: Cough.\r\n\r\nClear lungs.\r\n\r\nIMPRESSION: Normal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "subheadings": (
+        "Lungs: Clear.\nHeart: Normal.\nImpression: Normal.",
+        "Lungs: Clear.\nHeart: Normal.",
+        "Normal.",
+    ),
+    "sides": (
+        "Right: hard plaque.\nLeft: none.\nImpression: Plaque.",
+        "Right: hard plaque.\nLeft: none.",
+        "Plaque.",
+    ),
+    "a comparison after the findings": (
+        "Clear lungs. Comparison: None. Impression: Normal.",
+        "Clear lungs.",
+        "Normal.",
+    ),
+    "a title sentence": (
+        "PA view of the chest shows clear lungs.\nIMPRESSION: Normal.",
+        "PA view of the chest shows clear lungs.",
+        "Normal.",
+    ),
+    "header words in the findings": (
+        "The other findings: stable. Impression: Normal.",
+        "The other findings: stable.",
+        "Normal.",
+    ),
+    "wrapped words": (
+        "There are no acute\nfindings\nImpression: Normal.",
+        "There are no acute\nfindings",
+        "Normal.",
+    ),
+    "only impression": ("IMPRESSION: Normal.", None, "Normal."),
+    "a heading of the findings": (
+        "Chest: Clear lungs.\nImpression: Normal.",
+        "Chest: Clear lungs.",
+        "Normal.",
+    ),
+    "only a title above": ("CHEST, TWO VIEWS\nIMPRESSION: Normal.", None, "Normal."),
+    "only an indication above": ("INDICATION: Cough.\nIMPRESSION: Normal.", None, "Normal."),
+    "in the indication's line": ("INDICATION: Cough. Clear lungs. IMPRESSION: Normal.", None, "Normal."),
+    "in the technique's paragraph": ("TECHNIQUE: PA.\nClear lungs.\nIMPRESSION: Normal.", None, "Normal."),
+    "only a wet read above": ("WET READ: Edema.\n\nStable.\n\nIMPRESSION: Normal.", None, "Normal."),
+    "text behind the impression": ("IMPRESSION: Normal.\n\nStable.", None, "Normal.\n\nStable."),
+    "two passages": ("Clear lungs.\nHISTORY: Cough.\n\nSmoker.\n\nIMPRESSION: Normal.", None, "Normal."),
+    "empty findings": ("Clear lungs.\nFINDINGS:\nIMPRESSION: Normal.", None, "Normal."),
+    "none": ("None\nImpression: Normal.", None, "Normal."),
+    "only findings": ("EXAM: Chest.\nFINDINGS: Clear lungs.", "Clear lungs.", None),
+    "empty impression": ("FINDINGS: Clear lungs.\nIMPRESSION:", "Clear lungs.", None),
+    "part of a word": (
+        "Findings: Clear. Preimpression: x. Impression-like: y.",
+        "Clear. Preimpression: x. Impression-like: y.",
+        None,
+    ),
 }
 
 
@@ -86,6 +184,14 @@ def test_missing_and_ambiguous_sections_are_none(text: str) -> None:
     assert (report.findings, report.impression) == (None, None)
     assert not report.sectioned
     assert report.text == text
+
+
+@pytest.mark.parametrize(("text", "findings", "impression"), ONE_HEADER.values(), ids=ONE_HEADER)
+def test_one_header_is_enough_where_nothing_else_claims_the_text(
+    text: str, findings: str | None, impression: str | None
+) -> None:
+    report = parse_report(text)
+    assert (report.findings, report.impression) == (findings, impression)
 
 
 def test_a_header_word_inside_a_sentence_is_text() -> None:
@@ -158,6 +264,15 @@ def test_parsed_sections_survive_rendering(text: str) -> None:
     again = parse_report(render_report(report.findings, report.impression))
     # A section whose own first or last word is a header word may become ambiguous on one line, never wrong.
     assert (again.findings, again.impression) in [(report.findings, report.impression), (None, None)]
+
+
+@pytest.mark.parametrize(
+    "unit", ["CHEST\n", "chest ", "chest: ", "MRN: \n", "a\n\n", "\n", " ", "1/1 ", "* ", "REPORT"]
+)
+@pytest.mark.parametrize("before", ["", "HISTORY: "])
+def test_long_texts_before_an_impression_end(unit: str, before: str) -> None:
+    text = unit * (500_000 // len(unit))
+    assert parse_report(f"{before}{text}\nIMPRESSION: Normal.").impression in ("Normal.", None)
 
 
 @pytest.mark.parametrize(

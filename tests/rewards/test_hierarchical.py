@@ -91,7 +91,6 @@ def test_dropping_the_headers_of_a_consistent_report_never_pays(findings, impres
     [
         "",
         "Findings: plaque.",
-        "Impression: plaque.",
         "Findings: plaque. Impression:",
         "Findings: plaque. Impression: None",
         "Impression: plaque. Findings: plaque.",
@@ -102,6 +101,52 @@ def test_an_absent_or_ambiguous_section_is_never_zero_but_none(text):
     reward = reward_of()(study_of(REFERENCE), [text])[0]
     assert reward.parts["impression"] is None
     assert reward.parts["consistency"] == -1.0
+
+
+def test_an_impression_alone_is_rewarded_as_one_and_is_not_consistent():
+    reward = reward_of()(study_of(REFERENCE), ["Impression: plaque with stenosis."])[0]
+    assert reward.parts["impression"] == 1.0
+    assert reward.parts["consistency"] == -1.0
+
+
+@given(words.map(" ".join), words.map(" ".join))
+@settings(max_examples=100)
+def test_dropping_the_findings_of_a_consistent_report_never_pays(findings, impression):
+    texts = [render_report(f"{findings}.", f"{impression}."), f"Impression: {impression}."]
+    whole, alone = reward_of()(study_of(REFERENCE), texts)
+    assert whole.parts["impression"] == alone.parts["impression"]
+    assert alone.total < whole.total
+
+
+@pytest.mark.parametrize("reference", ["Impression: plaque.", "Findings: hard plaque."])
+def test_a_reference_of_one_section_skips_consistency_for_everybody(reference):
+    asked = []
+
+    def judge(pairs):
+        asked.extend(pairs)
+        return [True] * len(pairs)
+
+    judge.name = "yes"
+    reward = HierarchicalReward(
+        modality="carotid-us", judge=judge, domain_reader=read_words, labeler=label_words
+    )
+    texts = [reference, REFERENCE, "plaque"]
+    rewards = reward(study_of(reference), texts)
+    assert [r.parts["consistency"] for r in rewards] == [None] * 3
+    assert asked == []
+    known = [1.0, 2 / 3, None] if reference.startswith("Impression") else [None] * 3
+    assert [r.parts["impression"] for r in rewards] == pytest.approx(known)
+    assert rewards[0].total == max(r.total for r in rewards)
+
+
+def test_findings_without_a_header_are_rewarded_like_findings_with_one():
+    study = study_of(REFERENCE)
+    bare = study_of(REFERENCE.removeprefix("Findings: "))
+    texts = ["Findings: soft plaque. Impression: plaque.", "Soft plaque.\nIMPRESSION: plaque."]
+    with_header, without = reward_of()(study, texts)
+    for part in ("domain", "consistency", "impression"):
+        assert with_header.parts[part] == without.parts[part]
+    assert reward_of()(bare, texts[:1])[0].parts == with_header.parts
 
 
 def test_a_reference_without_impression_skips_the_term_for_everybody():

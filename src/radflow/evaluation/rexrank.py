@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from radflow.errors import DataError
-from radflow.reports import Report, parse_report, render_report
+from radflow.reports import parse_report, render_report
 from radflow.reports.files import read_rows
 from radflow.tables import Row, ending
 from radflow.workspace import atomic_file
@@ -48,7 +48,7 @@ def scored_text(text: str, track: str = BOTH) -> str:
         raise DataError(f"Expected the track to be one of {', '.join(TRACKS)}; got {track!r}.")
     if track == BOTH:
         return parse_report(text).canonical
-    report = _sections(text)
+    report = parse_report(text)
     if report.findings is None and report.impression is None:
         return text
     return report.findings or ""
@@ -64,17 +64,10 @@ def submitted_text(text: str) -> str:
     >>> submitted_text("Normal.")
     'Normal.'
     """
-    report = _sections(text)
+    report = parse_report(text)
     if report.findings is None and report.impression is None:
         return text
     return render_report(report.findings, report.impression)
-
-
-def _sections(text: str) -> Report:
-    """Both sections, also where one is all there is: the parser wants both, so the other becomes ``None``."""
-    tries = (text, f"{text}\nImpression: None", f"Findings: None\n{text}")
-    parsed = [parse_report(completed) for completed in tries]
-    return next((r for r in parsed if r.findings is not None or r.impression is not None), parsed[0])
 
 
 def write_submission(path: Path, records: Path, generated: Callable[[str], str | None]) -> tuple[int, int]:

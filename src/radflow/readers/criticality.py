@@ -70,7 +70,8 @@ def criticality_rules(reports: Sequence[Report]) -> list[bool]:
     """Answer the triage question for each report, chest radiograph or carotid ultrasound.
 
     Args:
-        reports: Findings and Impression are read where they are known, otherwise the whole text.
+        reports: Findings and Impression are read where both are known or one is all there is, otherwise the
+            whole text: what stands outside one known section could be a finding.
 
     Returns:
         ``True`` for critical.
@@ -120,6 +121,8 @@ def _critical(texts: Sequence[str]) -> bool:
 def _sections(report: Report) -> list[tuple[str, str]]:
     known = (("findings", report.findings), ("impression", report.impression))
     sections = [(name, text) for name, text in known if text]
+    if report.has_one_section and not report.is_one_section and sections and sections[0][1] in report.text:
+        return [("text", report.text)]
     return sections or [("text", report.text)]
 
 

@@ -10,6 +10,8 @@ section is the ``last_paragraph``. They differ on purpose in this:
   so that their impressions are never taken for the report's;
 * only known names cut. ``LUNGS:`` or ``LINES AND TUBES:`` inside the findings is text of the findings;
 * a title such as ``CHEST, TWO VIEWS:`` begins the findings only where no header FINDINGS does;
+* without such a header too, text before the impression that no header claims is the findings, by the rules
+  of :func:`radflow.reports.parse_report`;
 * names in ordinary capitals (``Impression:``), with a slip in them (``IMPRESSON:``), alone on their line, or
   after a sentence (``Clear. IMPRESSION:``) count.
 
@@ -24,6 +26,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
+
+from radflow.reports.unclaimed import Claim, holds_everything, unclaimed_findings
 
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "findings": ("findings", "finding", "finding(s)", "reference findings"),
@@ -55,7 +59,8 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     "notification": ("notification", "notifications"),
     "addendum": ("addendum", "final addendum"),
     "wet_read": ("wet read", "wetread", "wet reading", "preliminary report"),
-    "other": ("final report", "comment", "note", "date", "dictated by", "signed by", "pfi"),
+    "opening": ("final report",),
+    "other": ("comment", "note", "date", "dictated by", "signed by", "pfi"),
 }
 _NAMES = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
 # Words that say which section a longer name in capitals is: "COMPARISON STUDIES", "BRIEF HISTORY".
@@ -135,11 +140,22 @@ def parse_mimic(text: str) -> MimicSections:
             found[name] = said
     if "findings" not in found and _SENTENCE.search(found.get("title", "")):
         found["findings"] = found["title"]
+    if "findings" not in found and "impression" in found and (said := _before_impression(sections)):
+        findings = _collapsed(said)
+        found = {
+            name: text.removesuffix(findings).rstrip() if _CLAIMS.get(name) == "paragraph" else text
+            for name, text in found.items()
+        } | {"findings": findings}
     if "findings" not in found and "impression" not in found:
         found |= _last_paragraph(*sections[-1])
     return MimicSections(**{name: found[name] for name in _FIELDS if name in found})
 
 
+# What a section claims of the text under its header; all of it where it is not named here.
+_CLAIMS: dict[str, Claim] = {
+    **dict.fromkeys(("preamble", "opening"), "none"),
+    **dict.fromkeys(("examination", "indication", "history", "technique", "comparison"), "paragraph"),
+}
 _FIELDS = tuple(field.name for field in fields(MimicSections))
 
 
@@ -201,6 +217,15 @@ def _name(written: str, *, colon: bool) -> str | None:
     if slip:
         return _NAMES[slip[0]]
     return "title" if _TITLE.search(plain) else None
+
+
+def _before_impression(sections: list[tuple[str, str]]) -> str | None:
+    """The text before the first impression that is no other section's."""
+    names = [name for name, _ in sections]
+    before = sections[: names.index("impression")] if "impression" in names else []
+    if "findings" in names or any(holds_everything(section) for _, section in before):
+        return None
+    return unclaimed_findings((_CLAIMS.get(name, "all"), section) for name, section in before)
 
 
 def _last_paragraph(name: str, section: str) -> dict[str, str]:

@@ -12,27 +12,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 from radflow.reports.report import Report
+from radflow.reports.unclaimed import Claim, holds_everything, unclaimed_findings
 
-_Kind = Literal["findings", "impression", "both", "other"]
+_Kind = Literal["findings", "impression", "both", "opening", "context", "closing"]
 _Place = Literal["line", "sentence", "word"]
 
 _FINDINGS = r"findings|finding(?:\(s\))?"
 _IMPRESSION = r"(?:impression|conclusion)(?:s|\(s\))?|opinion"
-_OTHER = (
-    r"(?:clinical[ ])?(?:indications?|history|information|data)"
+_KINDS: dict[_Kind, str] = {
+    "both": rf"(?:{_FINDINGS})[ ]?(?:/|&|,|and)[ ]?(?:{_IMPRESSION})"
+    rf"|(?:{_IMPRESSION})[ ]?(?:/|&|,|and)[ ]?(?:{_FINDINGS})",
+    "findings": _FINDINGS,
+    "impression": _IMPRESSION,
+    "opening": r"final[ ]report",
+    "context": r"(?:clinical[ ])?(?:indications?|history|information|data)"
     r"|comparisons?|techniques?|exam(?:ination)?(?:[ ]type)?|procedure"
-    r"|reason[ ]for[ ](?:the[ ])?(?:exam(?:ination)?|study)"
-    r"|recommendations?|notifications?|addendum|wet[ ]read|final[ ]report|(?:dictated|signed)[ ]by"
-)
+    r"|reason[ ]for[ ](?:the[ ])?(?:exam(?:ination)?|study)",
+    "closing": r"recommendations?|notifications?|addendum|wet[ ]read|(?:dictated|signed)[ ]by",
+}
+_NAMES = "|".join(f"(?P<{kind}>{names})" for kind, names in _KINDS.items())
+_CLAIMS: dict[_Kind, Claim] = {"opening": "none", "context": "paragraph", "closing": "all"}
 _BLANK = r"[^\S\n\r]"  # any white space that stays on the line
 _HEADER = re.compile(
     rf"""
     (?<![\w*/-]) (?P<markup>[*_]{{0,3}})
-    (?: (?P<both>(?:{_FINDINGS})[ ]?(?:/|&|,|and)[ ]?(?:{_IMPRESSION})
-               |(?:{_IMPRESSION})[ ]?(?:/|&|,|and)[ ]?(?:{_FINDINGS}))
-      | (?P<findings>{_FINDINGS})
-      | (?P<impression>{_IMPRESSION})
-      | (?P<other>{_OTHER}) )
+    (?:{_NAMES})
     (?![^\W_]|[(/-])
     (?: (?P<colon> {_BLANK}{{0,3}} [*_]{{0,3}} {_BLANK}{{0,3}} [:：] [*_]{{0,3}} )
       | (?P<dash>  [*_]{{0,3}} {_BLANK}{{1,3}} [-–—] (?=\s) )
@@ -81,33 +85,66 @@ def parse_report(text: str) -> Report:
 
     ===========================================  ==========================================================
     one Findings, then one Impression            ``findings`` and ``impression``
-    the same, a section being literally "None"   ``None`` for that section (`render_report` wrote it so)
-    no header, or only one of the two            both ``None``
+    one Impression, text that nothing claims     the same, the text being the findings
+    before it
+    one Impression, no such text                 ``impression``
+    one Findings                                 ``findings``
+    a section being literally "None"             ``None`` for that section (`render_report` wrote it so)
+    no header                                    both ``None``
     two Findings, or two Impressions             both ``None``
     Impression before Findings                   both ``None``
     a joint header ("Findings and impression:")  both ``None``
     ===========================================  ==========================================================
 
-    Where ``Report.sectioned`` is false, the whole ``text`` goes to the global reward and the impression term
-    is skipped (Section 4.2). Time is linear in the length; no string makes it raise.
+    Claimed is what stands under another header: the first paragraph under INDICATION, COMPARISON, TECHNIQUE,
+    HISTORY, EXAM and their like, all text under RECOMMENDATION, NOTIFICATION, WET READ, ADDENDUM and their
+    like, nothing under FINAL REPORT. The name of the examination (``CHEST, TWO VIEWS``) and lines such as
+    ``Patient:`` and ``MRN:`` on top of a passage are no findings. Two unclaimed passages, or FINDINGS with
+    nothing under it, leave ``findings`` unknown; a body under REPORT, which may hold anything, leaves
+    both unknown.
+
+    Where a section is not known, the whole ``text`` goes to the global reward (Section 4.2;
+    docs/decisions/unsectioned.md). Time is linear in the length; no string makes it raise.
 
     >>> report = parse_report("FINDINGS: Lungs are clear.\\nIMPRESSION: Normal chest.")
     >>> report.findings, report.impression
     ('Lungs are clear.', 'Normal chest.')
-    >>> parse_report("Impression: Normal.").impression is None
-    True
+    >>> parse_report("INDICATION: Cough.\\n\\nLungs are clear.\\n\\nIMPRESSION: Normal.").findings
+    'Lungs are clear.'
+    >>> report = parse_report("INDICATION: Cough. IMPRESSION: Normal.")
+    >>> report.findings, report.impression
+    (None, 'Normal.')
     """
-    headers = list(_headers(text))
-    ends = [header.start for header in headers[1:]] + [len(text)]
-    sections: list[tuple[_Kind, str]] = []
-    for header, end in zip(headers, ends, strict=False):  # no header: one end too many
-        body = text[header.body : end].strip()
-        if body and header.kind != "other":
-            sections.append((header.kind, body))
-    if [kind for kind, _ in sections] != ["findings", "impression"]:
-        return Report(text=text, findings=None, impression=None)
-    findings, impression = (None if body == "None" else body for _, body in sections)
+    passages = _passages(text)
+    sections = [(kind, body.strip()) for kind, body in passages if kind not in _CLAIMS and body.strip()]
+    found: dict[_Kind, str | None] = {}
+    if [kind for kind, _ in sections] in (["findings", "impression"], ["findings"]):
+        found.update(sections)
+    elif [kind for kind, _ in sections] == ["impression"]:
+        found = _without_findings_header(passages)
+    findings, impression = (
+        None if found.get(kind) == "None" else found.get(kind) for kind in ("findings", "impression")
+    )
     return Report(text=text, findings=findings, impression=impression)
+
+
+def _passages(text: str) -> list[tuple[_Kind, str]]:
+    """The text cut at its headers, each piece with the kind of its header; the first piece has none."""
+    headers = [_Header(kind="opening", start=0, body=0, numbered=False), *_headers(text)]
+    ends = [header.start for header in headers[1:]] + [len(text)]
+    return [(header.kind, text[header.body : end]) for header, end in zip(headers, ends, strict=True)]
+
+
+def _without_findings_header(passages: list[tuple[_Kind, str]]) -> dict[_Kind, str | None]:
+    """The sections where the only one with a header is an Impression."""
+    at = next(i for i, (kind, body) in enumerate(passages) if kind == "impression" and body.strip())
+    before = passages[:at]
+    if any(holds_everything(body) for _, body in before):
+        return {}
+    found: dict[_Kind, str | None] = {"impression": passages[at][1].strip()}
+    if all(kind in _CLAIMS for kind, _ in before):
+        found["findings"] = unclaimed_findings((_CLAIMS[kind], body) for kind, body in before)
+    return found
 
 
 def _headers(text: str) -> Iterator[_Header]:
@@ -128,8 +165,7 @@ def _headers(text: str) -> Iterator[_Header]:
 
 
 def _kind(match: re.Match[str]) -> _Kind:
-    kinds: tuple[_Kind, ...] = ("both", "findings", "impression", "other")
-    return next(kind for kind in kinds if match[kind] is not None)
+    return next(kind for kind in _KINDS if match[kind] is not None)
 
 
 def _place(before: str, *, whole: bool) -> tuple[_Place | None, re.Match[str] | None]:
@@ -162,10 +198,10 @@ def _accepted(match: re.Match[str], place: _Place | None, before: str) -> bool:
     if place == "line":
         return True
     if place == "sentence":
-        return capital or kind != "other"
+        return capital or kind not in _CLAIMS
     if kind == "findings" and _SUBHEADING.search(before):
         return False
-    return name.isupper() or (capital and kind != "other")
+    return name.isupper() or (capital and kind not in _CLAIMS)
 
 
 def _after_a_full_stop(before: str) -> bool:

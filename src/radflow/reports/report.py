@@ -27,12 +27,35 @@ class Report:
 
     @property
     def canonical(self) -> str:
-        """The text that is learnt, rewarded and scored: both sections in one line, or all of it without them.
+        """The text that is learnt, rewarded and scored: the known sections in one line, or all of it without.
+
+        Findings alone may be bare, as in the data sets that hold nothing else. An Impression alone has its
+        header, or the policy that learns it would write none that could be rewarded.
 
         >>> Report(text="FINDINGS: Clear. CONCLUSION: Fine.", findings="Clear.", impression="Fine.").canonical
         'Findings: Clear. Impression: Fine.'
+        >>> Report(text="Clear.", findings="Clear.", impression=None).canonical
+        'Clear.'
+        >>> Report(text="Fine.", findings=None, impression="Fine.").canonical
+        'Impression: Fine.'
         """
-        return render_report(self.findings, self.impression) if self.sectioned else self.text
+        rendered = render_report(self.findings, self.impression)
+        if self.sectioned:
+            return rendered
+        if not self.has_one_section or self.text in (self.findings, rendered):
+            return self.text
+        return f"Impression: {self.impression}" if self.findings is None else f"Findings: {self.findings}"
+
+    @property
+    def has_one_section(self) -> bool:
+        """Whether exactly one section is known."""
+        return (self.findings is None) != (self.impression is None)
+
+    @property
+    def is_one_section(self) -> bool:
+        """Whether the text is one section and nothing else, with or without its header."""
+        only = self.impression if self.findings is None else self.findings
+        return self.has_one_section and self.text in (only, self.canonical)
 
 
 def render_report(findings: str | None, impression: str | None) -> str:

@@ -2,12 +2,15 @@
 
     R = R_syntax + R_domain + R_consistent + gamma * R_imp
 
-R_syntax in [0, 1], R_domain in [0, 1], R_consistent in {-1, +1}, R_imp in [0, 1] or skipped. With the paper's
-weights the total lies in [-1, 3 + gamma]. A skipped term adds nothing and is ``None`` in the parts.
+R_syntax in [0, 1], R_domain in [0, 1], R_consistent in {-1, +1} or skipped, R_imp in [0, 1] or skipped. With
+the paper's weights the total lies in [-1, 3 + gamma]. A skipped term adds nothing; its part is ``None``.
 
-Why a policy cannot gain by dropping its headers: it loses the impression term, which is never negative, and
-gets the lowest consistency. Only the domain term may rise, by at most 1, against the 2 that a consistent
-report gives up.
+A study whose reference is an Impression alone, or Findings alone, asks for no other section: consistency is
+skipped for all its completions, whatever they hold.
+
+Why a policy cannot gain by dropping a header or a section: it gets the lowest consistency, and without an
+Impression loses that term, which is never negative. The domain term may rise, by at most 1, against the 2
+that a consistent report gives up (docs/decisions/unsectioned.md).
 """
 
 from __future__ import annotations
@@ -141,11 +144,19 @@ class HierarchicalReward:
         columns: dict[str, Sequence[float | None]] = {
             "syntax": syntax_reward([r.text for r in generated], [r.text for r in reference]).tolist(),
             "domain": self._domain(generated, reference).tolist(),
-            "consistency": consistency_reward(generated, self.judge).tolist(),
+            "consistency": self._consistency(generated, reference),
             "impression": self._impression(generated, reference),
         }
         rows = zip(*(columns[part] for part in PARTS), strict=True)
         return [self._total(dict(zip(PARTS, row, strict=True))) for row in rows]
+
+    def _consistency(self, generated: list[Report], reference: list[Report]) -> list[float | None]:
+        counted = [index for index, report in enumerate(reference) if not report.has_one_section]
+        values = consistency_reward([generated[index] for index in counted], self.judge).tolist()
+        rewards: list[float | None] = [None] * len(generated)
+        for index, value in zip(counted, values, strict=True):
+            rewards[index] = value
+        return rewards
 
     def _total(self, parts: dict[str, float | None]) -> Reward:
         total = sum(self.weights[part] * value for part, value in parts.items() if value is not None)

@@ -43,7 +43,9 @@ class ImpressionReward:
         rewards: list[float | None] = [None] * len(generated)
         pairs = list(zip(generated, reference, strict=True))
         scored = [
-            i for i, (ours, theirs) in enumerate(pairs) if ours.sectioned and theirs.impression is not None
+            i
+            for i, (ours, theirs) in enumerate(pairs)
+            if ours.impression is not None and theirs.impression is not None
         ]
         labels = self._read([report.impression or "" for i in scored for report in pairs[i]])
         for i, value in zip(scored, label_f1(labels[0::2], labels[1::2]).tolist(), strict=True):

@@ -173,7 +173,8 @@ def reported(text: str | None) -> Report | None:
     if text is None:
         return None
     report = parse_report(text)
-    return report if report.sectioned else Report(text=text, findings=text, impression=None)
+    known = report.findings is not None or report.impression is not None
+    return report if known else Report(text=text, findings=text, impression=None)
 
 
 def iu_patient(study: str) -> str | None:

@@ -168,5 +168,5 @@ def test_a_missing_lexicon_is_named(tmp_path):
 
 def test_every_shipped_lexicon_loads():
     names = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    assert names == ["carotid", "chexpert", "criticality", "radgraph", "scope"]
+    assert names == ["carotid", "chexpert", "criticality", "facts", "radgraph", "scope"]
     assert all(lexicon(name) for name in names)

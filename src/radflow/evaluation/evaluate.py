@@ -20,7 +20,7 @@ from radflow.errors import DataError
 from radflow.evaluation.drift import measure_drift
 from radflow.evaluation.evidence import critical_because, explain_report
 from radflow.evaluation.intervals import paired_difference
-from radflow.evaluation.marks import mark_sentences
+from radflow.evaluation.marks import compare_reports
 from radflow.evaluation.results import Results, ShuffledImages, write_results
 from radflow.evaluation.scorecard import Scorecard, gain, make_scorecard
 from radflow.metrics import METRICS, default_metrics, score
@@ -122,7 +122,7 @@ def evaluate_run(
         },
     )
     write_results(workspace.path("results.json"), results)
-    cases = _cases(studies, predictions, rewards, knobs.cases, modality)
+    cases = _cases(studies, predictions, rewards, knobs.cases)
     write_json(workspace.path("evaluation", "cases.json"), cases)
     write_json(workspace.path("evaluation", "evidence.json"), _evidence(cases, studies, modality))
     return results
@@ -215,7 +215,6 @@ def _cases(
     predictions: Mapping[str, Sequence[str]],
     rewards: Mapping[str, Sequence[Reward]],
     count: int,
-    modality: str,
 ) -> list[dict[str, Any]]:
     """A third where RadFlow gained most, a third where it lost most, the rest spread evenly."""
     change = np.array([a.total - b.total for a, b in zip(rewards[RADFLOW], rewards[SFT], strict=True)])
@@ -225,9 +224,8 @@ def _cases(
     rest = [i for i in range(len(studies)) if i not in set(chosen)]
     stride = max(1, len(rest) // max(1, count - len(chosen)))
     chosen += rest[::stride][: count - len(chosen)]
-    read = labeler(modality)
     return [
-        _case(studies[i], {n: (predictions[n][i], rewards[n][i]) for n in (TEMPLATE, SFT, RADFLOW)}, read)
+        _case(studies[i], {n: (predictions[n][i], rewards[n][i]) for n in (TEMPLATE, SFT, RADFLOW)})
         for i in chosen
     ]
 
@@ -247,10 +245,12 @@ def _evidence(
     ]
 
 
-def _case(study: Study, systems: Mapping[str, tuple[str, Reward]], read: Any) -> dict[str, Any]:
+def _case(study: Study, systems: Mapping[str, tuple[str, Reward]]) -> dict[str, Any]:
+    """One study as the page shows it; positions of ``missed`` count the characters of ``canonical``."""
     truth = study.reference.canonical
+    labels = labeler(study.modality)([truth, *(text for text, _ in systems.values())])
     shown = {}
-    for name, (text, reward) in systems.items():
+    for (name, (text, reward)), states in zip(systems.items(), labels[1:], strict=True):
         report = parse_report(text)
         shown[name] = {
             "text": text,
@@ -258,7 +258,8 @@ def _case(study: Study, systems: Mapping[str, tuple[str, Reward]], read: Any) ->
             "impression": report.impression,
             "reward": reward.total,
             "parts": dict(reward.parts),
-            "marks": mark_sentences(text, truth, read),
+            "labels": _known(states),
+            **compare_reports(text, truth, study.modality),
         }
     reference = study.reference
     return {
@@ -270,8 +271,15 @@ def _case(study: Study, systems: Mapping[str, tuple[str, Reward]], read: Any) ->
         "indication": study.indication,
         "reference": {
             "text": reference.text,
+            "canonical": truth,
             "findings": reference.findings,
             "impression": reference.impression,
+            "labels": _known(labels[0]),
         },
         "systems": shown,
     }
+
+
+def _known(labels: Mapping[str, int | None]) -> dict[str, int]:
+    """The labels that a report speaks of."""
+    return {name: state for name, state in labels.items() if state is not None}

@@ -71,7 +71,8 @@ class TermEvidence(NamedTuple):
 
 
 @cache
-def _scope() -> Scope:
+def carotid_scope() -> Scope:
+    """The compiled lexicon, once a process."""
     return Scope(lexicon("carotid"))
 
 
@@ -90,7 +91,7 @@ def carotid_terms(texts: Sequence[str]) -> list[frozenset[str]]:
     return [
         frozenset(
             _term(one, side)
-            for statement in statements(_scope(), text)
+            for statement in statements(carotid_scope(), text)
             for one in said(statement)
             for side in statement.sides
         )
@@ -109,7 +110,7 @@ def explain(text: str) -> list[TermEvidence]:
     """
     tokens = token_spans(text)
     found = set()
-    for statement in statements(_scope(), text):
+    for statement in statements(carotid_scope(), text):
         for one in said(statement):
             phrase = statement.sentence.span(tokens, one.start, one.end)
             rule = _rule(one, statement.sentence, text[slice(*phrase)])

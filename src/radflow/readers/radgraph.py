@@ -33,7 +33,8 @@ _RESTARTS = word_list("scope", "start a new statement")
 
 
 @cache
-def _scope() -> Scope:
+def radgraph_scope() -> Scope:
+    """The compiled lexicon, once a process."""
     return Scope(lexicon("radgraph"))
 
 
@@ -61,7 +62,7 @@ def graph(text: str) -> Graph:
         if not token.startswith("\n"):
             shown.append(token)
     entities: dict[str, dict[str, Any]] = {}
-    for reading in _scope().read(text):
+    for reading in radgraph_scope().read(text):
         _add(reading, place, shown, entities)
     return {"text": " ".join(shown), "entities": entities}
 
@@ -71,7 +72,7 @@ def _add(
 ) -> None:
     """Add the entities and relations of one sentence."""
     words, index = reading.sentence.words, reading.sentence.index
-    nodes = list(_nodes(reading))
+    nodes = list(nodes_of(reading))
     first = len(entities) + 1
     for number, node in enumerate(nodes):
         start, end = place[index[node.start]], place[index[node.end - 1]]
@@ -86,7 +87,7 @@ def _add(
         entities[str(first + source)]["relations"].append([relation, str(first + target)])
 
 
-def _nodes(reading: Reading) -> Iterator[Node]:
+def nodes_of(reading: Reading) -> Iterator[Node]:
     """One node a mention; "within normal limits" is three."""
     over: int | None = None  # a negation that a new statement without punctuation has ended
     before: Node | None = None

@@ -28,7 +28,7 @@ def test_the_table_says_which_is_better(command: Callable, folders: Path) -> Non
     assert status == 0
     assert "30 studies. A: old, B: new" in out
     bleu, radcliq = (line for line in out.splitlines() if line.startswith(("BLEU-2", "RadCliQ")))
-    assert bleu.split() == ["BLEU-2", "↑", *bleu.split()[2:4], "+0.110", "0.107..0.113", "0.004", "B"]
+    assert bleu.split() == ["BLEU-2", "↑", *bleu.split()[2:4], "+0.110", "[+0.107,", "+0.113]", "0.004", "B"]
     assert radcliq.split()[-1] == "B"
     assert "new is better than old on 2 of 2 metrics, worse on 0" in out
     assert "note: patients are not known" in out

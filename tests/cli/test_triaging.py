@@ -101,8 +101,8 @@ def test_rules_and_judge_are_compared(command: Callable, manifest: Path, server,
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "criticality-rules: critical 1 1" in lines
     assert "criticality-rules: normal 1 1" in lines
-    assert any(line.startswith("equal answers 0.500 0.150 to 0.850") for line in lines)
-    assert "Cohen's kappa 0.000 -0.980 to 0.980" in lines
+    assert any(line.startswith("equal answers 0.500 [0.150, 0.850]") for line in lines)
+    assert "Cohen's kappa 0.000 [−0.980, 0.980]" in lines
     assert "all 4 50.0% 50.0%" in lines
     assert "train 2 50.0% 100.0%" in lines
     assert "validate 1 100.0% 0.0%" in lines

@@ -43,7 +43,7 @@ def test_rows_have_labels_and_directions():
 
 def test_cells_show_intervals_and_absence():
     text = render(table())
-    for shown in ("0.350", "0.34..0.36", "+0.050", "+0.04..+0.06"):
+    for shown in ("0.350", "[0.340, 0.360]", "+0.050", "[+0.040, +0.060]"):
         assert shown in text
     radgraph = next(line for line in text.splitlines() if "RadGraph" in line)
     assert radgraph.count("–") == 3  # Template, SFT and the gain

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radflow.evaluation.notation import brackets, number
 from radflow.judges.agreement import Agreement, Coefficient
 
 MEASURES = {"raw": "equal answers", "kappa": "Cohen's kappa", "ac1": "Gwet's AC1"}
@@ -39,18 +40,19 @@ def print_agreement(
 def plain_table(*columns: str) -> Table:
     """A table without frame, its first column to the left and the others to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(Text(column), justify="right" if number else "left", overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(Text(column), justify="right" if place else "left", overflow="fold")
     return table
 
 
 def agreement_record(found: Agreement) -> dict[str, Any]:
     """Counts and measures for JSON; what is undefined is null.
 
-    >>> from radflow.judges.agreement import agreement
-    >>> record = agreement_record(agreement([True, True], [True, True]))
-    >>> record["yes_yes"], record["raw"]["value"], record["kappa"]["value"]
-    (2, 1.0, None)
+        >>> from radflow.evaluation.notation import brackets, number
+    from radflow.judges.agreement import agreement
+        >>> record = agreement_record(agreement([True, True], [True, True]))
+        >>> record["yes_yes"], record["raw"]["value"], record["kappa"]["value"]
+        (2, 1.0, None)
     """
     counts = {name: getattr(found, name) for name in ("yes_yes", "yes_no", "no_yes", "no_no")}
     return counts | {name: _record(getattr(found, name)) for name in MEASURES}
@@ -69,10 +71,8 @@ def _counts(found: Agreement, judges: tuple[str, str], answers: tuple[str, str])
 
 
 def _measures(found: Agreement) -> Table:
-    table = plain_table(f"of {found.questions:,} in both", "value", "95% interval")
+    table = plain_table(f"of {found.questions:,} in both", "value, 95% interval")
     for name, label in MEASURES.items():
         measure: Coefficient = getattr(found, name)
-        undefined = math.isnan(measure.value) or math.isnan(measure.low)
-        interval = "–" if undefined else f"{measure.low:.3f} to {measure.high:.3f}"
-        table.add_row(label, "–" if math.isnan(measure.value) else f"{measure.value:.3f}", interval)
+        table.add_row(label, Text(f"{number(measure.value)} {brackets(measure.low, measure.high)}".rstrip()))
     return table

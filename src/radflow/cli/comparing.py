@@ -13,9 +13,9 @@ from rich.table import Table
 
 from radflow.errors import DataError
 from radflow.evaluation.comparison import ALPHA, Comparison, compare
+from radflow.evaluation.notation import number, with_interval
 from radflow.evaluation.scored import read_scored
 from radflow.viewer.comparison import p_text, render_comparison
-from radflow.viewer.wording import number, signed
 from radflow.workspace import write_atomic, write_json
 
 
@@ -63,12 +63,11 @@ def comparison_table(comparison: Comparison) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("better", no_wrap=True)
     for row in comparison.metrics:
-        gap = row.difference
         table.add_row(
             escape(f"{row.label} {'↑' if row.higher_is_better else '↓'}"),
             number(row.mean_a),
             number(row.mean_b),
-            f"{signed(gap.mean)} [dim]{number(gap.low)}..{number(gap.high)}[/]",
+            escape(with_interval(row.difference, gain=True)),
             p_text(row.p_holm),
             row.better or "no evidence",
             style=None if row.better else "dim",

@@ -18,6 +18,7 @@ from radflow.cli.loading_lines import loading_lines, vllm_line
 from radflow.config import Recipe, load_recipe
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, TEMPLATE
+from radflow.evaluation.notation import with_interval
 from radflow.evaluation.tables import REWARD_LABELS, row_label
 from radflow.metrics import METRICS
 from radflow.policy.pixels import crops_ends
@@ -266,7 +267,7 @@ def _label(name: str, labels: Mapping[str, str]) -> str:
 
 
 def _cell(interval: Any) -> str:
-    return f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]" if interval is not None else "–"
+    return with_interval(interval)
 
 
 def _limits(drawn: bool, results: Results | None) -> list[str]:

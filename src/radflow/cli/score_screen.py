@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radflow.evaluation.notation import brackets, number
 from radflow.evaluation.score_summary import INVERSE
 
 
@@ -43,7 +44,7 @@ def _corpus(summary: Mapping[str, Any]) -> str:
     said = [
         f"uncertain as {state}: "
         + ", ".join(
-            f"{average} of {count} {_number(forms[f'{average}_f1_{count}_uncertain_{state}'])}"
+            f"{average} of {count} {number(forms[f'{average}_f1_{count}_uncertain_{state}'])}"
             for count in (14, 5)
             for average in ("micro", "macro")
         )
@@ -61,22 +62,18 @@ def _units(summary: Mapping[str, Any]) -> str:
 def _table(summary: Mapping[str, Any], title: str) -> Table:
     table = Table(title=Text(f"{title}: {summary['pairs']:,} pairs"))
     table.add_column("metric")
-    for column in (summary["system"], "95% interval", *summary["baselines"]):
+    for column in (f"{summary['system']}, 95% interval", *summary["baselines"]):
         table.add_column(Text(column), justify="right")
     for name, metric in summary["metrics"].items():
         arrow = "↑" if metric["higher_is_better"] else "↓"
-        theirs = [_number(b["metrics"][name]["mean"]) for b in summary["baselines"].values()]
-        table.add_row(Text(f"{metric['label']} {arrow}"), _number(metric["mean"]), _interval(metric), *theirs)
+        theirs = [number(b["metrics"][name]["mean"]) for b in summary["baselines"].values()]
+        table.add_row(Text(f"{metric['label']} {arrow}"), _interval(metric), *theirs)
     if INVERSE in summary:
-        inverse = summary[INVERSE]
         blanks = [""] * len(summary["baselines"])
-        table.add_row("1/RadCliQ-v1 ↑", _number(inverse["mean"]), _interval(inverse), *blanks)
+        table.add_row("1/RadCliQ-v1 ↑", _interval(summary[INVERSE]), *blanks)
     return table
 
 
-def _interval(metric: Mapping[str, Any]) -> str:
-    return f"{_number(metric['low'])} to {_number(metric['high'])}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _interval(metric: Mapping[str, Any]) -> Text:
+    ends = brackets(metric["low"], metric["high"])
+    return Text(f"{number(metric['mean'])} {ends}".rstrip())

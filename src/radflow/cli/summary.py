@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from radflow.evaluation import Results, results_table
+from radflow.evaluation.notation import number, with_interval
 from radflow.evaluation.tables import row_label
 
 
@@ -32,15 +33,13 @@ def _shuffled_table(results: Results) -> Table:
         show_edge=False,
         padding=(0, 2, 0, 0),
     )
-    for column in ("Metric", "true images", "shuffled", "fall", "95% interval"):
+    for column in ("Metric", "true images", "shuffled", "fall, 95% interval"):
         table.add_column(column, justify="left" if column == "Metric" else "right")
     for name, control in results.shuffled.items():
-        fall = control.fall
         table.add_row(
             row_label(name),
-            f"{control.true.mean:.3f}",
-            f"{control.shuffled.mean:.3f}",
-            f"{fall.mean:+.3f}",
-            f"{fall.low:+.2f}..{fall.high:+.2f}",
+            number(control.true.mean),
+            number(control.shuffled.mean),
+            with_interval(control.fall, gain=True),
         )
     return table

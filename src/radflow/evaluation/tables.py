@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from radflow.evaluation.intervals import Interval
+from radflow.evaluation.notation import with_interval
 from radflow.evaluation.results import Results
 from radflow.metrics import METRICS
 
@@ -47,11 +48,11 @@ def results_table(results: Results) -> Table:
         show_edge=False,
         padding=(0, 1, 0, 0),  # three systems and the gain fit into 80 columns
     )
-    table.add_column("Metric", no_wrap=True)
+    table.add_column("Metric")
     for system in results.systems:
-        table.add_column(system, justify="right")
+        table.add_column(system, justify="right", no_wrap=True)
     if results.gain:
-        table.add_column("RadFlow − SFT", justify="right")
+        table.add_column("RadFlow − SFT", justify="right", no_wrap=True)
     for name in _rows(results):
         cells: list[str | Text] = [_cell(scores.get(name)) for scores in results.systems.values()]
         if results.gain:
@@ -68,15 +69,13 @@ def _rows(results: Results) -> Sequence[str]:
 
 
 def _cell(interval: Interval | None) -> str:
-    if interval is None:
-        return "–"
-    return f"{interval.mean:.3f}\n{interval.low:.2f}..{interval.high:.2f}"
+    return with_interval(interval, between="\n")
 
 
 def _gain_cell(name: str, interval: Interval | None) -> Text:
     if interval is None:
         return Text("–")
-    text = f"{interval.mean:+.3f}\n{interval.low:+.2f}..{interval.high:+.2f}"
+    text = with_interval(interval, gain=True, between="\n")
     if not interval.excludes_zero:
         return Text(text, style="dim")
     higher_is_better = METRICS[name].higher_is_better if name in METRICS else True

@@ -60,7 +60,7 @@ def test_tags_follow_the_change_of_the_reward(tmp_path):
 def test_a_run_s_cases_are_shown_with_images_rewards_and_parts(run):
     files = read_run(run)
     views = case_views(files.cases, files.folder)
-    assert counts(views) == [("all", 3), ("critical", 1), ("improved", 2), ("worsened", 1)]
+    assert counts(views) == [("all", 3), ("critical", 1), ("normal", 1), ("improved", 2), ("worsened", 1)]
     first = views[0]
     assert [caption for caption, _ in first.pictures] == ["right", "left"]
     assert all(picture.uri for _, picture in first.pictures)

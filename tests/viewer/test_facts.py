@@ -1,4 +1,4 @@
-from radflow.viewer.facts import recipe_facts, run_facts, tiles
+from radflow.viewer.facts import recipe_facts, run_facts, subject, tiles
 from radflow.viewer.records import Interval, Results, ShuffledImages
 from radflow.viewer.run_files import read_run
 
@@ -6,6 +6,7 @@ from radflow.viewer.run_files import read_run
 def test_the_tiles_are_reward_label_f1_and_the_look_at_the_picture(run):
     found = tiles(read_run(run).results)
     assert [(tile.name, tile.mean, tile.tone) for tile in found] == [
+        ("Carotid label F1 (rules) of RadFlow", "0.741", ""),
         ("Total reward", "+0.094", "better"),
         ("Carotid label F1 (rules)", "+0.015", "better"),
         ("Looks at the picture", "+0.473", "better"),
@@ -33,3 +34,16 @@ def test_recipe_facts_leave_out_what_is_not_named(run):
     assert facts["SFT"] == "8 epochs, batch 16, rate 0.002"
     assert "Judge" not in facts
     assert recipe_facts(None) == []
+
+
+def test_one_sentence_says_what_was_trained_on_what(run):
+    assert subject(read_run(run)) == (
+        "The model “tiny” was trained on 3,173 studies of carotid ultrasound (images drawn by a program), "
+        "and measured on 600 test studies."
+    )
+
+
+def test_a_model_in_a_folder_is_named_without_its_place(run):
+    recipe = run / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('"tiny"', '"/home/somebody/models/vlm"'))
+    assert subject(read_run(run)).startswith("The model “vlm” was trained on")

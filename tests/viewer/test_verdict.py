@@ -27,6 +27,12 @@ def test_the_verdict_counts_the_studies_of_the_split():
     assert verdict(results).endswith(" on 2,347 validate studies.")
 
 
+def test_a_run_that_kept_the_sft_model_is_no_comparison():
+    same = Interval(mean=0.0, low=0.0, high=0.0)
+    said = verdict(Results(gain={"reward": same, "chexpert_f1": same}, cases=300))
+    assert said == "RFT kept what SFT had made: its reports are the same on 300 test studies."
+
+
 def test_without_a_comparison_the_verdict_says_so():
     assert verdict(Results()) == "This run did not compare reinforcement fine-tuning with SFT."
 

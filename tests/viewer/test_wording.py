@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radflow.viewer.wording import GROUPS, METRICS, duration, grouped, number, signed
+from radflow.evaluation.notation import number, signed
+from radflow.viewer.wording import GROUPS, METRICS, duration, grouped
 
 
 @given(st.floats(-1e6, 1e6))

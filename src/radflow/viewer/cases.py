@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from radflow.viewer.highlight import Segment, segments
+from radflow.evaluation.notation import number, signed
+from radflow.viewer.evidence import SUMMARIES
+from radflow.viewer.highlight import Highlight, Segment, segments
 from radflow.viewer.pictures import Picture, embed_all
-from radflow.viewer.records import Case, Mark, ReferenceReport, SystemReport
+from radflow.viewer.records import Case, Mark, ReferenceReport, State, SystemReport
 from radflow.viewer.tables import in_order
-from radflow.viewer.wording import REWARD_TERMS, number, signed, system_name
+from radflow.viewer.wording import REWARD_TERMS, system_name
 
 SAME = 0.005
 """Rewards closer than this print alike to two digits and count as neither better nor worse."""
@@ -19,7 +24,11 @@ SAME = 0.005
 TEMPLATE = "template"
 """Writes the same report for every case, so the page prints it once above them."""
 
+JUDGED = "radflow"
+"""The system whose misses and inventions the filter is about."""
+
 _HEADERS = ("Findings: ", " Impression: ")
+_ANCHOR = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +41,27 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One system's report on a case."""
+    """One system's report on a case; ``faults`` says in words what its marks say."""
 
     name: str
     blocks: tuple[Block, ...]
     reward: str
     parts: tuple[tuple[str, str], ...]
+    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseView:
-    """One case as printed. ``tags`` is what the filter looks for."""
+    """One case as printed.
+
+    Attributes:
+        anchor: the id of the case on the page, of which ``#anchor`` is the link.
+        tags: what the filter looks for: critical, normal, improved, worsened.
+        observations: JSON of three lists of observations, by name: in the reference, missed, invented.
+    """
 
     study_id: str
+    anchor: str
     critical: bool | None
     critical_because: tuple[str, ...]
     indication: str | None
@@ -53,12 +70,19 @@ class CaseView:
     columns: tuple[Column, ...]
     change: str
     tags: tuple[str, ...]
+    observations: str
 
 
 def case_views(cases: Sequence[Case], folder: Path) -> list[CaseView]:
     """Return the cases as printed, their images embedded. Relative paths start from ``folder``."""
     pictures = embed_all([folder / image for case in cases for image in case.images])
-    return [_view(case, folder, pictures) for case in cases]
+    views, anchors = [], set()
+    for place, case in enumerate(cases, start=1):
+        anchor = f"case-{_ANCHOR.sub('-', case.study_id)}"
+        anchor = f"{anchor}-{place}" if anchor in anchors else anchor
+        anchors.add(anchor)
+        views.append(_view(case, folder, pictures, anchor))
+    return views
 
 
 def template_report(cases: Sequence[Case]) -> tuple[Block, ...]:
@@ -68,7 +92,30 @@ def template_report(cases: Sequence[Case]) -> tuple[Block, ...]:
     return () if text is None else blocks(text)
 
 
-def blocks(text: str, marks: Sequence[Mark] = ()) -> tuple[Block, ...]:
+def observed(cases: Iterable[Case]) -> list[tuple[str, int]]:
+    """Observations that a reference or a judged report states or hedges, with the number of references."""
+    counted: dict[str, int] = {}
+    for case in cases:
+        stated = _stated(case.reference.labels)
+        for name in (*stated, *_stated(case.systems[JUDGED].labels if JUDGED in case.systems else {})):
+            counted.setdefault(name, 0)
+        for name in stated:
+            counted[name] += 1
+    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _stated(labels: Mapping[str, State]) -> list[str]:
+    return [name for name, state in labels.items() if state in (1, -1) and name not in SUMMARIES]
+
+
+def _observations(case: Case) -> str:
+    truth = _stated(case.reference.labels)
+    said = _stated(case.systems[JUDGED].labels) if JUDGED in case.systems else truth
+    missed, invented = set(truth) - set(said), set(said) - set(truth)
+    return json.dumps([truth, sorted(missed), sorted(invented)])
+
+
+def blocks(text: str, marks: Sequence[Mark | Highlight] = ()) -> tuple[Block, ...]:
     """Split ``"Findings: ... Impression: ..."`` into its sections, keeping the marks where they are.
 
     >>> [block.title for block in blocks("Findings: Clear. Impression: Normal.")]
@@ -88,36 +135,59 @@ def blocks(text: str, marks: Sequence[Mark] = ()) -> tuple[Block, ...]:
 
 def counts(views: Sequence[CaseView]) -> list[tuple[str, int]]:
     """Return what the filter offers, with the number of cases behind each choice."""
-    tags = ("critical", "improved", "worsened")
+    tags = ("critical", "normal", "improved", "worsened")
     return [("all", len(views)), *((tag, sum(tag in view.tags for view in views)) for tag in tags)]
 
 
-def _view(case: Case, folder: Path, pictures: Mapping[Path, Picture]) -> CaseView:
+def _view(case: Case, folder: Path, pictures: Mapping[Path, Picture], anchor: str) -> CaseView:
     change = _change(case.systems)
     tags = [
-        "critical" if case.critical else "",
+        {True: "critical", False: "normal", None: ""}[case.critical],
         "improved" if change > SAME else "",
         "worsened" if change < -SAME else "",
     ]
     return CaseView(
         study_id=case.study_id,
+        anchor=anchor,
         critical=case.critical,
         critical_because=case.critical_because,
         indication=case.indication,
         pictures=tuple(
             (_caption(case, index), pictures[folder / image]) for index, image in enumerate(case.images)
         ),
-        reference=_reference(case.reference),
+        reference=_reference(case.reference, _missed(case.systems)),
         columns=tuple(
             _column(name, case.systems[name]) for name in in_order(case.systems) if name != TEMPLATE
         ),
         change=signed(change, 2) if math.isfinite(change) else "",
         tags=tuple(tag for tag in tags if tag),
+        observations=_observations(case),
     )
 
 
-def _reference(report: ReferenceReport) -> tuple[Block, ...]:
+def _missed(systems: Mapping[str, SystemReport]) -> list[Highlight]:
+    """What systems left out of the reference, cut where they differ, each stretch tagged with their names."""
+    shown = {name: systems[name].missed for name in in_order(systems) if name != TEMPLATE}
+    ends = sorted({end for marks in shown.values() for mark in marks for end in (mark.start, mark.end)})
+    found = []
+    for start, end in pairwise(ends):
+        notes = {
+            system_name(name): mark.note
+            for name, marks in shown.items()
+            for mark in marks
+            if mark.start <= start and end <= mark.end
+        }
+        if notes:
+            note = "; ".join(f"{name} {said}" for name, said in notes.items())
+            tag = "both" if len(notes) == len(shown) == 2 else " · ".join(notes)
+            found.append(Highlight(start=start, end=end, kind="missed", note=note, tag=tag))
+    return found
+
+
+def _reference(report: ReferenceReport, missed: Sequence[Highlight]) -> tuple[Block, ...]:
     """Return the reference by its sections; one whose sections are not known, as it was written."""
+    if report.canonical is not None:
+        return blocks(report.canonical, missed)
     if report.findings is None or report.impression is None:
         return blocks(report.text)
     return (
@@ -147,4 +217,12 @@ def _column(system: str, report: SystemReport) -> Column:
         blocks=blocks(report.text, report.marks),
         reward=number(report.reward, 2),
         parts=tuple((term, number(terms[term], 2)) for term in order if term in terms),
+        faults=_faults(report),
     )
+
+
+def _faults(report: SystemReport) -> tuple[str, ...]:
+    """The notes on the words at fault, then what was missed, each once."""
+    notes = [word.note for mark in report.marks for word in mark.words if word.note]
+    left_out = dict.fromkeys(mark.note.removeprefix("missed: ") for mark in report.missed if mark.note)
+    return (*dict.fromkeys(notes), *([f"missed: {', '.join(left_out)}"] if left_out else []))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from radflow.evaluation.comparison import ALPHA, ComparedMetric, Comparison
+from radflow.evaluation.notation import brackets, number, signed, with_interval
 from radflow.viewer.forest import ForestRow, forest
-from radflow.viewer.records import Interval
 from radflow.viewer.tables import Cell, Row, Table
 from radflow.viewer.templating import asset, csp_hash, environment
-from radflow.viewer.wording import brackets, grouped, number, signed
+from radflow.viewer.wording import grouped
 
 
 def render_comparison(comparison: Comparison) -> str:
@@ -65,7 +65,11 @@ def _table_row(row: ComparedMetric, comparison: Comparison) -> Row:
         cells=(
             Cell(mean=number(row.mean_a)),
             Cell(mean=number(row.mean_b)),
-            Cell(mean=signed(row.difference.mean), ends=brackets(_interval(row), "signed"), tone=_tone(row)),
+            Cell(
+                mean=signed(row.difference.mean),
+                ends=brackets(row.difference.low, row.difference.high, gain=True),
+                tone=_tone(row),
+            ),
             Cell(mean=p_text(row.p_holm), ends=f"uncorrected {p_text(row.p)}"),
             Cell(mean=_better(row, comparison), ends=_pairs(row), tone=_tone(row)),
         ),
@@ -84,19 +88,14 @@ def _tone(row: ComparedMetric) -> str:
     return {"A": "first", "B": "second", None: "unclear"}[row.better]
 
 
-def _interval(row: ComparedMetric) -> Interval:
-    return Interval(mean=row.difference.mean, low=row.difference.low, high=row.difference.high)
-
-
 def _forest(comparison: Comparison) -> str:
     rows = []
     for row in comparison.metrics:
         scaled = row.standardised
-        raw = f"{signed(row.difference.mean)} {brackets(_interval(row), 'signed')}".rstrip()
         rows.append(
             ForestRow(
                 label=f"{row.label} {'↑' if row.higher_is_better else '↓'}",
-                text=raw,
+                text=with_interval(row.difference, gain=True),
                 mean=scaled.mean,
                 low=scaled.low,
                 high=scaled.high,

@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from radflow.evaluation.notation import number
 from radflow.reports.draft import NOTICE, Draft, passages_of, stretches
 from radflow.viewer.pictures import embed
 from radflow.viewer.templating import asset, csp_hash, environment
-from radflow.viewer.wording import number
 
 EDGE = 900
 """Longest edge of a picture on the page in pixels, for a study of one or two; more share the space."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from radflow.evaluation.notation import number
 from radflow.viewer.charts import histogram
 from radflow.viewer.frame import Flag
 from radflow.viewer.records import Exploration, HardCase, SplitAndPicked
 from radflow.viewer.strips import dumbbells
-from radflow.viewer.wording import metric_name, number, percent
+from radflow.viewer.wording import metric_name, percent
 
 MOST_HARD_CASES = 6
 

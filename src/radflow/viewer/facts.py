@@ -5,12 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from radflow.evaluation.notation import brackets, number, signed
 from radflow.viewer.records import Interval, Results
 from radflow.viewer.run_files import RunFiles
 from radflow.viewer.verdict import label_metric, tone
-from radflow.viewer.wording import brackets, duration, metric_name, percent, signed
+from radflow.viewer.wording import duration, metric_name, percent, system_name
 
 _MODALITIES = {"chest-xray": "chest radiographs", "carotid-us": "carotid ultrasound"}
 
@@ -41,15 +43,29 @@ class Tile:
 
 
 def tiles(results: Results) -> list[Tile]:
-    """Return the gain in reward, the change of label F1, and its fall when the images are shuffled."""
+    """Return label F1, the gains in reward and label F1, and the fall of the latter with shuffled images."""
     found = []
     label = label_metric(results)
+    if label and label in results.systems.get("radflow", {}):
+        others = [
+            f"{system_name(system)} {number(results.systems[system][label].mean)}"
+            for system in ("sft", "template")
+            if label in results.systems.get(system, {})
+        ]
+        ours = results.systems["radflow"][label]
+        found.append(
+            Tile(
+                name=f"{metric_name(label, results.labels)} of RadFlow",
+                mean=number(ours.mean),
+                ends=brackets(ours.low, ours.high),
+                tone="",
+                note=", ".join(others),
+            )
+        )
     for metric in ("reward", label):
         if metric and metric in results.gain:
-            gain = results.gain[metric]
-            found.append(
-                _tile(metric_name(metric, results.labels), gain, tone(metric, gain, results), "RadFlow − SFT")
-            )
+            gain, name = results.gain[metric], metric_name(metric, results.labels)
+            found.append(_tile(name, gain, tone(metric, gain, results), "gain, RadFlow − SFT"))
     looked_at = label if label in results.shuffled else next(iter(results.shuffled), None)
     if looked_at:
         fall = results.shuffled[looked_at].fall
@@ -57,6 +73,21 @@ def tiles(results: Results) -> list[Tile]:
         colour = "better" if fall.low > 0 else "worse"
         found.append(_tile("Looks at the picture", fall, colour, f"fall of {name} when images are shuffled"))
     return found
+
+
+def subject(files: RunFiles) -> str:
+    """Return what was trained on what and measured on what, in one sentence; ``""`` where no file says so."""
+    results = files.results
+    if results is None or results.modality is None:
+        return ""
+    model = str(_flat(tomllib.loads(files.recipe or "")).get("policy.model", ""))
+    name = Path(model).name if Path(model).is_absolute() else model
+    who = f"The model “{name}” was trained" if name else "Trained"
+    count = f"{files.exploration.split_size:,} studies of " if files.exploration else ""
+    studies = _MODALITIES.get(results.modality, results.modality)
+    drawn = " (images drawn by a program)" if results.images == "drawn" else ""
+    tested = f", and measured on {results.cases:,} {results.split} studies" if results.cases else ""
+    return f"{who} on {count}{studies}{drawn}{tested}."
 
 
 def run_facts(files: RunFiles) -> list[tuple[str, str]]:
@@ -113,7 +144,7 @@ def seconds_table(seconds: Mapping[str, float]) -> list[tuple[str, str, str]]:
 
 
 def _tile(name: str, interval: Interval, colour: str, note: str) -> Tile:
-    ends = brackets(interval, "signed")
+    ends = brackets(interval.low, interval.high, gain=True)
     return Tile(name=name, mean=signed(interval.mean), ends=ends, tone=colour, note=note)
 
 

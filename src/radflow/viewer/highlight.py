@@ -16,21 +16,32 @@ class Highlight:
     end: int
     kind: str
     note: str = ""
+    tag: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A stretch of text; ``kind`` is ``""`` where nothing is said about it."""
+    """A stretch of text; ``kind`` is ``""`` where nothing is said about it.
+
+    Attributes:
+        note: what to say when asked.
+        tag: a few words printed behind it.
+        parts: its own stretches, the words at fault among them; ``()`` where there are none.
+    """
 
     text: str
     kind: str = ""
     note: str = ""
+    tag: str = ""
+    parts: tuple[Segment, ...] = ()
 
 
 NOTES = {
     "agree": "agrees with the reference",
+    "partly": "partly right",
     "contradict": "contradicts the reference",
     "extra": "not in the reference",
+    "missed": "missed",
 }
 """What a mark of the evaluation says when asked."""
 
@@ -54,9 +65,17 @@ def segments(
             continue
         if first > position:
             found.append(Segment(text=text[position:first]))
-        note = mark.note if isinstance(mark, Highlight) else NOTES[mark.kind]
-        found.append(Segment(text=text[first:last], kind=mark.kind, note=note))
+        found.append(_segment(text, mark, first, last))
         position = last
     if position < end:
         found.append(Segment(text=text[position:end]))
     return tuple(found)
+
+
+def _segment(text: str, mark: Highlight | Mark, first: int, last: int) -> Segment:
+    if isinstance(mark, Highlight):
+        return Segment(text=text[first:last], kind=mark.kind, note=mark.note, tag=mark.tag)
+    parts = segments(text, mark.words, first, last) if mark.words else ()
+    faults = "; ".join(word.note for word in mark.words if word.note)
+    note = mark.note or NOTES[mark.kind] + (f": {faults}" if faults else "")
+    return Segment(text=text[first:last], kind=mark.kind, note=note, parts=parts)

@@ -7,6 +7,7 @@ policy forbids any request, and any script but the one it came with, so text fro
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +16,12 @@ from typing import Any
 import jinja2
 
 from radflow.errors import NotWritableError
-from radflow.viewer.cases import blocks, case_views, counts, template_report
+from radflow.viewer.cases import blocks, case_views, counts, observed, template_report
 from radflow.viewer.curves import rft_panels, sft_panels
+from radflow.viewer.downloads import downloads
 from radflow.viewer.evidence import by_study, evidence_view
 from radflow.viewer.explored import exploration_view
-from radflow.viewer.facts import recipe_facts, run_facts, seconds_table, tiles
+from radflow.viewer.facts import recipe_facts, run_facts, seconds_table, subject, tiles
 from radflow.viewer.records import ReadReport, Results
 from radflow.viewer.run_files import RunFiles, read_run
 from radflow.viewer.tables import drift_table, result_table, shuffled_table, unmoved
@@ -56,7 +58,7 @@ def write_page(run: Path) -> Path:
 
 def render_page(files: RunFiles) -> str:
     """Return the page of a run as HTML."""
-    style, script = asset("page.css"), asset("page.js")
+    style, script = asset("page.css"), asset("page.js") + asset("zoom.js")
     template = _environment().get_template("page.jinja")
     return template.render(
         style=style,
@@ -69,6 +71,8 @@ def render_page(files: RunFiles) -> str:
         facts=run_facts(files),
         recipe_facts=recipe_facts(files.recipe),
         recipe=files.recipe,
+        subject=subject(files),
+        downloads=downloads(files),
         **_measured(files.results),
         **_trained(files),
         **_shown(files),
@@ -130,6 +134,7 @@ def _shown(files: RunFiles) -> Mapping[str, Any]:
     return {
         "cases": views,
         "filters": counts(views),
+        "observations": observed(files.cases or ()),
         "template_report": template_report(files.cases or ()),
         "evidence": by_study(files.evidence or ()),
     }
@@ -151,4 +156,5 @@ def _date(files: RunFiles) -> str:
 def _environment() -> jinja2.Environment:
     made = environment()
     made.filters["blocks"] = blocks
+    made.filters["filename"] = lambda title: re.sub(r"[^\w.-]+", "-", title).strip("-").lower()
     return made

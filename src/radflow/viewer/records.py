@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
-MarkKind = Literal["agree", "contradict", "extra"]
+MarkKind = Literal["agree", "partly", "contradict", "extra", "missed"]
 State = Literal[1, 0, -1] | None
 
 
@@ -147,21 +147,33 @@ class RftSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """Characters ``start`` to ``end`` of a text, and how they stand to the reference."""
+    """Characters ``start`` to ``end`` of a text, and how they stand to the other report.
+
+    Attributes:
+        note: what is wrong with them, in words.
+        words: of a sentence, the words at fault.
+    """
 
     start: int
     end: int
     kind: MarkKind
+    note: str = ""
+    words: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemReport:
-    """What one system wrote for a study, and what it earned. A part that was skipped is NaN or absent."""
+    """What one system wrote for a study, and what it earned. A part that was skipped is NaN or absent.
+
+    ``missed`` marks what it leaves out, in the reference's ``canonical`` text.
+    """
 
     text: str
     reward: Number = math.nan
     parts: Mapping[str, Number] = field(default_factory=dict)
+    labels: Mapping[str, State] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()
+    missed: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +181,10 @@ class ReferenceReport:
     """The radiologist's report, with its sections where they are known."""
 
     text: str
+    canonical: str | None = None
     findings: str | None = None
     impression: str | None = None
+    labels: Mapping[str, State] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

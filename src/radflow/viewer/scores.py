@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from radflow.evaluation.notation import brackets, number, signed
 from radflow.viewer.records import Interval
 from radflow.viewer.strips import whisker
 from radflow.viewer.tables import Cell, Row, Table
 from radflow.viewer.templating import asset, csp_hash, environment
-from radflow.viewer.wording import brackets, grouped, number, percent, signed
+from radflow.viewer.wording import grouped, percent
 
 TEMPLATE = "template"
 INVERSE = "radcliq_v1_inverse"
@@ -93,7 +94,7 @@ def _row(name: str, summary: Mapping[str, Any], gain: Mapping[str, Any] | None, 
 
 def _cell(found: Mapping[str, Any]) -> Cell:
     interval = _interval(found)
-    return Cell(mean=number(interval.mean), ends=brackets(interval))
+    return Cell(mean=number(interval.mean), ends=brackets(interval.low, interval.high))
 
 
 def _gain_cell(gain: Interval, higher_is_better: bool, limit: float) -> Cell:
@@ -101,8 +102,8 @@ def _gain_cell(gain: Interval, higher_is_better: bool, limit: float) -> Cell:
     if gain.excludes_zero:
         tone = "better" if (gain.mean > 0) == higher_is_better else "worse"
     drawn = whisker(mean=gain.mean, low=gain.low, high=gain.high, limit=limit, tone=tone)
-    mean = signed(gain.mean) if math.isfinite(gain.mean) else "–"
-    return Cell(mean=mean, ends=brackets(gain, "signed"), tone=tone, svg=drawn)
+    ends = brackets(gain.low, gain.high, gain=True)
+    return Cell(mean=signed(gain.mean), ends=ends, tone=tone, svg=drawn)
 
 
 def _interval(found: Mapping[str, Any]) -> Interval:

@@ -6,17 +6,15 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from radflow.evaluation.notation import brackets, number, signed
 from radflow.viewer.records import Interval, Results
 from radflow.viewer.strips import whisker
 from radflow.viewer.verdict import tone
 from radflow.viewer.wording import (
-    brackets,
     grouped,
     is_better_higher,
     metric_name,
-    number,
     percent,
-    signed,
     system_name,
 )
 
@@ -149,7 +147,7 @@ def _row(metric: str, results: Results, cells: list[Cell]) -> Row:
 def _cell(interval: Interval | None) -> Cell:
     if interval is None:
         return Cell(mean="–")
-    return Cell(mean=number(interval.mean), ends=brackets(interval))
+    return Cell(mean=number(interval.mean), ends=brackets(interval.low, interval.high))
 
 
 def _gain_cell(metric: str, results: Results, limit: float) -> Cell:
@@ -159,7 +157,12 @@ def _gain_cell(metric: str, results: Results, limit: float) -> Cell:
 
 def _signed_cell(interval: Interval, colour: str, limit: float) -> Cell:
     drawn = whisker(mean=interval.mean, low=interval.low, high=interval.high, limit=limit, tone=colour)
-    return Cell(mean=signed(interval.mean), ends=brackets(interval, "signed"), tone=colour, svg=drawn)
+    return Cell(
+        mean=signed(interval.mean),
+        ends=brackets(interval.low, interval.high, gain=True),
+        tone=colour,
+        svg=drawn,
+    )
 
 
 def _limit(intervals: Mapping[str, Interval], metrics: Iterable[str]) -> float:

@@ -6,8 +6,9 @@ one.
 
 from __future__ import annotations
 
+from radflow.evaluation.notation import with_interval
 from radflow.viewer.records import Interval, Results
-from radflow.viewer.wording import LABEL_F1, brackets, is_better_higher, metric_name, signed
+from radflow.viewer.wording import LABEL_F1, is_better_higher, metric_name
 
 
 def verdict(results: Results) -> str:
@@ -37,22 +38,25 @@ def tone(metric: str, gain: Interval, results: Results) -> str:
 
 
 def _of_reward(gain: Interval) -> str:
+    said = with_interval(gain, gain=True)
+    if _nothing(gain):
+        return "RFT kept what SFT had made: its reports are the same"
     if not gain.excludes_zero:
-        return f"RFT made no clear difference to the reward against SFT ({_signed(gain)})"
-    return f"RFT {'raised' if gain.mean > 0 else 'lowered'} the reward against SFT ({_signed(gain)})"
+        return f"RFT made no clear difference to the reward against SFT ({said})"
+    return f"RFT {'raised' if gain.mean > 0 else 'lowered'} the reward against SFT ({said})"
+
+
+def _nothing(gain: Interval) -> bool:
+    return gain.mean == gain.low == gain.high == 0
 
 
 def _of_label(results: Results) -> str:
     metric = label_metric(results)
-    if metric is None:
+    if metric is None or _nothing(results.gain["reward"]):
         return ""
     gain, name = results.gain[metric], metric_name(metric, results.labels)
     word = {"better": "rose", "worse": "fell", "unclear": "did not clearly change"}[
         tone(metric, gain, results)
     ]
     clashes = gain.excludes_zero and (gain.mean > 0) != (results.gain["reward"].mean > 0)
-    return f"{', but' if clashes else ';'} {name} {word} ({_signed(gain)})"
-
-
-def _signed(interval: Interval) -> str:
-    return f"{signed(interval.mean)} {brackets(interval, 'signed')}".rstrip()
+    return f"{', but' if clashes else ';'} {name} {word} ({with_interval(gain, gain=True)})"

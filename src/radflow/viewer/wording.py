@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from radflow.viewer.records import Interval
+from radflow.evaluation.notation import number
 
 SYSTEMS: Mapping[str, str] = {
     "template": "Template (most frequent report)",
@@ -99,39 +99,6 @@ def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
     placed = {name for _, names in groups for name in names}
     groups.append(("Other", [name for name in given if name not in placed]))
     return [(title, names) for title, names in groups if names]
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a number with a true minus sign; what is not known is a dash.
-
-    >>> number(-0.1234), number(float("nan")), number(1234.5, 0)
-    ('−0.123', '–', '1,234')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    rounded = round(value, digits) or 0.0  # never "−0.000"
-    return f"{rounded:,.{digits}f}".replace("-", "−")
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """Write a difference, always with its sign.
-
-    >>> signed(0.05), signed(-0.05), signed(0.00001)
-    ('+0.050', '−0.050', '0.000')
-    """
-    return ("+" if round(value, digits) > 0 else "") + number(value, digits)
-
-
-def brackets(interval: Interval, write: str = "number") -> str:
-    """Write the two ends of an interval, or nothing where they are not known.
-
-    >>> brackets(Interval(mean=0.1, low=-0.05, high=0.25)), brackets(Interval(mean=0.1))
-    ('[−0.050, 0.250]', '')
-    """
-    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        return ""
-    form = signed if write == "signed" else number
-    return f"[{form(interval.low)}, {form(interval.high)}]"
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -42,6 +42,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from radflow.policy import Policy
 from radflow.policy.load import language_layers
+from radflow.policy.processors import images_only
 from radflow.reports import Report
 from radflow.studies import Study
 
@@ -258,15 +259,6 @@ def instruction() -> str:
     return " ".join(f"w{n}" for n in range(INSTRUCTION))
 
 
-class ImagesOnlyQwenProcessor(Qwen2_5_VLProcessor):
-    """Qwen2.5-VL's processor without its video half, which alone needs torchvision."""
-
-    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None) -> None:
-        self.image_token, self.video_token = IMAGE, VIDEO
-        self.image_token_id, self.video_token_id = tokenizer.convert_tokens_to_ids([IMAGE, VIDEO])
-        super(Qwen2_5_VLProcessor, self).__init__(image_processor, tokenizer, chat_template=chat_template)
-
-
 def _processor(shape: Shape, plan: Layout) -> Any:
     words = {word: i for i, word in enumerate(SPECIAL)}
     words |= {f"w{i}": i + len(SPECIAL) for i in range(shape.vocabulary - len(SPECIAL))}
@@ -294,7 +286,7 @@ def _processor(shape: Shape, plan: Layout) -> Any:
             chat_template=TEMPLATE.replace("PICTURE", IMAGE),
         )
     pixels = plan.grid[0] * plan.grid[1] * shape.patch**2
-    return ImagesOnlyQwenProcessor(
+    return images_only(Qwen2_5_VLProcessor)(
         image_processor=Qwen2VLImageProcessorPil(
             patch_size=shape.patch, merge_size=shape.merge, min_pixels=pixels // 2, max_pixels=2 * pixels
         ),

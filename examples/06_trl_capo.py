@@ -12,12 +12,12 @@ from pathlib import Path
 from datasets import Dataset
 from peft import LoraConfig
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 from trl import GRPOConfig
 
 from radflow.config import Tiny
 from radflow.integrations.trl import CAPOTrainer, reward_function
-from radflow.policy import build_tiny
+from radflow.policy import build_tiny, load_processor
 from radflow.reports import parse_report
 from radflow.rewards import HierarchicalReward
 from radflow.studies import Study
@@ -43,7 +43,7 @@ def main(folder: Path) -> None:
     model = AutoModelForImageTextToText.from_pretrained(folder)
     reward = reward_function(HierarchicalReward(modality="chest-xray"), studies)
     more = {
-        "processing_class": AutoProcessor.from_pretrained(folder, backend="pil"),
+        "processing_class": load_processor(folder),
         "peft_config": LoraConfig(r=4, target_modules=r".*language_model.*(q|k|v|o)_proj"),
     }
     trainer = CAPOTrainer(model, reward, args, Dataset.from_list(rows), divisor=4.0, **more)

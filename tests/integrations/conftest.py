@@ -53,9 +53,10 @@ def rows(studies: list[Study]) -> Any:
 def build(folder: Path, rows: Any, tmp_path: Path) -> Callable[..., Any]:
     """``build(GRPOTrainer, reward, options=..., **arguments)``: a trainer with LoRA on the tiny model."""
     from peft import LoraConfig
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
     from trl import GRPOConfig
 
+    from radflow.policy import load_processor
     from radflow.policy.load import language_layers
 
     def build(trainer: type, reward: Any, *, data: Any = rows, **arguments: Any) -> Any:
@@ -66,7 +67,7 @@ def build(folder: Path, rows: Any, tmp_path: Path) -> Callable[..., Any]:
             reward,
             GRPOConfig(str(tmp_path / "out"), **COMMON | options),
             data,
-            processing_class=AutoProcessor.from_pretrained(folder, backend="pil"),
+            processing_class=load_processor(folder),
             peft_config=LoraConfig(r=2, target_modules=language_layers(model)),
             **arguments,
         )

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import torch
-import transformers as tf
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
 from radflow.policy.families import bare
 from radflow.policy.load import language_layers
 from radflow.policy.prompts import EncodedPrompt
+from tiny_models import BUILDERS, Tokens
 
 FAMILIES = (
     "llava",
@@ -31,39 +30,8 @@ FAMILIES = (
     "smolvlm",
     "gemma3",
 )
-IMAGE, VIDEO, VISION_START, VISION_END = 90, 91, 92, 93
-WINDOW = 24
-"""Of the sliding layers: shorter than a prompt with its completion."""
-
-TEXT: dict[str, Any] = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 100,
-    "max_position_embeddings": 512,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
-WIDE_HEADS = {"head_dim": 16}
-VISION: dict[str, Any] = {
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "patch_size": 4,
-    "image_size": 16,
-}
-QWEN_VISION: dict[str, Any] = {"depth": 2, "num_heads": 2, "patch_size": 4}
-MROPE: dict[str, Any] = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e6}
-QWEN_TOKENS = {
-    "image_token_id": IMAGE,
-    "video_token_id": VIDEO,
-    "vision_start_token_id": VISION_START,
-    "vision_end_token_id": VISION_END,
-}
+TOKENS = Tokens()
+IMAGE, VISION_START, VISION_END = TOKENS.image, TOKENS.vision_start, TOKENS.vision_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,85 +45,6 @@ class Family:
     image_id: int = IMAGE
 
 
-def _llava(text: Any) -> nn.Module:
-    vision = tf.CLIPVisionConfig(**VISION)
-    return tf.LlavaForConditionalGeneration(
-        tf.LlavaConfig(text_config=text, vision_config=vision, image_token_index=IMAGE)
-    )
-
-
-def _qwen2_vl() -> nn.Module:
-    vision = QWEN_VISION | {"embed_dim": 16, "hidden_size": 32}
-    text = TEXT | {"rope_parameters": {**MROPE, "mrope_section": [1, 1, 2]}}
-    return tf.Qwen2VLForConditionalGeneration(
-        tf.Qwen2VLConfig(text_config=text, vision_config=vision, **QWEN_TOKENS)
-    )
-
-
-def _qwen2_5_vl() -> nn.Module:
-    vision = QWEN_VISION | {
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "out_hidden_size": 32,
-        "fullatt_block_indexes": [1],
-        "window_size": 16,
-    }
-    text = TEXT | {"rope_parameters": {**MROPE, "mrope_section": [1, 1, 2]}}
-    return tf.Qwen2_5_VLForConditionalGeneration(
-        tf.Qwen2_5_VLConfig(text_config=text, vision_config=vision, **QWEN_TOKENS)
-    )
-
-
-def _qwen3_vl() -> nn.Module:
-    vision = QWEN_VISION | {
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "out_hidden_size": 32,
-        "deepstack_visual_indexes": [0, 1],
-        "num_position_embeddings": 64,
-    }
-    text = TEXT | WIDE_HEADS | {"rope_parameters": {**MROPE, "mrope_interleaved": True}}
-    return tf.Qwen3VLForConditionalGeneration(
-        tf.Qwen3VLConfig(text_config=text, vision_config=vision, **QWEN_TOKENS)
-    )
-
-
-def _internvl() -> nn.Module:
-    vision = VISION | {"patch_size": [4, 4], "image_size": [16, 16]}
-    return tf.InternVLForConditionalGeneration(
-        tf.InternVLConfig(text_config=tf.Qwen2Config(**TEXT), vision_config=vision, image_token_id=IMAGE)
-    )
-
-
-def _idefics(model: Any, config: Any) -> nn.Module:
-    text = tf.LlamaConfig(**TEXT)
-    return model(config(text_config=text, vision_config={**VISION}, image_token_id=IMAGE, scale_factor=2))
-
-
-def _gemma3() -> nn.Module:
-    text = TEXT | WIDE_HEADS
-    text |= {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"]}
-    return tf.Gemma3ForConditionalGeneration(
-        tf.Gemma3Config(
-            text_config={**text, "query_pre_attn_scalar": 16},
-            vision_config=tf.SiglipVisionConfig(**VISION),
-            image_token_index=IMAGE,
-            mm_tokens_per_image=4,
-        )
-    )
-
-
-BUILDERS: dict[str, Callable[[], nn.Module]] = {
-    "llava": lambda: _llava(tf.LlamaConfig(**TEXT)),
-    "llava_mistral": lambda: _llava(tf.MistralConfig(**TEXT, sliding_window=WINDOW)),
-    "qwen2_vl": _qwen2_vl,
-    "qwen2_5_vl": _qwen2_5_vl,
-    "qwen3_vl": _qwen3_vl,
-    "internvl": _internvl,
-    "idefics3": lambda: _idefics(tf.Idefics3ForConditionalGeneration, tf.Idefics3Config),
-    "smolvlm": lambda: _idefics(tf.SmolVLMForConditionalGeneration, tf.SmolVLMConfig),
-    "gemma3": _gemma3,
-}
 TOKENS_PER_IMAGE = {"internvl": 4, "idefics3": 4, "smolvlm": 4, "gemma3": 4}
 
 
@@ -192,7 +81,7 @@ def _prompt(name: str, *, images: int, words: int) -> EncodedPrompt:
 def _build(name: str, *, lora: bool = False, checkpointing: bool = False, seed: int = 0) -> Family:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = BUILDERS[name]()
+        model = BUILDERS[name](TOKENS)
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.15)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from radflow.cli.loading_lines import loading_lines, vllm_line
 from radflow.cli.model_card import (
@@ -17,7 +17,7 @@ from radflow.cli.model_card import (
     write_card,
 )
 from radflow.config import Recipe, load_recipe
-from radflow.policy.load import has_processor
+from radflow.policy.processors import has_processor, load_processor
 from radflow.studies.training_facts import FILE
 from radflow.workspace import write_atomic
 
@@ -63,11 +63,11 @@ def write_merged_card(
         recipe = load_recipe(adapter / "recipe.toml")
         shutil.copyfile(adapter / "recipe.toml", folder / "recipe.toml")
     known = (adapter / CARD).read_text(encoding="utf-8") if (adapter / CARD).is_file() else ""
-    pads = has_processor(folder) and pads_pictures(folder, recipe)  # a language model has none
-    return write_atomic(folder / CARD, merged_card(known, base, recipe, pads=pads))
+    processor = load_processor(folder) if has_processor(folder) else None  # a language model has none
+    return write_atomic(folder / CARD, merged_card(known, base, recipe, processor))
 
 
-def merged_card(known: str, base: str, recipe: Recipe, *, pads: bool) -> str:
+def merged_card(known: str, base: str, recipe: Recipe, processor: Any = None) -> str:
     """The card of a merged model from that of its adapter, which may be empty or of another tool."""
     said = _MERGED.format(base=base_in_words(base))
     if LOADING in known:
@@ -86,7 +86,12 @@ def merged_card(known: str, base: str, recipe: Recipe, *, pads: bool) -> str:
             kind="merged",
             loading_heading=LOADING,
             code=loading_lines(
-                "merged", base="", prompt=policy.prompt, most=policy.max_new_tokens, pads=pads
+                "merged",
+                base="",
+                prompt=policy.prompt,
+                most=policy.max_new_tokens,
+                processor=processor,
+                pads=processor is not None and pads_pictures(processor, recipe),
             ),
             vllm=vllm_line("merged", base="", rank=policy.lora_rank, images=1),
             context=policy.prompt_context,

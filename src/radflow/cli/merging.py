@@ -160,12 +160,12 @@ def _no_base(folder: Path, name: str, error: Exception) -> MissingFileError:
 
 def _processor(folder: Path, base: str, *, sees: bool) -> Any:
     """The adapter folder's processor or tokenizer, or else the base model's."""
-    from transformers import AutoProcessor, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    from radflow.policy.load import has_processor
+    from radflow.policy.processors import has_processor, load_processor
 
     if sees:
-        return AutoProcessor.from_pretrained(str(folder) if has_processor(folder) else base, backend="pil")
+        return load_processor(folder if has_processor(folder) else base)
     return AutoTokenizer.from_pretrained(
         str(folder) if (folder / "tokenizer_config.json").is_file() else base
     )

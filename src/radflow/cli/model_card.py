@@ -22,6 +22,7 @@ from radflow.evaluation.notation import with_interval
 from radflow.evaluation.tables import REWARD_LABELS, row_label
 from radflow.metrics import METRICS
 from radflow.policy.pixels import crops_ends
+from radflow.policy.processors import load_processor
 from radflow.policy.serving import vllm_obstacles
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
@@ -48,7 +49,15 @@ SOURCES = {
 HUB_DATASETS = {"rexgradient": "rajpurkarlab/ReXGradient-160K"}
 """Data sets that are on the Hugging Face hub under this name."""
 
-_PARTS = ("prompt", "prompt_context", "prompt_prior", "max_prompt_tokens", "max_new_tokens", "image_square")
+_PARTS = (
+    "prompt",
+    "prompt_context",
+    "prompt_prior",
+    "max_prompt_tokens",
+    "image_tokens",
+    "max_new_tokens",
+    "image_square",
+)
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _SHARED_LIMITS = (
     "No radiologist has rated its reports. Fluent text may be wrong, and may leave out what matters most.",
@@ -102,6 +111,7 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
     drawn = any(study.drawn for study in studies)
     many = max(len(study.images) for study in studies)
     obstacles = vllm_obstacles(folder) if kind == "adapter" else []
+    processor = load_processor(folder)
     return (
         environment()
         .get_template("model_card.jinja")
@@ -129,7 +139,8 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
                 base=base,
                 prompt=recipe.policy.prompt,
                 most=recipe.policy.max_new_tokens,
-                pads=pads_pictures(folder, recipe),
+                processor=processor,
+                pads=pads_pictures(processor, recipe),
             ),
             context=recipe.policy.prompt_context,
             obstacles=obstacles,
@@ -138,13 +149,9 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
     )
 
 
-def pads_pictures(folder: Path, recipe: Recipe) -> bool:
-    """Whether radflow pads the pictures that it gives to a model folder's processor."""
-    from transformers import AutoProcessor
-
-    if recipe.policy.image_square != "pad":
-        return False
-    return crops_ends(AutoProcessor.from_pretrained(folder, backend="pil").image_processor)
+def pads_pictures(processor: Any, recipe: Recipe) -> bool:
+    """Whether radflow pads the pictures that it gives to a processor."""
+    return recipe.policy.image_square == "pad" and crops_ends(processor.image_processor)
 
 
 def hub_name(model: str) -> str | None:

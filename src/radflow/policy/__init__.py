@@ -8,6 +8,7 @@ from radflow.policy.forward import GroupForward, group_logprobs
 from radflow.policy.groups import Completion, Group
 from radflow.policy.load import Policy, load_policy, save_policy
 from radflow.policy.logprobs import completion_logprobs
+from radflow.policy.processors import load_processor
 from radflow.policy.prompts import PromptEncoder
 from radflow.policy.sample import greedy_reports, sample_groups
 from radflow.policy.tiny import build_tiny
@@ -24,6 +25,7 @@ __all__ = [
     "greedy_reports",
     "group_logprobs",
     "load_policy",
+    "load_processor",
     "sample_groups",
     "save_policy",
 ]

@@ -18,12 +18,15 @@ from typing import Any, Literal, cast
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import nn
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from radflow import config as recipe
-from radflow.errors import MissingDependencyError, MissingFileError, TrainingError
+from radflow.errors import MissingFileError, TrainingError
 from radflow.policy.adapters import put_on
+from radflow.policy.chat import chat_text
+from radflow.policy.image_tokens import limit_image_tokens
+from radflow.policy.processors import has_processor, load_processor
 from radflow.policy.serving import vllm_obstacles
 
 transformers_logging.disable_progress_bar()  # radflow shows its own
@@ -111,15 +114,19 @@ def load_policy(
         device: where to put it.
 
     Raises:
-        MissingFileError: no such folder, and not a name that can be reached.
-        DataError: the adapter was trained on another base model.
+        MissingFileError: no such folder, and not a name that can be reached; or a folder without a processor.
+        DataError: the adapter was trained on another base model; or the model has no form of prompt.
         MissingDependencyError: the processor needs a package that is not installed.
     """
     folder = Path(source)
     has_adapter = (folder / "adapter_config.json").is_file()
     base = base_of(folder) if has_adapter else str(source)
     model: nn.Module = _load_model(base, settings, device)
-    processor = _load_processor(folder if has_processor(folder) else base, settings)
+    processor = load_processor(
+        folder if has_processor(folder) else base, trust_remote_code=settings.trust_remote_code
+    )
+    chat_text(processor, settings.prompt, images=1)  # its error comes before any step
+    limit_image_tokens(processor, settings.image_tokens)
     if has_adapter and adapter != "fresh":
         trainable = adapter == "continue"
         model = put_on(model, folder, trainable=trainable)
@@ -207,11 +214,6 @@ def save_merged(policy: Policy, folder: Path) -> None:
     return None
 
 
-def has_processor(folder: Path) -> bool:
-    """Whether a folder holds a processor; an adapter folder of other tools may leave it to the base."""
-    return any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
-
-
 def base_of(folder: Path) -> str:
     """The base model that an adapter folder names.
 
@@ -239,15 +241,6 @@ def _load_model(source: str, settings: recipe.Policy, device: torch.device | str
             f"{source}: expected the name or folder of an image-text-to-text model with safetensors weights "
             f"({str(error).splitlines()[0]})"
         ) from None
-
-
-def _load_processor(source: str | Path, settings: recipe.Policy) -> Any:
-    try:
-        return AutoProcessor.from_pretrained(
-            str(source), trust_remote_code=settings.trust_remote_code, backend="pil"
-        )
-    except ImportError as error:
-        raise MissingDependencyError(f"{source}: its processor needs a missing package: {error}") from None
 
 
 def _dtype(name: str, device: torch.device | str) -> torch.dtype:

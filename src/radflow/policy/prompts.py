@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from radflow.errors import DataError
+from radflow.policy.chat import chat_text, reply_type, starts_itself
 from radflow.policy.load import Policy
 from radflow.policy.pixels import crops_ends, squared
 from radflow.policy.pixels_ahead import Ahead
@@ -38,11 +39,13 @@ class EncodedPrompt:
         input_ids: the prompt with its image tokens, ``(T,)``.
         token_fields: other inputs with one entry a token, e.g. ``token_type_ids``.
         image_fields: inputs that belong to the pictures, e.g. ``pixel_values``.
+        reply_type: ``token_type_ids`` of what follows the prompt.
     """
 
     input_ids: Int[Tensor, "T"]
     token_fields: dict[str, Tensor]
     image_fields: dict[str, Tensor]
+    reply_type: int = 0
 
     @property
     def bytes(self) -> int:
@@ -154,22 +157,22 @@ class PromptEncoder:
     def _encode(self, processor: Any, study: Study, text: str) -> EncodedPrompt:
         if not study.images:
             raise DataError(f"study {study.study_id}: expected at least one image, found none")
-        content = [{"type": "image"} for _ in study.images] + [{"type": "text", "text": text}]
-        chat = processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
+        chat = chat_text(processor, text, images=len(study.images))
         encoded = self._read(study, chat)
         if encoded is None:
             pictures = [to_pil(path) for path in study.images]
             if self._pads:
                 pictures = [squared(picture) for picture in pictures]
-            encoded = _encoded(processor(text=[chat], images=pictures, return_tensors="pt"))
+            begun = {"add_special_tokens": False} if starts_itself(processor, chat) else {}
+            encoded = _encoded(processor(text=[chat], images=[pictures], return_tensors="pt", **begun))
             if self._files is not None:
                 self._files.write(study.images, chat, _to_tensors(encoded))
+        encoded = replace(encoded, reply_type=reply_type(processor))
         if len(encoded.input_ids) > self._max_tokens:
             raise DataError(
                 f"study {study.study_id}: the prompt has {len(encoded.input_ids)} tokens, more than the "
-                f"{self._max_tokens} of policy.max_prompt_tokens"
+                f"{self._max_tokens} of policy.max_prompt_tokens; raise it, or lower policy.image_tokens "
+                "(of one image) or data.max_images"
             )
         return encoded
 
@@ -181,7 +184,8 @@ class PromptEncoder:
 def _encoded(fields: Any) -> EncodedPrompt:
     """What a processor made of one prompt, told apart by shape."""
     ids = fields.pop("input_ids")
-    fields.pop("attention_mask", None)
+    for name in ("attention_mask", "labels"):  # PaliGemma's processor makes labels of its own
+        fields.pop(name, None)
     per_token = {k: v[0] for k, v in fields.items() if v.shape == ids.shape}
     per_image = {k: v for k, v in fields.items() if k not in per_token}
     return EncodedPrompt(input_ids=ids[0], token_fields=per_token, image_fields=per_image)
@@ -236,9 +240,9 @@ def collate(
         "input_ids": torch.stack([padded(row, pad_id) for row in rows]),
         "attention_mask": torch.stack([padded(torch.ones_like(row), 0) for row in rows]),
     }
-    for name in prompts[0].token_fields:  # completions are text: type 0
+    for name in prompts[0].token_fields:
         fields = [
-            torch.cat([p.token_fields[name], p.token_fields[name].new_zeros(len(t))])
+            torch.cat([p.token_fields[name], p.token_fields[name].new_full((len(t),), p.reply_type)])
             for p, t in zip(prompts, tails, strict=True)
         ]
         batch[name] = torch.stack([padded(field, 0) for field in fields])

@@ -20,7 +20,7 @@ from radflow.reports import parse_report
 from radflow.reports.draft import Draft, Word, printable
 from radflow.studies import Study
 
-_ASKED = ("prompt", "prompt_context", "prompt_prior", "max_new_tokens", "image_square")
+_ASKED = ("prompt", "prompt_context", "prompt_prior", "max_new_tokens", "image_tokens", "image_square")
 """Knobs of the recipe that change what a model writes about a study."""
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import builtins
+import gzip
+import json
 import logging
 import random
 import threading
@@ -12,7 +14,7 @@ import pytest
 
 from radflow.errors import MissingDependencyError, RecipeError, RewardError
 from radflow.judges.endpoint import Endpoint
-from radflow.judges.questions import JudgeError, Question
+from radflow.judges.questions import JudgeError, JudgeUnavailableError, Question
 
 KEY = "sk-very-secret-0123456789"
 YES, NO = '{"answer": "yes"}', '{"answer": "no"}'
@@ -175,9 +177,123 @@ def test_the_others_are_stored_before_a_question_fails(fake):
 
 def test_an_endpoint_that_is_not_there_is_given_up():
     nobody = Endpoint(base_url="http://127.0.0.1:9/v1", model="m", backoff=0.001, tries=2, give_up_after=3)
-    with pytest.raises(JudgeError, match=r"Stopped: 3 questions in a row without an answer.*ConnectError"):
+    with pytest.raises(
+        JudgeUnavailableError, match=r"Stopped: no connection \(ConnectError\), and nothing ever"
+    ):
         nobody.ask(questions(1000), lambda index, answer: None)
-    assert nobody.spending.calls < 100
+    assert nobody.spending.calls == 1
+
+
+def raw(content, *, status=200, kind="application/json", extra=""):
+    """Answer with these bytes."""
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n{extra}\r\n"
+
+    async def behave(writer):
+        writer.write(head.encode("latin-1") + content)
+
+    return behave
+
+
+async def endless(writer):
+    """A body without an end."""
+    writer.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b" " * 2**16)
+        await writer.drain()
+
+
+async def endless_head(writer):
+    """A block of headers without an end."""
+    writer.write(b"HTTP/1.1 200 X\r\n")
+    while not writer.is_closing():
+        writer.write(b"x: " + b"y" * 1000 + b"\r\n")
+        await writer.drain()
+
+
+def completion(text=YES, tokens="3"):
+    return (
+        f'{{"choices": [{{"finish_reason": "stop", "message": {{"content": {json.dumps(text)}}}}}], '
+        f'"usage": {{"prompt_tokens": {tokens}, "completion_tokens": 1}}}}'
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (endless, "an answer of more than 4,194,304 bytes"),
+        (endless_head, r"no connection, or one that was cut \(RemoteProtocolError\)"),
+        (
+            raw(gzip.compress(completion()), extra="Content-Encoding: gzip\r\n"),
+            "a compressed answer, which was not asked for",
+        ),
+        (raw(completion("\ud800 yes")), "an answer that is no chat completion"),
+        (raw(completion(tokens="9" * 5000)), "an answer that is no chat completion"),
+        (raw(completion("é").decode().encode("utf-7")[:-1]), "an answer that is no chat completion"),
+        (raw(b"\xff\xfe\x00", kind="text/plain; charset=undefined"), "an answer that is no chat completion"),
+        (raw(completion(), status=500, kind="application/json; charset=undefined"), "HTTP 500"),
+        (raw(b'{"error": {"code": ' + b"9" * 5000 + b"}}", status=500), "HTTP 500"),
+        (raw(b'{"error": ["code"]}', status=500), "HTTP 500"),
+        (raw(completion("<think>" * 200_000)), "an answer that is not one clear yes or no"),
+        (raw(completion("```" + " " * 100_000 + "x```")), "an answer that is not one clear yes or no"),
+    ],
+)
+def test_whatever_a_server_sends_is_a_failed_answer(fake, answer, said):
+    with pytest.raises(JudgeError, match=f"1 with {said}"):
+        ask(fake.start(lambda asked: answer), tries=2)
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=undefined", "text/plain; charset=utf-7", "\xff"])
+def test_a_declared_charset_changes_nothing(fake, kind):
+    answers = ask(fake.start(lambda asked: raw(completion("Yes, it follows."), kind=kind)))
+    assert answers[0].verdict is True
+
+
+@pytest.mark.parametrize("tokens", ["9" * 4000, "NaN", "1e999", "-Infinity", "true", "-1", '"3"', "[3]"])
+def test_odd_numbers_of_tokens_are_none(fake, tokens):
+    answers = ask(fake.start(lambda asked: raw(completion(tokens=tokens))))
+    assert (answers[0].verdict, answers[0].prompt_tokens, answers[0].completion_tokens) == (True, 0, 1)
+
+
+def test_a_report_with_half_a_character_is_asked_about(fake):
+    server, answers = fake.start(lambda asked: fake.say(YES)), {}
+    half = Question(kind="criticality", texts=("Clear \ud800.",))
+    endpoint(server).ask([half], answers.__setitem__)
+    assert answers[0].verdict is True
+
+
+def refusing(when):
+    """A client to which the server refuses the connection at the requests that ``when`` says, from 1 on."""
+    import httpx2
+
+    count = 0
+
+    async def refuse(request):
+        nonlocal count
+        count += 1
+        if when(count):
+            raise httpx2.ConnectError("refused")
+
+    return lambda *, timeout: httpx2.AsyncClient(timeout=timeout, event_hooks={"request": [refuse]})
+
+
+def test_one_that_answered_before_is_waited_for_while_it_restarts(fake):
+    server = fake.start(lambda asked: fake.say(YES))
+    away = refusing(lambda number: 3 <= number < 9)
+    answers = ask(server, 5, concurrency=1, http_client=away)
+    assert len(answers) == 5
+    assert sum(answer.calls for answer in answers.values()) == 5 + 6
+    gone = refusing(lambda number: number > 2)
+    with pytest.raises(
+        JudgeUnavailableError, match=r"3 questions in a row.*with no connection \(ConnectError\);"
+    ):
+        ask(server, 50, concurrency=1, tries=2, give_up_after=3, http_client=gone)
+
+
+def test_an_answer_of_any_status_is_one(fake):
+    server = fake.start(lambda asked: fake.status(500))
+    away = refusing(lambda number: number > 1)
+    with pytest.raises(JudgeUnavailableError, match=r"1 with no connection \(ConnectError\);"):
+        ask(server, tries=3, http_client=away)
 
 
 def test_structured_answers_are_tried_once_and_the_refusal_is_remembered(fake):
@@ -330,7 +446,7 @@ def test_a_missing_client_names_the_extra(monkeypatch):
     real = builtins.__import__
 
     def without(name, *arguments, **named):
-        if name == "openai":
+        if name == "httpx2":
             raise ImportError(name)
         return real(name, *arguments, **named)
 

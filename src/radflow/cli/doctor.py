@@ -21,7 +21,7 @@ DATA = {
 }
 
 EXTRAS = {
-    "openai": ("judges behind an endpoint", "pip install 'radflow[judge]'"),
+    "httpx2": ("judges behind an endpoint", "pip install 'radflow[judge]'"),
     "pydicom": ("DICOM", "pip install 'radflow[dicom]'"),
     "pyarrow": ("Parquet", "pip install 'radflow[parquet]'"),
     "num2words": ("SmolVLM's processor", "pip install 'radflow[smolvlm]'"),

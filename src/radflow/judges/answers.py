@@ -2,7 +2,7 @@
 
 A server with structured answers is given :data:`RESPONSE_FORMAT`; what comes back goes through the same
 strict parser as free text, because a server may accept the format and not keep to it. Whatever leaves a doubt
-is not an answer.
+is not an answer. Whatever a server sends, reading it is linear in its length and ends in a reply or nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ RESPONSE_FORMAT: dict[str, Any] = {
 """The chat completion API's ``response_format`` for :func:`parse_answer`."""
 
 _VERDICTS = {"yes": True, "no": False}
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)  # reasoning models write it before they answer
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_THINK, _THOUGHT = "<think>", "</think>"  # reasoning models write these before they answer
+_FENCE = "```"
+_LONGEST = 2_000  # characters of an answer, its thoughts taken off: one word or sentence has fewer
+_MOST_TOKENS = 2**31  # of one answer; a larger number is none
 _SENTENCE = re.compile(r"(yes|no)(?:\s*[,;:–—-]\s*([^.!?\n]+))?[.!]?", re.IGNORECASE)
 _DOUBT = re.compile(
     r"\b(?:yes|no|not|never|cannot|but|however|although|though|unless|except|partly|partially|maybe|perhaps|"
@@ -67,10 +69,13 @@ def parse_answer(said: str) -> bool | None:
     >>> parse_answer("No contradiction found."), parse_answer("Yes, but the side differs."), parse_answer("")
     (None, None, None)
     """
-    text = _THOUGHT.sub("", said, count=1) if said.lstrip().startswith("<think>") else said
-    text = text.strip()
-    if fenced := _FENCE.fullmatch(text):
-        text = fenced[1]
+    text = said.strip()
+    if text.startswith(_THINK):
+        text = text.partition(_THOUGHT)[2].strip()
+    if len(text) > _LONGEST:
+        return None
+    if text.startswith(_FENCE) and text.endswith(_FENCE) and len(text) >= 2 * len(_FENCE):
+        text = text.removeprefix(_FENCE).removesuffix(_FENCE).removeprefix("json").strip()
     if text.startswith("{"):
         return _parse_object(text)
     sentence = _SENTENCE.fullmatch(text.strip("*_\"'` \n"))
@@ -79,7 +84,19 @@ def parse_answer(said: str) -> bool | None:
     return _VERDICTS[sentence[1].lower()]
 
 
-def read_reply(body: str) -> Reply | None:
+def read_json(body: str | bytes) -> Any:
+    """A body as JSON, which is Unicode whatever charset is declared; ``None`` where it is none.
+
+    >>> read_json(b'{"error": {"code": 7}}'), read_json("<html>"), read_json("9" * 5000)
+    ({'error': {'code': 7}}, None, None)
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_reply(body: str | bytes) -> Reply | None:
     """Read the first choice of a chat completion; ``None`` where the body is not one with a text in it.
 
     >>> body = '{"choices": [{"finish_reason": "stop", "message": {"content": "yes"}}]}'
@@ -88,13 +105,12 @@ def read_reply(body: str) -> Reply | None:
     >>> read_reply("<html>busy</html>") is None and read_reply('{"choices": []}') is None
     True
     """
+    completion = read_json(body)
     try:
-        completion = json.loads(body)
         choice = completion["choices"][0]
         text = choice["message"]["content"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    if not isinstance(text, str):
+        text.encode()  # half a character, as JSON can spell it, can be neither stored nor shown
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
     usage = completion.get("usage")
     return Reply(
@@ -117,6 +133,6 @@ def _parse_object(text: str) -> bool | None:
 
 
 def _count(usage: object, name: str) -> int | None:
-    """A number of tokens, where one is reported."""
+    """A number of tokens, where one is reported that can be one."""
     count = usage.get(name) if isinstance(usage, dict) else None
-    return count if isinstance(count, int) and count >= 0 else None
+    return count if type(count) is int and 0 <= count < _MOST_TOKENS else None

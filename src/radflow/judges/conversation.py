@@ -33,14 +33,21 @@ Send = Callable[[dict[str, Any]], Awaitable[Reply | Failure]]
 Stored = Callable[[int, Answer], None]
 
 _UNREADABLE = Failure(what="an answer that is not one clear yes or no", scope="call")
+_SHOWN = 2_000  # characters of an unreadable answer that the judge is shown again
 _CUT = Failure(what="an answer that was cut short by a limit or a filter", scope="call")
 
 
 @dataclass(kw_only=True)
-class Structure:
-    """Whether a server gives structured answers, once it is known; ``None`` until then."""
+class Server:
+    """What is known of a server so far.
 
-    known: bool | None = None
+    Attributes:
+        structured: whether it gives structured answers; ``None`` until that is known.
+        answered: whether it ever did, with whatever status.
+    """
+
+    structured: bool | None = None
+    answered: bool = False
 
 
 @dataclass(kw_only=True)
@@ -56,12 +63,12 @@ class Conversation:
     """One :meth:`run` over many questions.
 
     Args:
-        structure: what is known of the server, and where what is found out is remembered.
+        server: what is known of it, and where what is found out is remembered.
         send: one request, to its end.
     """
 
-    def __init__(self, knobs: Knobs, spending: Spending, structure: Structure, send: Send) -> None:
-        self._knobs, self._spending, self._structure, self._send = knobs, spending, structure, send
+    def __init__(self, knobs: Knobs, spending: Spending, server: Server, send: Send) -> None:
+        self._knobs, self._spending, self._server, self._send = knobs, spending, server, send
         self._slots = asyncio.Semaphore(knobs.concurrency)
         self._resume_at = 0.0
         self._first_call: asyncio.Event | None = None
@@ -139,7 +146,7 @@ class Conversation:
                 verdict = parse_answer(reply.text) if reply.whole else None
                 if verdict is not None:
                     return verdict, reply.text
-                reminder = prompt.reminder(reply.text) if reply.text.strip() else []
+                reminder = prompt.reminder(reply.text[:_SHOWN]) if reply.text.strip() else []
                 reply = _UNREADABLE if reply.whole else _CUT
             pause = tries.after(reply)
             if isinstance(pause, Failure):
@@ -150,8 +157,8 @@ class Conversation:
 
     async def _call(self, chat: list[Message], tally: _Tally) -> Reply | Failure:
         """One request; the first goes alone where it is to find out about structured answers."""
-        if self._structure.known is not None:
-            return await self._request(chat, tally, structured=self._structure.known)
+        if self._server.structured is not None:
+            return await self._request(chat, tally, structured=self._server.structured)
         if self._first_call is not None:
             await self._first_call.wait()
             return await self._find_out(chat, tally)
@@ -163,15 +170,15 @@ class Conversation:
 
     async def _find_out(self, chat: list[Message], tally: _Tally) -> Reply | Failure:
         """Ask for a structured answer; where that is refused and a plain one is not, remember it."""
-        if self._structure.known is not None:
-            return await self._request(chat, tally, structured=self._structure.known)
+        if self._server.structured is not None:
+            return await self._request(chat, tally, structured=self._server.structured)
         reply = await self._request(chat, tally, structured=True)
         if isinstance(reply, Reply):
-            self._structure.known = True
+            self._server.structured = True
         elif reply.may_be_the_format:
             reply = await self._request(chat, tally, structured=False)
             if isinstance(reply, Reply):
-                self._structure.known = False
+                self._server.structured = False
         return reply
 
     async def _request(self, chat: list[Message], tally: _Tally, *, structured: bool) -> Reply | Failure:

@@ -1,13 +1,14 @@
 """A judge behind any OpenAI-compatible endpoint: GPT-4o, vLLM, Ollama, llama.cpp.
 
-The official client sends the requests; retries, waits and caps are ours (``conversation.py``,
-``persistence.py``, ``spending.py``), so that nothing is sent without being counted. The client is an optional
-package, imported when the first question is asked.
+A plain HTTP client sends the requests; retries, waits and caps are ours (``conversation.py``,
+``persistence.py``, ``spending.py``), so that nothing is sent without being counted. What comes back is read
+within bounds, whatever it is. The client is an optional package, imported when the first question is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,9 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from radflow.errors import MissingDependencyError, RadflowError, RecipeError
-from radflow.judges.answers import Reply, read_reply
-from radflow.judges.conversation import Conversation, Structure
+from radflow.errors import MissingDependencyError, RecipeError
+from radflow.judges.answers import Reply, read_json, read_reply
+from radflow.judges.conversation import Conversation, Server
 from radflow.judges.failures import Failure, failure_of_status
 from radflow.judges.persistence import Knobs
 from radflow.judges.privacy import Address
@@ -28,7 +29,8 @@ from radflow.judges.spending import Spending
 
 OWN_KEY = "RADFLOW_JUDGE_KEY"
 OPENAI_KEY = "OPENAI_API_KEY"
-_NO_KEY = "none"  # the client insists on one; servers of one's own ignore it
+_NO_KEY = "none"  # servers of one's own ignore it
+_LARGEST = 2**22  # bytes of an answer: 4 MiB, some hundred times the longest thoughts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,10 @@ class Endpoint(Knobs):
     host; ``OPENAI_API_KEY`` for hosts of openai.com alone, so that it is not handed to another server by
     mistake. A server of one's own may need none. Redirects are not followed, and a loopback address is never
     reached through a proxy: a text goes to the host that was named and to no other.
+
+    An answer has at most 4 MiB and comes as it is, not compressed; what is more, or otherwise, is a failed
+    one. A host that refuses the connection, or that no connection leads to, is given up at once as long as it
+    never answered; one that did answer is waited for as the knobs say.
 
     Attributes:
         base_url: for example ``https://api.openai.com/v1`` or ``http://localhost:11434/v1``.
@@ -65,7 +71,7 @@ class Endpoint(Knobs):
     max_tokens: int | None = None
     http_client: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
     spending: Spending = field(init=False, compare=False)
-    _structure: Structure = field(init=False, compare=False, repr=False)
+    _server: Server = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,7 +84,7 @@ class Endpoint(Knobs):
             )
         spending = Spending(max_calls=self.max_calls, max_tokens=self.max_tokens)
         object.__setattr__(self, "spending", spending)
-        object.__setattr__(self, "_structure", Structure(known=self.structured))
+        object.__setattr__(self, "_server", Server(structured=self.structured))
 
     def ask(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> None:
         """Ask all questions; hand over each answer as it arrives.
@@ -98,11 +104,11 @@ class Endpoint(Knobs):
             conversation.raise_for_missing(len(questions), f"{self.model} at {self.base_url}")
 
     def _run(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> Conversation:
-        openai = _client_package()
+        httpx = _client_package()
         if not _in_event_loop():
-            return asyncio.run(self._converse(openai, questions, stored))
+            return asyncio.run(self._converse(httpx, questions, stored))
         arrived: list[tuple[int, Answer]] = []  # a notebook's cell: the loop runs beside it
-        run = partial(self._converse, openai, questions, lambda *one: arrived.append(one))
+        run = partial(self._converse, httpx, questions, lambda *one: arrived.append(one))
         try:
             with ThreadPoolExecutor(1) as beside:
                 return beside.submit(lambda: asyncio.run(run())).result()
@@ -121,22 +127,23 @@ class Endpoint(Knobs):
         self._key()
 
     async def _converse(
-        self, openai: ModuleType, questions: Sequence[Question], stored: Callable[[int, Answer], None]
+        self, httpx: ModuleType, questions: Sequence[Question], stored: Callable[[int, Answer], None]
     ) -> Conversation:
-        timeout = openai.Timeout(None, connect=self.connect_timeout)  # the whole is timed in _send
-        transport = (
+        key = self._key()
+        timeout = httpx.Timeout(None, connect=self.connect_timeout)  # the whole is timed in _send
+        client = (
             self.http_client(timeout=timeout)
             if self.http_client
-            else openai.DefaultAsyncHttpxClient(
-                follow_redirects=False, trust_env=not _is_loopback(self.base_url), timeout=timeout
+            else httpx.AsyncClient(
+                follow_redirects=False,
+                trust_env=not _is_loopback(self.base_url),
+                timeout=timeout,
+                limits=httpx.Limits(),
             )
         )
-        async with openai.AsyncOpenAI(
-            base_url=self.base_url, api_key=self._key(), max_retries=0, http_client=transport
-        ) as client:
-            conversation = Conversation(
-                self, self.spending, self._structure, partial(_send, openai, client, self)
-            )
+        async with client:
+            send = partial(_send, httpx, client, self, key)
+            conversation = Conversation(self, self.spending, self._server, send)
             await conversation.run(questions, stored)
         return conversation
 
@@ -159,44 +166,74 @@ class Endpoint(Knobs):
 
 
 async def _send(
-    openai: ModuleType, client: Any, endpoint: Endpoint, request: dict[str, Any]
+    httpx: ModuleType, client: Any, endpoint: Endpoint, key: str, request: dict[str, Any]
 ) -> Reply | Failure:
     """One request, to its end or its time limit. A server may echo the key; it is taken out."""
+    url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
+    headers = {
+        "authorization": f"Bearer {key}",
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+    }
+    content = json.dumps({"model": endpoint.model, **request}).encode()
     try:
-        async with asyncio.timeout(endpoint.timeout):
-            # extra_body goes out as it is; the way through the client's types costs milliseconds a request.
-            response = await client.chat.completions.with_raw_response.create(
-                model=endpoint.model, messages=[], extra_body=request
-            )
-    except openai.APIStatusError as error:
-        failure = failure_of_status(error.status_code, error.response.headers, error.body)
-        return replace(failure, what=_without_key(failure.what, client))
+        async with (
+            asyncio.timeout(endpoint.timeout),
+            client.stream("POST", url, content=content, headers=headers) as response,
+        ):
+            endpoint._server.answered = True
+            return _understood(response, await _read(response), key)
     except TimeoutError:
         return Failure(what=f"no whole answer within {endpoint.timeout:g} s", scope="call")
-    except openai.APITimeoutError:
-        return Failure(what=f"no connection within {endpoint.connect_timeout:g} s", scope="call")
-    except openai.OpenAIError as error:
-        if isinstance(error.__cause__, RadflowError):  # of a privacy gate, on the way out
-            raise error.__cause__ from None
-        trouble = type(error.__cause__ or error).__name__
-        return Failure(what=f"no connection, or one that was cut ({trouble})", scope="call")
-    reply = read_reply(_without_key(response.text, client))
-    return reply or Failure(what="an answer that is no chat completion with a text in it", scope="call")
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        what = f"no connection ({type(error).__name__})"
+        if endpoint._server.answered:
+            return Failure(what=what, scope="call")
+        return Failure(what=f"{what}, and nothing ever answered there; is it running?", scope="endpoint")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Failure(what=f"no connection, or one that was cut ({type(error).__name__})", scope="call")
 
 
-def _without_key(text: str, client: Any) -> str:
-    return text if client.api_key == _NO_KEY else text.replace(client.api_key, "[key]")
+async def _read(response: Any) -> bytes | Failure:
+    """The body as it came: compressed, a few bytes could become any number."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        return Failure(what="a compressed answer, which was not asked for", scope="call")
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > _LARGEST:
+            return Failure(what=f"an answer of more than {_LARGEST:,} bytes", scope="call")
+    return bytes(body)
+
+
+def _understood(response: Any, body: bytes | Failure, key: str) -> Reply | Failure:
+    """What an answer says; of one that is no success, the status counts and the body may name the cause."""
+    if response.is_success:
+        if isinstance(body, Failure):
+            return body
+        reply = read_reply(body)
+        if reply is None:
+            return Failure(what="an answer that is no chat completion with a text in it", scope="call")
+        return replace(reply, text=_without_key(reply.text, key))
+    said = None if isinstance(body, Failure) else read_json(body)
+    said = said.get("error", said) if isinstance(said, dict) else None
+    failure = failure_of_status(response.status_code, response.headers, said)
+    return replace(failure, what=_without_key(failure.what, key))
+
+
+def _without_key(text: str, key: str) -> str:
+    return text if key == _NO_KEY else text.replace(key, "[key]")
 
 
 def _client_package() -> ModuleType:
     try:
-        import openai
+        import httpx2
     except ImportError as error:
         raise MissingDependencyError(
-            "A judge behind an endpoint needs the package openai, which is not installed: "
+            "A judge behind an endpoint needs the package httpx2, which is not installed: "
             "pip install 'radflow[judge]'"
         ) from error
-    return openai
+    return httpx2
 
 
 def _in_event_loop() -> bool:

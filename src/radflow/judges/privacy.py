@@ -177,11 +177,10 @@ class Gate:
         limits: httpx2.Limits | None = None,
         verify: ssl.SSLContext | bool = True,
     ) -> httpx2.AsyncClient:
-        """Return a client for ``openai.AsyncOpenAI(http_client=...)`` that cannot walk around the gate.
+        """Return a client that cannot walk around the gate.
 
         Redirects are not followed; proxies, ``.netrc`` and certificates of the environment are not used; and
-        each request is checked again as it is sent. (The OpenAI client wraps what is raised there as a
-        connection error and tries again, so call :meth:`check` on the base URL first, for a clear message.)
+        each request is checked again as it is sent.
 
         Args:
             timeout: of each phase, seconds.

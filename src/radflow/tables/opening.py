@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from radflow.errors import DataError
+from radflow.errors import DataError, RadflowError
 
 LONGEST = 2**24
 """Bytes of one line, field or record: 16 MiB, some thousand times the longest report."""
@@ -50,7 +50,7 @@ def opened(path: Path) -> Generator[io.BufferedIOBase]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: expected a whole gzip file, got {error}; fetch it again") from None
     except OSError as error:
-        if isinstance(error, DataError):
+        if isinstance(error, RadflowError):
             raise
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 

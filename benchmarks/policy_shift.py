@@ -27,7 +27,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from radflow.config import load_recipe
-from radflow.workspace import read_jsonl
+from radflow.files import read_jsonl
 
 CLASSES = ("critical", "normal")
 STAGES = ("sft", "explore", "rft")

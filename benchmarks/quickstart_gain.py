@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from radflow.evaluation import bootstrap_interval, read_results
-from radflow.workspace import read_jsonl
+from radflow.files import read_jsonl
 
 METRICS = (
     "reward",

@@ -5,15 +5,8 @@ import pytest
 
 from radflow.config import Recipe
 from radflow.errors import DataError, NotWritableError
-from radflow.workspace import (
-    Workspace,
-    read_json,
-    read_jsonl,
-    replaced_folder,
-    settle_folder,
-    write_atomic,
-    write_json,
-)
+from radflow.files import read_json, read_jsonl, replaced_folder, settle_folder, write_atomic, write_json
+from radflow.workspace import Workspace
 
 
 @pytest.fixture
@@ -130,13 +123,23 @@ def test_a_kill_while_a_stage_is_cleared_leaves_no_mark_of_done(
     assert not workspace.done("sft", "a")
 
 
-def test_what_a_kill_cut_off_in_writing_is_swept_away(workspace: Workspace) -> None:
-    workspace.begin("sft", "a")
-    for name in (".model.x1y2", ".model.old", "checkpoint"):
-        workspace.path("sft", name).mkdir(parents=True)
-    workspace.path("sft", ".summary.json.x1y2").write_text("{")
-    workspace.begin("sft", "a")
-    assert sorted(p.name for p in workspace.path("sft").iterdir()) == [".model.old", "checkpoint"]
+def test_what_a_kill_cut_off_in_writing_is_swept_away(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    for name in ("sft/.model.0a1b2c3d.radflow", "sft/.mine", "sft/checkpoint", "features"):
+        (root / name).mkdir(parents=True)
+    for name in ("sft/.summary.json.0a1b2c3d.radflow", "features/.k.features.01234567.radflow", ".gitkeep"):
+        (root / name).write_text("{")
+    Workspace(root, Recipe())
+    left = {str(p.relative_to(root)) for p in root.rglob("*")}
+    assert left == {
+        "sft",
+        "sft/.mine",
+        "sft/checkpoint",
+        "features",
+        ".gitkeep",
+        ".radflow.lock",
+        "recipe.toml",
+    }
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

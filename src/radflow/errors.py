@@ -37,6 +37,13 @@ class NotWritableError(RadflowError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
+class InUseError(RadflowError, BlockingIOError):
+    """Another process writes to a place that has one writer at a time."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class MissingDependencyError(RadflowError, ImportError):
     """An optional package is needed for what was asked."""
 

@@ -1,36 +1,57 @@
-"""A run's folder: resolved recipe, stage markers, seeds, metrics, atomic writes, resume.
+"""A run's folder: resolved recipe, stage markers, seeds, metrics, resume, one writer at a time.
 
     run/
       recipe.toml            every value that was used
       run.log                plain lines of what happened
       metrics.jsonl          one JSON object a step
-      stages/<stage>.json    a stage that is done: fingerprint of its inputs, seconds
+      stages/<stage>.json    a stage that is done: fingerprint of its inputs, checksums of its files, seconds
       <stage>/...            what the stage made
 
-A stage is skipped when its marker holds the fingerprint of the inputs it would now be given. Files appear
-whole or not at all, so a run killed at any moment finds only finished work.
+A stage is skipped when its marker holds the fingerprint of the inputs it would now be given, and its files
+are what they were. Files appear whole or not at all (`radflow.files`), so a run killed at any moment finds
+only finished work.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
+import platform
+import shlex
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from radflow.config import Recipe, dump_recipe
-from radflow.errors import DataError, NotWritableError, RadflowError
+from radflow.errors import DataError, InUseError, NotWritableError
+from radflow.files import (
+    append_line,
+    damaged,
+    digest,
+    digests,
+    read_json,
+    sweep,
+    try_lock,
+    write_atomic,
+    write_json,
+    writing,
+)
+
+SCRATCH = ("checkpoint", "base", "predictions")
+"""Folders of a stage that nobody needs once it is done."""
+_NAMED = 3
+_log = logging.getLogger(__name__)
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
@@ -55,112 +76,81 @@ def fingerprint(value: Any) -> str:
 
 def file_fingerprint(path: Path) -> str:
     """A short hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return digest(path)[:16]
 
 
-@contextmanager
-def atomic_file(path: Path, *, mode: int | None = None) -> Generator[TextIO]:
-    """Give a UTF-8 text file to fill; it takes the place of ``path`` only when the block ends well.
+class Hold:
+    """A place that this process alone writes to, until it is released, dropped, or the process ends.
+
+    The lock is the kernel's, so a process that is killed holds nothing. In one process a place can be held
+    more than once: whoever makes a second `Workspace` of a run in a notebook is the same writer. Where files
+    cannot be locked (NFS without its lock service), that is logged and the work goes on.
 
     Args:
-        path: of the file.
-        mode: who may read and write it; ``None`` leaves it as it is, 0644 where it is new.
+        place: a folder, locked by its ``.radflow.lock``; or a file, locked by ``.<name>.lock`` beside it.
 
     Raises:
-        NotWritableError: the folder cannot be made or written, or the disk is full.
+        InUseError: another process writes there; the error says which.
+        NotWritableError: the folder cannot be made or written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+
+    _ours: ClassVar[WeakValueDictionary[Path, Hold]] = WeakValueDictionary()
+
+    def __init__(self, place: Path) -> None:
+        place = place.absolute()
+        self._handle: int | None = None
+        self._shares = self._ours.get(place)
+        if self._shares is not None and self._shares._handle is not None:
+            return
+        lock = place / ".radflow.lock" if place.is_dir() else place.with_name(f".{place.name}.lock")
+        with writing(lock):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            if mode is None:
-                mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-            Path(temporary).chmod(mode)
-            Path(temporary).replace(path)
+            locked = try_lock(handle)
+            if locked is False:
+                said = os.read(handle, 4096).decode(errors="replace").strip() or "nobody says which"
+                raise InUseError(
+                    f"{place}: another process is writing here ({said}); wait until it has ended, or "
+                    "choose another --out"
+                )
+            if locked is None:
+                _log.warning(
+                    "%s: files cannot be locked on this file system; see to it yourself that no other "
+                    "process writes here",
+                    lock.parent,
+                )
+            with writing(lock):
+                os.truncate(handle, 0)
+                os.write(handle, f"{_who()}\n".encode())
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            os.close(handle)
             raise
-    except RadflowError:
-        raise  # the block's own errors, some of which are OSErrors too
-    except OSError as error:
-        refused = NotWritableError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place"
-        )
-        refused.strerror = error.strerror  # for callers that say it in their own words
-        raise refused from error
+        self._handle = handle
+        self._ours[place] = self
+
+    def release(self) -> None:
+        """Let others write there."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    __del__ = release
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file whole: a reader sees the old content or the new, never half of it.
-
-    Raises:
-        NotWritableError: the folder cannot be made or written, or the disk is full.
-    """
-    with atomic_file(path) as file:
-        if isinstance(content, bytes):
-            file.buffer.write(content)
-        else:
-            file.write(content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, indented, NaN refused."""
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON; a broken file is an error that names it."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected JSON, got {error}; delete it and run the stage again") from None
-
-
-def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, atomically."""
-    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
-
-
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSONL file; a broken line is an error that names file and line."""
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}:{number}: expected a JSON object, got {error}") from None
-
-
-@contextmanager
-def replaced_folder(path: Path) -> Generator[Path]:
-    """Give an empty folder to fill; it takes the place of ``path`` only when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    old = path.with_name(f".{path.name}.old")
-    try:
-        yield fresh
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    fresh.chmod(0o755)
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    fresh.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def settle_folder(path: Path) -> Path:
-    """Undo a kill that fell between the two renames of `replaced_folder`, then return ``path``."""
-    old = path.with_name(f".{path.name}.old")
-    if old.exists() and not path.exists():
-        old.rename(path)
-    return path
+def _who() -> str:
+    """This process, in words for whoever finds a place in use."""
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    command = shlex.join([name, *sys.argv[1:]])
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"host {platform.node()}, process {os.getpid()}, since {since}: {command}"
 
 
 class Workspace:
@@ -173,6 +163,7 @@ class Workspace:
         writes: false in all but the first of several processes; the others leave logs and markers alone.
 
     Raises:
+        InUseError: another process writes to the folder; nothing is touched.
         NotWritableError: the folder cannot be made or written.
     """
 
@@ -192,7 +183,11 @@ class Workspace:
             return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
+            self._hold = Hold(self.root)
+            sweep(self.root)
             write_atomic(self.root / "recipe.toml", dump_recipe(recipe))
+        except InUseError:
+            raise
         except OSError as error:
             raise NotWritableError(
                 f"{self.root}: cannot write the run's folder ({error.strerror or error}); "
@@ -211,8 +206,7 @@ class Workspace:
         """Write a line to ``run.log`` with the time, and pass it on."""
         if not self._writes:
             return
-        with self.path("run.log").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        append_line(self.path("run.log"), f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}")
         if self._echo is not None:
             self._echo(line)
 
@@ -234,46 +228,74 @@ class Workspace:
     # ---- stages ----------------------------------------------------------------------------------------
 
     def done(self, stage: str, inputs: str) -> bool:
-        """Whether the stage finished on exactly these inputs."""
-        marker = self.path("stages", f"{stage}.json")
-        return marker.exists() and read_json(marker)["inputs"] == inputs
+        """Whether the stage finished on exactly these inputs, and left what is there now."""
+        marker = self._marker(stage)
+        return marker.get("inputs") == inputs and "files" in marker and not self.damage(stage)
+
+    def damage(self, stage: str) -> dict[str, str]:
+        """Which files that a finished stage left are ``missing`` or ``damaged``, by their path in the run."""
+        return damaged(self.root, self._marker(stage).get("files", {}))
+
+    def outcome(self, stage: str) -> Any:
+        """Stands for the bytes that a finished stage left; ``None`` where it is not done."""
+        return self._marker(stage).get("files")
 
     def begin(self, stage: str, inputs: str) -> None:
         """Start a stage: what an earlier run with other inputs left of it is removed.
 
-        Work that the same inputs left half-finished stays, so that the stage can pick it up.
+        Work that the same inputs left half-finished stays, so that the stage can pick it up; so does what a
+        finished stage left, but for the files that are damaged.
         """
         if not self._writes:
             return
+        if self._marker(stage).get("inputs") == inputs:
+            self._remove_damaged(stage)
         # First of all: a kill in the middle of this must not leave a mark on what is half removed.
         self.path("stages", f"{stage}.json").unlink(missing_ok=True)
-        started = self.path("stages", f"{stage}.started.json")
-        if not (started.exists() and read_json(started)["inputs"] == inputs):
+        if self._marker(f"{stage}.started").get("inputs") != inputs:
             shutil.rmtree(self.path(stage), ignore_errors=True)
             self.forget_metrics(stage)
-            write_json(started, {"inputs": inputs})
-        self._sweep(stage)
+            write_json(self.path("stages", f"{stage}.started.json"), {"inputs": inputs})
 
-    def _sweep(self, stage: str) -> None:
-        """Remove the hidden files and folders that a kill cut off in the middle of writing."""
-        for left in self.path(stage).glob(".*"):
-            if left.suffix == ".old":  # `settle_folder` may still need it
-                continue
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
+    def _remove_damaged(self, stage: str) -> None:
+        """Remove what is damaged of a finished stage, and say that it is done again."""
+        found = self.damage(stage)
+        for name in found:
+            self.path(name).unlink(missing_ok=True)
+        if found:
+            named = [f"{name} is {why}" for name, why in list(found.items())[:_NAMED]]
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            self.say(f"{stage}: {', '.join(named)}{more}; the stage is done again where it must be")
 
-    def finish(self, stage: str, inputs: str, seconds: float) -> None:
-        """Mark a stage as done, with the seconds that the try which finished it took."""
+    def finish(self, stage: str, inputs: str, seconds: float, *, also: Sequence[str] = ()) -> None:
+        """Mark a stage as done, with the seconds that the try which finished it took.
+
+        Args:
+            stage: which.
+            inputs: fingerprint of what it depends on.
+            seconds: rounded to hundredths.
+            also: files outside of its folder that it wrote, by their path in the run.
+        """
         if not self._writes:
             return
-        write_json(self.path("stages", f"{stage}.json"), {"inputs": inputs, "seconds": round(seconds, 2)})
+        files = {f"{stage}/{name}": value for name, value in digests(self.path(stage), but=SCRATCH).items()}
+        files |= {name: digest(self.path(name)) for name in also if self.path(name).is_file()}
+        marker = {"inputs": inputs, "seconds": round(seconds, 2), "files": files}
+        write_json(self.path("stages", f"{stage}.json"), marker)
 
     def seconds(self) -> dict[str, float]:
         """Seconds of every finished stage."""
         markers = sorted(self.path("stages").glob("*.json"), key=lambda p: p.stat().st_mtime)
-        return {p.stem: read_json(p)["seconds"] for p in markers if not p.stem.endswith(".started")}
+        found = {p.stem: self._marker(p.stem) for p in markers if not p.stem.endswith(".started")}
+        return {stage: marker["seconds"] for stage, marker in found.items() if "seconds" in marker}
+
+    def _marker(self, name: str) -> dict[str, Any]:
+        """What a marker holds; nothing where there is none, or a damaged one: its stage is done again."""
+        try:
+            marker = read_json(self.path("stages", f"{name}.json"))
+        except (FileNotFoundError, DataError):
+            return {}
+        return marker if isinstance(marker, dict) else {}
 
     # ---- metrics ---------------------------------------------------------------------------------------
 
@@ -284,23 +306,22 @@ class Workspace:
         row: dict[str, Any] = {"stage": stage, "step": step}
         for key, value in values.items():
             row[key] = None if isinstance(value, float) and not math.isfinite(value) else value
-        with self.path("metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(self.path("metrics.jsonl"), json.dumps(row))
 
     def forget_metrics(self, stage: str, after: int = -1) -> None:
         """Drop a stage's lines past a step, as a resumed run will write them again.
 
-        A last line that a kill cut short is dropped too.
+        A last line that a kill cut short, or a damaged one, is dropped too.
         """
         path = self.path("metrics.jsonl")
         if not self._writes or not path.exists():
             return
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
+                if row["stage"] != stage or row["step"] <= after:
+                    kept.append(line)
+            except (ValueError, TypeError, KeyError):
                 continue
-            if row["stage"] != stage or row["step"] <= after:
-                kept.append(line)
         write_atomic(path, "".join(line + "\n" for line in kept))

@@ -21,10 +21,10 @@ from radflow.config import Policy as PolicyKnobs
 from radflow.config import dump_recipe, load_recipe, make_recipe
 from radflow.evaluation import Results, ShuffledImages, write_results
 from radflow.evaluation.intervals import Interval
+from radflow.files import write_json
 from radflow.policy import PromptEncoder, greedy_reports, load_policy, save_policy
 from radflow.studies import Study
 from radflow.studies.manifest import write_manifest
-from radflow.workspace import write_json
 
 PROMPT = "Say what you see."
 HUB = "Qwen/Qwen2.5-VL-3B-Instruct"

@@ -17,10 +17,11 @@ from radflow.evaluation.evaluate import (
     evaluate_run,
     score_system,
 )
+from radflow.files import read_json, read_jsonl
 from radflow.reports import Report, parse_report
 from radflow.rewards import PARTS, HierarchicalReward
 from radflow.studies import Study
-from radflow.workspace import Workspace, read_json, read_jsonl
+from radflow.workspace import Workspace
 
 KNOBS = Evaluation(resamples=50, cases=4)
 NORMAL = "Findings: No plaque on the right. No plaque on the left. Impression: Normal carotid study."

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from radflow.config import Recipe, make_recipe
+from radflow.files import read_jsonl
 from radflow.studies import Study
-from radflow.workspace import Workspace, read_jsonl
+from radflow.workspace import Workspace
 
 if TYPE_CHECKING:
     import torch

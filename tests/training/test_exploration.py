@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from radflow import config
 from radflow.errors import DataError, TrainingError
+from radflow.files import read_json, read_jsonl
 from radflow.studies import Study
 from radflow.training import exploration
 from radflow.training.exploration import (
@@ -21,7 +22,7 @@ from radflow.training.exploration import (
     read_picked,
     run_exploration,
 )
-from radflow.workspace import Workspace, read_json, read_jsonl
+from radflow.workspace import Workspace
 
 values = arrays(np.float64, st.integers(1, 30), elements=st.integers(-50, 50).map(lambda n: n / 10))
 hows = st.sampled_from(["minmax", "rank"])

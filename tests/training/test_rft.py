@@ -11,13 +11,13 @@ from accelerate import Accelerator
 
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import DataError, RewardError, TrainingError
+from radflow.files import read_json
 from radflow.policy import Policy, PromptEncoder, load_policy, sample_groups
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.rft import Validation, run_rft
 from radflow.training.sft import run_sft
 from radflow.training.update import given_logprobs, update_policy
-from radflow.workspace import read_json
 
 RFT = {
     "steps": 4,

@@ -16,11 +16,11 @@ from radflow.cli.judging import ask, judge_knobs, judge_sections, opened
 from radflow.cli.report_columns import report_texts
 from radflow.cli.scoring import print_json
 from radflow.errors import DataError, RecipeError
+from radflow.files import atomic_file
 from radflow.judges.agreement import Agreement, agreement
 from radflow.judges.base import Pair
 from radflow.reports import Report, parse_report
 from radflow.reports.files import read_rows
-from radflow.workspace import atomic_file
 
 AskedAbout = Literal["consistency", "criticality"]
 ANSWERS = {"consistency": ("follows", "does not"), "criticality": ("critical", "normal")}

@@ -15,8 +15,8 @@ from radflow.errors import DataError
 from radflow.evaluation.comparison import ALPHA, Comparison, compare
 from radflow.evaluation.notation import number, with_interval
 from radflow.evaluation.scored import read_scored
+from radflow.files import write_atomic, write_json
 from radflow.viewer.comparison import p_text, render_comparison
-from radflow.workspace import write_atomic, write_json
 
 
 def compare_command(

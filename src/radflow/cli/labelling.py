@@ -20,6 +20,7 @@ from radflow import readers
 from radflow.cli.report_columns import Section, report_texts
 from radflow.errors import DataError, RadflowError
 from radflow.evaluation.evidence import explain_report
+from radflow.files import atomic_file, write_atomic
 from radflow.metrics.modality import LABEL_METRIC
 from radflow.metrics.table import CHEST, METRICS
 from radflow.readers.chexpert import chexpert_labeler
@@ -27,7 +28,6 @@ from radflow.reports.files import read_rows
 from radflow.viewer import render_labels
 from radflow.viewer.evidence import evidence_view
 from radflow.viewer.records import ReadReport
-from radflow.workspace import atomic_file, write_atomic
 
 CHUNK = 256
 ON_PAGE = 200

@@ -19,7 +19,6 @@ from radflow.cli.model_card import (
 from radflow.config import Recipe, load_recipe
 from radflow.policy.processors import has_processor, load_processor
 from radflow.studies.training_facts import FILE
-from radflow.workspace import write_atomic
 
 _MERGED = "**Merged**: the LoRA adapter is folded into the weights of its base model, {base}.\n\n"
 _CHANGED = (

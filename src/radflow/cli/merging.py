@@ -54,7 +54,7 @@ def merge_command(screen: Console, model: Path, out: Path, base: str | None, dty
     check_out(out)
 
     from radflow.cli.merged_card import write_merged_card
-    from radflow.workspace import replaced_folder
+    from radflow.files import replaced_folder
 
     whole, processor, name = merged(adapter.folder, base, dtype)
     try:

@@ -20,6 +20,7 @@ from radflow.evaluation import Results, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, TEMPLATE
 from radflow.evaluation.notation import with_interval
 from radflow.evaluation.tables import REWARD_LABELS, row_label
+from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS
 from radflow.policy.pixels import crops_ends
 from radflow.policy.processors import load_processor
@@ -28,7 +29,6 @@ from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
 from radflow.studies.study import SPLITS
 from radflow.studies.training_facts import FILE, training_facts
-from radflow.workspace import read_json, write_atomic
 
 Stage = Literal["sft", "rft"]
 Kind = Literal["adapter", "merged", "whole"]

@@ -28,6 +28,7 @@ from radflow.config import Recipe
 from radflow.errors import DataError, TrainingError
 from radflow.evaluation import Results, derangement, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, evaluate_run
+from radflow.files import is_piece, read_jsonl, replaced_folder, sealed_damage, settle_folder, write_piece
 from radflow.metrics import score
 from radflow.metrics.modality import DOMAIN_METRIC
 from radflow.policy import FeatureStore, Policy, PromptEncoder, build_tiny, load_policy, save_policy
@@ -41,18 +42,18 @@ from radflow.training.exploration import exploration_warnings, read_picked, run_
 from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft
 from radflow.viewer import write_page
-from radflow.workspace import (
-    Workspace,
-    file_fingerprint,
-    fingerprint,
-    read_jsonl,
-    replaced_folder,
-    settle_folder,
-    write_jsonl,
-)
+from radflow.workspace import Workspace, file_fingerprint, fingerprint
 
 STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
 TINY = "tiny"
+ALSO = {
+    "evaluation": (
+        "results.json",
+        "report.html",
+        *(f"{stage}/model/{name}" for stage in ("sft", "rft") for name in ("README.md", "recipe.toml")),
+    )
+}
+"""What a stage writes outside of its folder."""
 
 
 class Pipeline:
@@ -136,7 +137,7 @@ class Pipeline:
         return greedy_texts(policy, self.encoder(policy), self.recipe, studies, known)
 
     def _inputs(self, stage: str) -> str:
-        """Fingerprint of everything a stage depends on."""
+        """Fingerprint of everything a stage depends on: the recipe, and what the stages before it left."""
         recipe = self.recipe.model_dump(mode="json")
         own: dict[str, Any] = {
             "prepare": [
@@ -150,8 +151,9 @@ class Pipeline:
             "generate": [recipe["evaluation"]["studies"]],
             "evaluation": [recipe["evaluation"], recipe["name"]],
         }
-        before = STAGES[: STAGES.index(stage) + 1]
-        return fingerprint([__version__, recipe["seed"], *[own[name] for name in before]])
+        place = STAGES.index(stage)
+        left = [self.workspace.outcome(before) for before in STAGES[:place]]
+        return fingerprint([__version__, recipe["seed"], *[own[n] for n in STAGES[: place + 1]], left])
 
     def _stage(self, name: str, work: Callable[[], None]) -> None:
         """Run a stage unless it is done with the same inputs."""
@@ -167,16 +169,20 @@ class Pipeline:
         with self._judges.accounted(name):
             work()
         self.accelerator.wait_for_everyone()
-        self.workspace.finish(name, inputs, time.perf_counter() - begun)
+        self.workspace.finish(name, inputs, time.perf_counter() - begun, also=ALSO.get(name, ()))
         self.accelerator.wait_for_everyone()  # the next stage looks for the marker
 
     def _needs(self, stage: str) -> None:
-        """Raise unless an earlier stage is done with the present recipe."""
-        if not self.workspace.done(stage, self._inputs(stage)):
-            raise TrainingError(
-                f"{self.workspace.root}: the stage '{stage}' is not done with this recipe; run it first, "
-                "or `radflow run` for all stages"
-            )
+        """Raise unless a stage and those before it are done with this recipe, and nothing is damaged."""
+        for name in STAGES[: STAGES.index(stage) + 1]:
+            if not self.workspace.done(name, self._inputs(name)):
+                damage = [f"{path} is {why}" for path, why in self.workspace.damage(name).items()]
+                raise TrainingError(
+                    f"{self.workspace.root}: "
+                    + (f"{damage[0]}, so " if damage else "")
+                    + f"the stage '{name}' is not done with this recipe; run it first, or `radflow run` for "
+                    "all stages"
+                )
 
     # ---- the stages --------------------------------------------------------------------------------------
 
@@ -294,7 +300,7 @@ class Pipeline:
                 (RADFLOW, "rft", test),
                 (SHUFFLED, "rft", dealt),
             ):
-                if self.workspace.path("generate", f"{system}.jsonl").exists():
+                if is_piece(self.workspace.path("generate", f"{system}.jsonl")):
                     continue
                 policy = self._finished(stage)
                 texts = self.predict(policy, studies)
@@ -359,7 +365,7 @@ class Pipeline:
     def _tiny_base(self) -> Path:
         """The untrained tiny model, built once."""
         folder = settle_folder(self.workspace.path("sft", "base"))
-        if self.accelerator.is_main_process and not folder.exists():
+        if self.accelerator.is_main_process and sealed_damage(folder) is not None:
             knobs, train = self.recipe.policy, self.studies["train"]
             texts = [s.reference.canonical for s in train]
             known = {"context": knobs.prompt_context, "prior": knobs.prompt_prior}
@@ -377,7 +383,7 @@ class Pipeline:
 
     def _write_predictions(self, system: str, studies: Sequence[Study], texts: Sequence[str]) -> None:
         rows = ({"study_id": s.study_id, "text": t} for s, t in zip(studies, texts, strict=True))
-        write_jsonl(self.workspace.path("generate", f"{system}.jsonl"), rows)
+        write_piece(self.workspace.path("generate", f"{system}.jsonl"), rows)
 
 
 def _ticked(text: str, advance: Callable[[int], None]) -> str:

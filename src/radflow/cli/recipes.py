@@ -12,7 +12,7 @@ from rich.table import Table
 
 from radflow.config import Recipe, load_recipe
 from radflow.errors import MissingFileError, RecipeError, did_you_mean
-from radflow.workspace import write_atomic
+from radflow.files import write_atomic
 
 SHIPPED = Path(__file__).parents[1] / "recipes"
 _ABOUT = 220  # characters

@@ -26,10 +26,11 @@ from radflow.evaluation.rexrank import BOTH, write_submission
 from radflow.evaluation.score_file import CONSISTENCY, Columns, Scorer, forget_chunks, score_store
 from radflow.evaluation.score_summary import Protocol, summarise_scores
 from radflow.evaluation.score_tables import write_scores, write_unpaired
+from radflow.files import write_atomic, write_json
 from radflow.metrics.table import CHEST
 from radflow.readers import CHEXPERT_OBSERVATIONS
 from radflow.viewer.scores import render_scores
-from radflow.workspace import file_fingerprint, fingerprint, write_atomic, write_json
+from radflow.workspace import file_fingerprint, fingerprint
 
 Track = Literal["findings+impression", "findings"]
 SHOWN = 5

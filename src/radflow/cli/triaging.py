@@ -15,11 +15,11 @@ from radflow.cli.agreement_screen import plain_table, print_agreement
 from radflow.cli.judging import bar, judge_knobs, judge_sections, opened
 from radflow.cli.studies import triage
 from radflow.evaluation.evidence import TRIAGE
+from radflow.files import atomic_file
 from radflow.judges.agreement import agreement
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.study import SPLITS
-from radflow.workspace import atomic_file
 
 SHOWN = 5
 ANSWERS = ("critical", "normal")

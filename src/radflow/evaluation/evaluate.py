@@ -23,12 +23,13 @@ from radflow.evaluation.intervals import paired_difference
 from radflow.evaluation.marks import compare_reports
 from radflow.evaluation.results import Results, ShuffledImages, write_results
 from radflow.evaluation.scorecard import Scorecard, gain, make_scorecard
+from radflow.files import write_json, write_jsonl
 from radflow.metrics import METRICS, default_metrics, score
 from radflow.metrics.modality import DOMAIN_METRIC, LABEL_METRIC, labeler
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, HierarchicalReward, Reward
 from radflow.studies import Study
-from radflow.workspace import Workspace, write_json, write_jsonl
+from radflow.workspace import Workspace
 
 TEMPLATE, SFT, RADFLOW = "template", "sft", "radflow"
 SHUFFLED = "radflow-shuffled"

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from radflow.errors import DataError, MissingFileError
 from radflow.evaluation.intervals import Interval
-from radflow.workspace import read_json, write_json
+from radflow.files import read_json, write_json
 
 Images = Literal["drawn", "real"]
 Value = TypeVar("Value")

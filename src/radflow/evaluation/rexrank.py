@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from radflow.errors import DataError
+from radflow.files import atomic_file
 from radflow.reports import parse_report, render_report
 from radflow.reports.files import read_rows
 from radflow.tables import Row, ending
-from radflow.workspace import atomic_file
 
 BOTH = "findings+impression"
 FINDINGS = "findings"

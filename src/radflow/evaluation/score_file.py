@@ -20,11 +20,11 @@ from radflow.errors import DataError
 from radflow.evaluation.consistency import consistency_rate
 from radflow.evaluation.hacking import SIGNALS, read_signals
 from radflow.evaluation.pair_store import Pair, PairStore
+from radflow.files import write_atomic
 from radflow.judges import Judge
 from radflow.metrics import score
 from radflow.metrics.pairs import Reader
 from radflow.metrics.radcliq import radcliq
-from radflow.workspace import write_atomic
 
 CHUNK = 1024
 PARTIAL = ".partial"

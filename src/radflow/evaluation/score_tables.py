@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from radflow.evaluation.pair_store import Unpaired
-from radflow.workspace import atomic_file, write_atomic
+from radflow.files import atomic_file, write_atomic
 
 
 def write_scores(

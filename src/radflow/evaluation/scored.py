@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError
+from radflow.files import read_json, read_jsonl
 from radflow.metrics import METRICS
 from radflow.reports.files import read_rows
 from radflow.tables import Row, ending, missing
-from radflow.workspace import read_json, read_jsonl
 
 _KEYS = ("study_id", "patient_id")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from radflow.errors import DataError, MissingFileError
+from radflow.files import atomic_file
 from radflow.judges.verdict_rows import StoredVerdict, bare_answer, from_json, to_json
 from radflow.judges.verdicts import VerdictStore
-from radflow.workspace import atomic_file
 
 
 @dataclass(frozen=True, kw_only=True)

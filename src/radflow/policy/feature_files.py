@@ -16,8 +16,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from radflow.errors import NotWritableError
+from radflow.files import write_atomic
 from radflow.policy.content import content_key
-from radflow.workspace import write_atomic
 
 SUFFIX = ".features"
 _SHARE_UNSCANNED = 1 / 16

@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from radflow.errors import DataError, NotWritableError
+from radflow.files import atomic_file
 from radflow.studies.manifest import Rejected
 from radflow.studies.prepare import PrepareAccount
 from radflow.studies.study import Study
 from radflow.studies.tally import Entry, Tally, printable
-from radflow.workspace import atomic_file
 
 
 class Journal:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError, NotWritableError, RadflowError, did_you_mean
+from radflow.files import write_jsonl
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies.images import check_image
 from radflow.studies.study import MODALITIES, SPLITS, Split, Study
 from radflow.tables.opening import LONGEST, lines, opened, too_long
-from radflow.workspace import write_jsonl
 
 MAX_BAD_SHARE = 0.05
 _SHOWN = 3  # rejected studies named in an error

@@ -6,8 +6,9 @@ every random choice of a step is seeded from the run's seed and the step's numbe
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from radflow.errors import DataError
-from radflow.workspace import replaced_folder, settle_folder
+from radflow.files import replaced_folder, sealed_damage, settle_folder
 
 
 def trainable_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -60,16 +61,35 @@ def save_checkpoint(
         save_file(trainable_weights(model), fresh / "weights.safetensors")
         if best is not None:
             save_file(dict(best), fresh / "best.safetensors")
-        torch.save(optimizer.state_dict(), fresh / "optimizer.pt")
+        content = io.BytesIO()  # torch's own writer does not say why it fails, such as a full disk
+        torch.save(optimizer.state_dict(), content)
+        (fresh / "optimizer.pt").write_bytes(content.getbuffer())
         (fresh / "state.json").write_text(json.dumps(dict(state)), encoding="utf-8")
 
 
 def load_checkpoint(
-    folder: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    say: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], dict[str, Tensor] | None] | None:
-    """Restore model and optimiser; return the loop's state and the best weights. ``None``: nothing there."""
+    """Restore model and optimiser.
+
+    Args:
+        folder: where `save_checkpoint` put it.
+        model: gets its weights.
+        optimizer: gets its state.
+        say: told why a damaged checkpoint is not used. Nothing of it is.
+
+    Returns:
+        The loop's state and the best weights; ``None`` where there is no checkpoint, or a damaged one.
+    """
     folder = settle_folder(folder)
-    if not (folder / "state.json").exists():
+    if not folder.exists():
+        return None
+    if damage := sealed_damage(folder):
+        say(f"{folder.parent.name}: the checkpoint cannot be used ({damage}); the stage begins anew")
         return None
     restore_weights(model, load_file(folder / "weights.safetensors"))
     optimizer.load_state_dict(torch.load(folder / "optimizer.pt", weights_only=True))

@@ -21,8 +21,9 @@ from jaxtyping import Float
 
 from radflow import config
 from radflow.errors import DataError, TrainingError
+from radflow.files import is_piece, read_json, read_jsonl, write_json, write_jsonl, write_piece
 from radflow.studies import Study
-from radflow.workspace import Workspace, read_json, read_jsonl, write_json, write_jsonl
+from radflow.workspace import Workspace
 
 SHIFT_WARNED_OF = 0.15
 """Difference in critical share, picked against split, from which the run warns."""
@@ -188,10 +189,10 @@ def _predict_all(
     ranks, rank = accelerator.num_processes, accelerator.process_index
     with workspace.track("Target Exploration", len(studies)) as advance:
         for part, path in list(zip(chunks, paths, strict=True))[rank::ranks]:
-            if not path.exists():
+            if not is_piece(path):
                 texts = list(predict(part))
                 values = score(part, texts)
-                write_jsonl(
+                write_piece(
                     path,
                     (
                         {

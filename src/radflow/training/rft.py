@@ -24,6 +24,7 @@ from torch import Tensor
 
 from radflow import config
 from radflow.errors import DataError, TrainingError
+from radflow.files import replaced_folder, write_json
 from radflow.policy import FeatureStore, GroupForward, Policy, PromptEncoder, save_policy
 from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study
@@ -37,7 +38,7 @@ from radflow.training.rft_step import Stepper
 from radflow.training.rollout import RewardModel, Roller
 from radflow.training.schedule import rollout_order
 from radflow.training.step_choice import choose_step, said_of_step, why_kept
-from radflow.workspace import Workspace, replaced_folder, write_json
+from radflow.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def run_rft(
     checkpoint = workspace.path("rft", "checkpoint")
     state: dict[str, Any] = {"step": 0, "validation": []}
     best: dict[str, Tensor] | None = None
-    loaded = load_checkpoint(checkpoint, model=policy.model, optimizer=optimizer)
+    loaded = load_checkpoint(checkpoint, model=policy.model, optimizer=optimizer, say=workspace.say)
     if loaded is not None:
         state, best = loaded
         workspace.say(f"rft: picking up at step {state['step']} of {knobs.steps}")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
+from radflow.files import replaced_folder
 from radflow.policy import Policy, PromptEncoder, save_policy
 from radflow.policy.load import unwrap
 from radflow.studies import Study
@@ -35,7 +36,7 @@ from radflow.training.checkpoint import (
 from radflow.training.examples import IGNORED, Example, make_examples, to_tensors
 from radflow.training.schedule import epoch_batches, warmup_cosine
 from radflow.training.sft_terms import LabelProbe, SentenceRarity, make_probe
-from radflow.workspace import Workspace, replaced_folder
+from radflow.workspace import Workspace
 
 
 class SftModel(nn.Module):
@@ -160,7 +161,9 @@ class _SftLoop:
 
     def run(self) -> Path:
         """Go on from the checkpoint, if there is one, to the end."""
-        loaded = load_checkpoint(self._checkpoint, model=self.inner, optimizer=self.optimizer)
+        loaded = load_checkpoint(
+            self._checkpoint, model=self.inner, optimizer=self.optimizer, say=self.workspace.say
+        )
         if loaded is not None:
             self.state, self.best = loaded
             self.workspace.say(f"sft: picking up at step {self.state['step']} of {self.steps}")

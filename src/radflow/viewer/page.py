@@ -27,7 +27,6 @@ from radflow.viewer.run_files import RunFiles, read_run
 from radflow.viewer.tables import drift_table, result_table, shuffled_table, unmoved
 from radflow.viewer.templating import asset, csp_hash, environment
 from radflow.viewer.verdict import verdict
-from radflow.workspace import write_atomic
 
 __all__ = ["render_labels", "render_page", "write_page"]
 

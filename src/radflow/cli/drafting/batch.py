@@ -18,10 +18,11 @@ from radflow.cli.drafting.options import Form
 from radflow.cli.drafting.studies import Opened, Waiting
 from radflow.cli.judging import bar
 from radflow.errors import DataError, RadflowError
+from radflow.files import write_atomic, write_json, write_jsonl
 from radflow.reports.draft import Draft
 from radflow.studies.manifest import Rejected
 from radflow.studies.study import Modality
-from radflow.workspace import fingerprint, write_atomic, write_json, write_jsonl
+from radflow.workspace import fingerprint
 
 _LONGEST_NAME = 120  # characters of a file's name; file systems hold 255 bytes
 SHOWN = 5

@@ -17,12 +17,12 @@ from radflow.cli.drafting.options import DraftOptions
 from radflow.cli.drafting.studies import Opened, Waiting, batch_of_folder, batch_of_manifest, open_pictures
 from radflow.cli.drafting.trained_on import checked, facts_of
 from radflow.errors import DataError, NotWritableError
+from radflow.files import write_atomic
 from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
 from radflow.reports.draft import NOTICE
 from radflow.studies import read_manifest
 from radflow.studies.manifest import Rejected
 from radflow.studies.study import Modality
-from radflow.workspace import write_atomic
 
 _LISTED = 3
 

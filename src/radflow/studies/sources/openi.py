@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, RadflowError
+from radflow.files import write_jsonl
 from radflow.reports import Report, render_report
 from radflow.studies.images import check_image
 from radflow.studies.manifest import Rejected, write_manifest
@@ -42,7 +43,7 @@ from radflow.studies.sources.openi_images import (
 from radflow.studies.sources.openi_reports import OpenIReport, open_i_reports, package_data, r2gen_split
 from radflow.studies.splits import assign_split
 from radflow.studies.study import Split, Study
-from radflow.workspace import derive_seed, write_jsonl
+from radflow.workspace import derive_seed
 
 SOURCE = "open-i"
 _HEADERS = "nlmcxr_dicom_metadata.csv.gz"

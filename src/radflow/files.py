@@ -1,0 +1,351 @@
+"""Writing whole or not at all, under the umask; checksums; what kills leave behind.
+
+*Modes.* The kernel decides them: a new file is asked for with 0666 and a new folder with 0777, and the umask
+(or the folder's default ACL) takes from that. What is replaced keeps its own. Nothing here reads or sets the
+umask, which all threads share.
+
+*Whole or not at all.* What is written goes into ``.<name>.<8 hex digits>.radflow`` beside its place, to the
+disk (fsync), and then by a rename into its place. The writer holds a lock on it that the kernel drops when it
+is killed, so `sweep` can tell what a kill left from what is being written.
+
+*Checksums.* A folder that was written whole holds ``SHA256SUMS`` (``sha256sum -c`` reads it too).
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from radflow.errors import DataError, NotWritableError, RadflowError
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: no locks
+    fcntl = None
+
+SUMS = "SHA256SUMS"
+_LEFT = re.compile(r"\..+\.[0-9a-f]{8}\.radflow")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHOWN = 50  # characters of a name in that of its temporary: file systems hold 255 bytes
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Say in one line why ``path`` cannot be written, whoever found out.
+
+    Raises:
+        NotWritableError: for an `OSError` in the block, and for the errors of libraries that only quote one
+            (safetensors and tokenizers, which are Rust).
+    """
+    try:
+        yield
+    except RadflowError:
+        raise  # the block's own errors, some of which are OSErrors too
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        number, words = reason
+        do = "make room, then start it again" if number in _FULL else "choose another place"
+        refused = NotWritableError(f"{path}: cannot be written ({words}); {do}")
+        refused.errno, refused.strerror = number, words  # for callers that say it in their own words
+        raise refused from error
+
+
+def _reason(error: Exception) -> tuple[int | None, str] | None:
+    """The operating system's number and words behind an error; ``None`` where it is none of its."""
+    if isinstance(error, OSError):
+        return error.errno, error.strerror or str(error)
+    if quoted := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(quoted[1]), os.strerror(int(quoted[1]))
+    return None
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder that can be written, or say in one line why not.
+
+    Raises:
+        NotWritableError: it cannot be made or written.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return path
+
+
+@contextmanager
+def atomic_file(path: Path, *, mode: int | None = None) -> Generator[TextIO]:
+    """Give a UTF-8 text file to fill; it takes the place of ``path`` only when the block ends well.
+
+    Args:
+        path: of the file.
+        mode: who may read and write it, at most; ``None`` leaves it as it is, 0666 where it is new. The umask
+            takes from what is new.
+
+    Raises:
+        NotWritableError: the folder cannot be made or written, or the disk is full.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = path.stat().st_mode & 0o777 if mode is None and path.exists() else None
+        temporary = _temporary(path)
+        wanted = next(m for m in (kept, mode, 0o666) if m is not None)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, wanted)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                try_lock(handle)
+                if kept is not None:
+                    temporary.chmod(kept)
+                yield file
+                file.flush()
+                os.fsync(handle)
+                temporary.replace(path)
+            _to_disk(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file whole: a reader sees the old content or the new, never half of it.
+
+    Raises:
+        NotWritableError: the folder cannot be made or written, or the disk is full.
+    """
+    with atomic_file(path) as file:
+        if isinstance(content, bytes):
+            file.buffer.write(content)
+        else:
+            file.write(content)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log.
+
+    Raises:
+        NotWritableError: it cannot be written, or the disk is full.
+    """
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented, NaN refused."""
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a broken file is an error that names it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected JSON, got {error}; delete it and run the stage again") from None
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, atomically."""
+    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSONL file; a broken line is an error that names file and line."""
+    with path.open(encoding="utf-8") as file:
+        try:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise DataError(f"{path}:{number}: expected a JSON object, got {error}") from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: expected UTF-8, got {error}") from None
+
+
+def write_piece(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a JSONL file, part of a stage that a kill may interrupt, and its checksum: ``<name>.sha256``."""
+    write_jsonl(path, rows)
+    write_atomic(_sum_of(path), f"{digest(path)}  {path.name}\n")
+
+
+def is_piece(path: Path) -> bool:
+    """Whether `write_piece` wrote what is there now."""
+    try:
+        return _sum_of(path).read_bytes().decode(errors="replace") == f"{digest(path)}  {path.name}\n"
+    except FileNotFoundError:
+        return False
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+# ---- folders ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Generator[Path]:
+    """Give an empty folder to fill; sealed, it takes the place of ``path`` only when the block ends well.
+
+    Raises:
+        NotWritableError: the disk is full, or the place cannot be written.
+    """
+    old = path.with_name(f".{path.name}.old")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = _temporary(path)
+        fresh.mkdir()
+        handle = os.open(fresh, os.O_RDONLY)
+        try:
+            try_lock(handle)
+            yield fresh
+            write_atomic(fresh / SUMS, "".join(f"{s}  {name}\n" for name, s in digests(fresh).items()))
+            for folder, _, names in os.walk(fresh):
+                for name in names:
+                    _to_disk(Path(folder, name))
+                _to_disk(Path(folder))
+            shutil.rmtree(old, ignore_errors=True)
+            if path.exists():
+                fresh.chmod(path.stat().st_mode & 0o777)
+                path.rename(old)
+            fresh.rename(path)
+            _to_disk(path.parent)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        finally:
+            os.close(handle)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def settle_folder(path: Path) -> Path:
+    """Undo a kill that fell between the two renames of `replaced_folder`, then return ``path``."""
+    old = path.with_name(f".{path.name}.old")
+    if old.exists() and not path.exists():
+        old.rename(path)
+    return path
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what killed writers left half written, and nothing else.
+
+    Args:
+        folder: where to look.
+        name: of the file or folder there that was to be written. When not given, everything below ``folder``
+            is looked at, and what `settle_folder` would settle is settled.
+    """
+    found = folder.rglob(".*") if name is None else folder.glob(f".{glob.escape(name[:_SHOWN])}.*")
+    for left in list(found):
+        if _LEFT.fullmatch(left.name) and _is_abandoned(left):
+            _remove(left)
+        elif name is None and left.name.endswith(".old") and (left / SUMS).is_file():
+            settle_folder(left.with_name(left.name[1:].removesuffix(".old")))
+            _remove(left)
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:
+        left.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name[:_SHOWN]}.{secrets.token_hex(4)}.radflow")
+
+
+def _is_abandoned(left: Path) -> bool:
+    """Whether nobody is writing it; ``False`` where that cannot be known."""
+    try:
+        handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return try_lock(handle) is True
+    finally:
+        os.close(handle)
+
+
+def try_lock(handle: int) -> bool | None:
+    """Lock an open file until it is closed or the process dies.
+
+    ``False`` if another has it, ``None`` if files cannot be locked here.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a network file system without locks
+        return None
+    return True
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot say of a folder
+            raise
+    finally:
+        os.close(handle)
+
+
+# ---- checksums -------------------------------------------------------------------------------------------
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(folder: Path, *, but: Sequence[str] = ()) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its path from there.
+
+    Left out are ``SHA256SUMS``, temporaries, and what lies in a folder named in ``but``.
+    """
+    found = {p.relative_to(folder): p for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        name.as_posix(): digest(path)
+        for name, path in found.items()
+        if name.parts[0] not in but and name.name != SUMS and not _LEFT.fullmatch(name.name)
+    }
+
+
+def damaged(folder: Path, promised: Mapping[str, str]) -> dict[str, str]:
+    """Which of the promised files are not what they were, and in one word or two why."""
+    found = {}
+    for name, promise in promised.items():
+        path = folder / name
+        if not path.is_file():
+            found[name] = "missing"
+        elif digest(path) != promise:
+            found[name] = "damaged"
+    return found
+
+
+def sealed_damage(folder: Path) -> str | None:
+    """What is wrong with a folder of `replaced_folder`, as ``optimizer.pt is missing``; ``None``: nothing."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return f"{SUMS} is missing"
+    except UnicodeDecodeError:
+        return f"{SUMS} is damaged"
+    promised = {name: promise for promise, _, name in (line.partition("  ") for line in lines)}
+    if not promised:
+        return f"{SUMS} is damaged"
+    return next((f"{name} is {why}" for name, why in damaged(folder, promised).items()), None)

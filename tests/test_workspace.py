@@ -1,12 +1,15 @@
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from radflow.config import Recipe
-from radflow.errors import DataError, NotWritableError
+from radflow.errors import DataError, InUseError, NotWritableError
 from radflow.files import read_json, read_jsonl, replaced_folder, settle_folder, write_atomic, write_json
-from radflow.workspace import Workspace
+from radflow.workspace import Hold, Workspace
 
 
 @pytest.fixture
@@ -137,7 +140,6 @@ def test_what_a_kill_cut_off_in_writing_is_swept_away(tmp_path: Path) -> None:
         "sft/checkpoint",
         "features",
         ".gitkeep",
-        ".radflow.lock",
         "recipe.toml",
     }
 
@@ -155,3 +157,110 @@ def test_a_file_that_is_replaced_keeps_who_may_read_it(tmp_path: Path) -> None:
     path.chmod(0o600)
     write_atomic(path, "newer")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("newer", 0o600)
+
+
+# ---- one writer --------------------------------------------------------------------------------------------
+
+_HOLDS = """
+import sys
+from pathlib import Path
+from radflow.config import Recipe
+from radflow.workspace import Hold, Workspace
+workspace = Workspace(Path(sys.argv[1]), Recipe())
+print("holding", flush=True)
+sys.stdin.read()
+"""
+
+
+def holder(root: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _HOLDS, str(root)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "holding\n"
+    return process
+
+
+def test_a_second_writer_is_told_who_the_first_is_and_touches_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    with holder(root) as first:
+        before = {p.name: p.stat().st_mtime_ns for p in root.iterdir()}
+        with pytest.raises(InUseError) as refused:
+            Workspace(root, Recipe(seed=7))
+        assert f"{root}: another process is writing here (host " in str(refused.value)
+        assert f"process {first.pid}, since 20" in str(refused.value)
+        assert str(refused.value).count("\n") == 0
+        assert {p.name: p.stat().st_mtime_ns for p in root.iterdir()} == before
+        first.kill()
+        first.wait()
+    Workspace(root, Recipe(seed=7))
+    assert "seed = 7" in (root / "recipe.toml").read_text()
+
+
+def test_a_writer_that_ends_leaves_no_lock_and_one_process_is_one_writer(tmp_path: Path) -> None:
+    first, second = (Workspace(tmp_path / "run", Recipe()) for _ in range(2))
+    assert first.path(".radflow.lock").exists()
+    del first, second
+    assert not (tmp_path / "run" / ".radflow.lock").exists()
+    with Hold(tmp_path / "a.jsonl", folder=False):
+        assert (tmp_path / ".a.jsonl.lock").read_text().startswith("host ")
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_without_locks_the_work_goes_on_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("radflow.workspace.try_lock", lambda handle: None)
+    Workspace(tmp_path / "run", Recipe())
+    assert "this file system has no locks" in caplog.text
+
+
+# ---- damage ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(workspace: Workspace) -> Workspace:
+    workspace.begin("sft", "a")
+    for name in ("model/w", "checkpoint/c", "x.jsonl"):
+        write_atomic(workspace.path("sft", name), name)
+    write_atomic(workspace.path("report.html"), "page")
+    workspace.finish("sft", "a", 1.0, also=("report.html", "never.written"))
+    return workspace
+
+
+@pytest.mark.parametrize("name", ["sft/model/w", "sft/x.jsonl", "report.html"])
+@pytest.mark.parametrize("content", [None, "", "other"])
+def test_a_stage_with_a_damaged_file_is_done_again(
+    finished: Workspace, name: str, content: str | None
+) -> None:
+    path = finished.path(name)
+    path.unlink() if content is None else path.write_text(content)
+    why = "missing" if content is None else "damaged"
+    assert not finished.done("sft", "a")
+    assert finished.damage("sft") == {name: why}
+    finished.begin("sft", "a")
+    assert not path.exists(), "so that the stage makes it again"
+    assert finished.path("sft", "checkpoint", "c").exists()
+    assert f"sft: {name} is {why}; the stage is done again" in finished.path("run.log").read_text()
+
+
+def test_what_a_finished_stage_needs_no_more_may_go(finished: Workspace) -> None:
+    shutil.rmtree(finished.path("sft", "checkpoint"))
+    assert finished.done("sft", "a")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"inputs": "a"}', "\xff"])
+def test_a_damaged_marker_is_no_marker(finished: Workspace, content: str) -> None:
+    finished.path("stages", "sft.json").write_text(content, encoding="latin-1")
+    assert not finished.done("sft", "a")
+    assert finished.outcome("sft") is None
+    assert finished.seconds() == {}
+    finished.begin("sft", "a")
+    assert finished.path("sft", "model", "w").exists()
+
+
+def test_a_damaged_log_of_steps_loses_its_damaged_lines_only(workspace: Workspace) -> None:
+    workspace.log("sft", 1, {})
+    with workspace.path("metrics.jsonl").open("ab") as file:
+        file.write(b'\xff\n12\n{"step": 1}\n')
+    workspace.forget_metrics("rft")
+    assert [row["step"] for row in read_jsonl(workspace.path("metrics.jsonl"))] == [1]

@@ -40,7 +40,7 @@ _SHOWN = 50  # characters of a name in that of its temporary: file systems hold 
 
 
 @contextmanager
-def writing(path: Path) -> Generator[None]:
+def writing(path: Path, what: str = "cannot be written") -> Generator[None]:
     """Say in one line why ``path`` cannot be written, whoever found out.
 
     Raises:
@@ -57,7 +57,7 @@ def writing(path: Path) -> Generator[None]:
             raise
         number, words = reason
         do = "make room, then start it again" if number in _FULL else "choose another place"
-        refused = NotWritableError(f"{path}: cannot be written ({words}); {do}")
+        refused = NotWritableError(f"{path}: {what} ({words}); {do}")
         refused.errno, refused.strerror = number, words  # for callers that say it in their own words
         raise refused from error
 
@@ -77,7 +77,7 @@ def make_folder(path: Path) -> Path:
     Raises:
         NotWritableError: it cannot be made or written.
     """
-    with writing(path):
+    with writing(path, "cannot make this folder"):
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -85,18 +85,23 @@ def make_folder(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, *, mode: int | None = None) -> Generator[TextIO]:
+def atomic_file(
+    path: Path, *, mode: int | None = None, what: str = "cannot be written", sync: bool = True
+) -> Generator[TextIO]:
     """Give a UTF-8 text file to fill; it takes the place of ``path`` only when the block ends well.
 
     Args:
         path: of the file.
         mode: who may read and write it, at most; ``None`` leaves it as it is, 0666 where it is new. The umask
             takes from what is new.
+        what: the error says of the path.
+        sync: wait until the file would survive a power cut. Not for what is checked when it is read, and made
+            again where it is damaged.
 
     Raises:
         NotWritableError: the folder cannot be made or written, or the disk is full.
     """
-    with writing(path):
+    with writing(path, what):
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = path.stat().st_mode & 0o777 if mode is None and path.exists() else None
         temporary = _temporary(path)
@@ -109,21 +114,25 @@ def atomic_file(path: Path, *, mode: int | None = None) -> Generator[TextIO]:
                     temporary.chmod(kept)
                 yield file
                 file.flush()
-                os.fsync(handle)
+                if sync:
+                    os.fsync(handle)
                 temporary.replace(path)
-            _to_disk(path.parent)
+            if sync:
+                _to_disk(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
+def write_atomic(
+    path: Path, content: str | bytes, *, what: str = "cannot be written", sync: bool = True
+) -> None:
     """Write a file whole: a reader sees the old content or the new, never half of it.
 
     Raises:
         NotWritableError: the folder cannot be made or written, or the disk is full.
     """
-    with atomic_file(path) as file:
+    with atomic_file(path, what=what, sync=sync) as file:
         if isinstance(content, bytes):
             file.buffer.write(content)
         else:
@@ -153,9 +162,10 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: expected JSON, got {error}; delete it and run the stage again") from None
 
 
-def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], *, what: str = "cannot be written") -> None:
     """Write one JSON object a line, atomically."""
-    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    write_atomic(path, "".join(lines), what=what)
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -235,19 +245,19 @@ def settle_folder(path: Path) -> Path:
     return path
 
 
-def sweep(folder: Path, name: str | None = None) -> None:
+def sweep(folder: Path, name: str | None = None, *, deep: bool = False) -> None:
     """Remove what killed writers left half written, and nothing else.
 
     Args:
         folder: where to look.
-        name: of the file or folder there that was to be written. When not given, everything below ``folder``
-            is looked at, and what `settle_folder` would settle is settled.
+        name: of the file or folder there that was to be written; all when not given.
+        deep: look into the folders below as well, and settle what `settle_folder` would.
     """
-    found = folder.rglob(".*") if name is None else folder.glob(f".{glob.escape(name[:_SHOWN])}.*")
-    for left in list(found):
+    pattern = ".*" if name is None else f".{glob.escape(name[:_SHOWN])}.*"
+    for left in list(folder.rglob(pattern) if deep else folder.glob(pattern)):
         if _LEFT.fullmatch(left.name) and _is_abandoned(left):
             _remove(left)
-        elif name is None and left.name.endswith(".old") and (left / SUMS).is_file():
+        elif deep and left.name.endswith(".old") and (left / SUMS).is_file():
             settle_folder(left.with_name(left.name[1:].removesuffix(".old")))
             _remove(left)
 

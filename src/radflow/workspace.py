@@ -87,7 +87,9 @@ class Hold:
     cannot be locked (NFS without its lock service), that is logged and the work goes on.
 
     Args:
-        place: a folder, locked by its ``.radflow.lock``; or a file, locked by ``.<name>.lock`` beside it.
+        place: a folder, made where it is missing and locked by its ``.radflow.lock``; or a file, locked by
+            ``.<name>.lock`` beside it.
+        folder: which of the two it is.
 
     Raises:
         InUseError: another process writes there; the error says which.
@@ -96,16 +98,22 @@ class Hold:
 
     _ours: ClassVar[WeakValueDictionary[Path, Hold]] = WeakValueDictionary()
 
-    def __init__(self, place: Path) -> None:
-        place = place.absolute()
+    def __init__(self, place: Path, *, folder: bool = True) -> None:
         self._handle: int | None = None
-        self._shares = self._ours.get(place)
+        place = place.absolute()
+        self._lock = place / ".radflow.lock" if folder else place.with_name(f".{place.name}.lock")
+        self._shares = self._ours.get(self._lock)
         if self._shares is not None and self._shares._handle is not None:
             return
-        lock = place / ".radflow.lock" if place.is_dir() else place.with_name(f".{place.name}.lock")
-        with writing(lock):
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        with writing(self._lock.parent):
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = self._locked(place)
+        self._pid = os.getpid()
+        self._ours[self._lock] = self
+
+    def _locked(self, place: Path) -> int:
+        """Open and lock the file, and write into it who this is."""
+        handle = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             locked = try_lock(handle)
             if locked is False:
@@ -114,24 +122,26 @@ class Hold:
                     f"{place}: another process is writing here ({said}); wait until it has ended, or "
                     "choose another --out"
                 )
-            if locked is None:
-                _log.warning(
-                    "%s: files cannot be locked on this file system; see to it yourself that no other "
-                    "process writes here",
-                    lock.parent,
-                )
-            with writing(lock):
+            if locked and os.fstat(handle).st_nlink:
                 os.truncate(handle, 0)
                 os.write(handle, f"{_who()}\n".encode())
+                return handle
         except BaseException:
             os.close(handle)
             raise
-        self._handle = handle
-        self._ours[place] = self
+        if locked:  # of one who has just ended, and taken the file away
+            os.close(handle)
+            return self._locked(place)
+        _log.warning(
+            "%s: this file system has no locks; see to it that no other process writes here", place.parent
+        )
+        return handle
 
     def release(self) -> None:
         """Let others write there."""
         if self._handle is not None:
+            if self._pid == os.getpid():  # and not in a child that was forked
+                self._lock.unlink(missing_ok=True)
             os.close(self._handle)
             self._handle = None
 
@@ -182,9 +192,8 @@ class Workspace:
         if not writes:
             return
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
             self._hold = Hold(self.root)
-            sweep(self.root)
+            sweep(self.root, deep=True)
             write_atomic(self.root / "recipe.toml", dump_recipe(recipe))
         except InUseError:
             raise

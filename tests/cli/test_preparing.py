@@ -106,7 +106,8 @@ def test_killed_with_its_processes_at_work_and_started_again(
     process.wait()
     picture.unlink()
     picture.write_bytes(content)
-    assert [path.name for path in part.parent.iterdir()] == ["studies.jsonl.part"]
+    left = sorted(path.name for path in part.parent.iterdir())
+    assert left == [".studies.jsonl.lock", "studies.jsonl.part"]
     assert command(*arguments, part.with_suffix(""), "--workers", 1)[0] == 0
     assert command(*arguments, tmp_path / "whole" / "studies.jsonl", "--workers", 1)[0] == 0
     for name in ("studies.jsonl", "studies.rejected.jsonl"):

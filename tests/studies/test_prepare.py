@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from radflow.errors import DataError, NotWritableError
+from radflow.files import make_folder
 from radflow.studies.images import to_pil
 from radflow.studies.prepare import (
     PREPARERS,
     PrepareAccount,
     drawing_note,
-    make_folder,
     renderer_fingerprint,
     run_jobs,
     save_drawing,
@@ -82,7 +82,7 @@ def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(NotWritableError, match="cannot make this folder"):
         make_folder(tmp_path / "file" / "out")
     with pytest.raises(NotWritableError, match="the drawing cannot be written"):
-        save_drawing(tmp_path / "gone" / "a.png", PIXELS, {})
+        save_drawing(tmp_path / "file" / "a.png", PIXELS, {})
 
 
 def test_the_account_reads_as_text() -> None:

@@ -1,10 +1,11 @@
+import resource
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from radflow.errors import DataError
+from radflow.errors import DataError, NotWritableError
 from radflow.training.checkpoint import load_checkpoint, restore_weights, save_checkpoint, trainable_weights
 
 
@@ -110,3 +111,42 @@ def test_weights_of_another_model_are_refused(model: nn.Sequential, other: nn.Mo
     with pytest.raises(DataError, match=rf"not this model's \(first difference: {odd}\)"):
         restore_weights(model, trainable_weights(other))
     assert all(torch.equal(value, before[name]) for name, value in trainable_weights(model).items())
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "best.safetensors", "optimizer.pt", "state.json"])
+@pytest.mark.parametrize("damage", ["delete", "halve", "flip"])
+def test_a_damaged_checkpoint_is_named_and_not_used(
+    model: nn.Sequential, optimizer: torch.optim.Optimizer, tmp_path: Path, name: str, damage: str
+) -> None:
+    step(model, optimizer)
+    folder, best = tmp_path / "sft" / "checkpoint", trainable_weights(model)
+    save_checkpoint(folder, model=model, optimizer=optimizer, state={"step": 17}, best=best)
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1  # in state.json, 17 becomes 16
+    if damage == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(content[: len(content) // 2] if damage == "halve" else content)
+    step(model, optimizer)
+    before = trainable_weights(model)
+    said: list[str] = []
+    assert load_checkpoint(folder, model=model, optimizer=optimizer, say=said.append) is None
+    why = "missing" if damage == "delete" else "damaged"
+    assert said == [f"sft: the checkpoint cannot be used ({name} is {why}); the stage begins anew"]
+    assert all(torch.equal(value, before[name]) for name, value in trainable_weights(model).items())
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_is_one_line(
+    model: nn.Sequential, optimizer: torch.optim.Optimizer, tmp_path: Path
+) -> None:
+    step(model, optimizer)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (10, 400):  # the weights do not fit; they do, and the optimiser does not
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            with pytest.raises(NotWritableError, match=r"c: cannot be written \(File too large\)"):
+                save_checkpoint(tmp_path / "c", model=model, optimizer=optimizer, state={}, best=None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert list(tmp_path.iterdir()) == []

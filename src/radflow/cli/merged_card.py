@@ -17,6 +17,7 @@ from radflow.cli.model_card import (
     write_card,
 )
 from radflow.config import Recipe, load_recipe
+from radflow.files import write_atomic
 from radflow.policy.processors import has_processor, load_processor
 from radflow.studies.training_facts import FILE
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
-from safetensors import SafetensorError
 
 from radflow.cli import screens
-from radflow.errors import DataError, MissingFileError, NotWritableError, RadflowError
+from radflow.errors import DataError, MissingFileError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,19 +53,15 @@ def merge_command(screen: Console, model: Path, out: Path, base: str | None, dty
     check_out(out)
 
     from radflow.cli.merged_card import write_merged_card
-    from radflow.files import replaced_folder
+    from radflow.files import replaced_folder, sweep
+
+    sweep(out.absolute().parent, out.name)
 
     whole, processor, name = merged(adapter.folder, base, dtype)
-    try:
-        with replaced_folder(out.absolute()) as fresh:
-            whole.save_pretrained(fresh)
-            processor.save_pretrained(fresh)
-            write_merged_card(adapter.folder, adapter.run, adapter.stage, name, fresh)
-    except RadflowError:
-        raise  # some of which are OSErrors too
-    except (OSError, SafetensorError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise NotWritableError(f"{out}: cannot be written ({said}); choose another place") from None
+    with replaced_folder(out.absolute()) as fresh:
+        whole.save_pretrained(fresh)
+        processor.save_pretrained(fresh)
+        write_merged_card(adapter.folder, adapter.run, adapter.stage, name, fresh)
     screen.print(f"merged {adapter.folder} with {name} into {out}", markup=False)
 
 

@@ -46,11 +46,13 @@ from radflow.workspace import Workspace, file_fingerprint, fingerprint
 
 STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
 TINY = "tiny"
+_BESIDE = ("README.md", "recipe.toml", "training.json")
 ALSO = {
     "evaluation": (
         "results.json",
         "report.html",
-        *(f"{stage}/model/{name}" for stage in ("sft", "rft") for name in ("README.md", "recipe.toml")),
+        *(f"sft/model/{name}" for name in _BESIDE),
+        *(f"rft/model/{name}" for name in _BESIDE),
     )
 }
 """What a stage writes outside of its folder."""
@@ -174,7 +176,7 @@ class Pipeline:
 
     def _needs(self, stage: str) -> None:
         """Raise unless a stage and those before it are done with this recipe, and nothing is damaged."""
-        for name in STAGES[: STAGES.index(stage) + 1]:
+        for name in reversed(STAGES[: STAGES.index(stage) + 1]):
             if not self.workspace.done(name, self._inputs(name)):
                 damage = [f"{path} is {why}" for path, why in self.workspace.damage(name).items()]
                 raise TrainingError(

@@ -20,11 +20,13 @@ from radflow import judges, readers
 from radflow.cli.studies import prepare_source, triage
 from radflow.errors import RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
+from radflow.files import make_folder, sweep
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.prepare import MANIFEST, PREPARERS, SMALLEST_IMAGE, at_least
 from radflow.studies.stream import ADAPTERS, Annotation, prepare_adapter
+from radflow.workspace import Hold
 
 _LEAST = {"count": 1, "workers": 1, "max_images": 1, "image_size": SMALLEST_IMAGE}
 _LINES = 20  # of progress, in a log
@@ -70,6 +72,16 @@ def prepare_command(screen: Console, source: str | None, options: PrepareOptions
     (_prepare_adapter if source in ADAPTERS else _prepare_drawn)(screen, source, options)
 
 
+@contextmanager
+def _alone(manifest: Path) -> Generator[None]:
+    """Be the only process that prepares a manifest; what killed ones left of it is removed."""
+    with Hold(manifest, folder=False):
+        folder = manifest.parent
+        for place, name in ((folder, manifest.name), (folder, manifest.stem), (folder / "images", None)):
+            sweep(place, name)
+        yield
+
+
 def annotate(studies: Sequence[Study]) -> list[Annotation]:
     """The rules' annotation of Eq. 9 and, for chest X-rays, the CheXpert observations stated present."""
     reports = [study.reference for study in studies]
@@ -96,7 +108,8 @@ def _prepare_adapter(screen: Console, source: str, options: PrepareOptions) -> N
     if options.root is None:
         raise RecipeError(f"{source}: expected the folder of the data set; say --root DIR")
     out = options.out if options.out.suffix else options.out / MANIFEST
-    with _progress() as progress:
+    extra = adapter_options(source, options)
+    with _progress() as progress, _alone(out):
         account = prepare_adapter(
             source,
             options.root,
@@ -104,7 +117,7 @@ def _prepare_adapter(screen: Console, source: str, options: PrepareOptions) -> N
             workers=options.workers,
             progress=progress,
             annotate=annotate,
-            **adapter_options(source, options),
+            **extra,
         )
     for line in account.lines():
         screen.print(line, markup=False)
@@ -209,20 +222,23 @@ def _log_lines() -> Callable[[int, int], None]:
 def _prepare_drawn(screen: Console, source: str, options: PrepareOptions) -> None:
     account_options = _drawn_options(source, options)
     out = options.out
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+    folder = out.parent if out.suffix else out
+    make_folder(folder / "images")
+    bars = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with _alone(folder / MANIFEST), bars:
         task = bars.add_task("Preparing studies", total=None)
         account = prepare_source(
             source,
-            out.parent if out.suffix else out,
+            folder,
             progress=lambda done, total: bars.update(task, completed=done, total=total),
             **account_options,
         )
-    manifest = read_manifest(account.manifest)
-    studies = triage(manifest.studies)
-    target = out if out.suffix else account.manifest
-    write_manifest(target, studies)
-    if target != account.manifest:
-        account.manifest.unlink()
+        manifest = read_manifest(account.manifest)
+        studies = triage(manifest.studies)
+        target = out if out.suffix else account.manifest
+        write_manifest(target, studies)
+        if target != account.manifest:
+            account.manifest.unlink()
     for line in account.lines():
         screen.print(line.replace(str(account.manifest), str(target)))
     critical = sum(bool(s.critical) for s in studies)

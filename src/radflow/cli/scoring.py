@@ -26,11 +26,11 @@ from radflow.evaluation.rexrank import BOTH, write_submission
 from radflow.evaluation.score_file import CONSISTENCY, Columns, Scorer, forget_chunks, score_store
 from radflow.evaluation.score_summary import Protocol, summarise_scores
 from radflow.evaluation.score_tables import write_scores, write_unpaired
-from radflow.files import write_atomic, write_json
+from radflow.files import sweep, write_atomic, write_json
 from radflow.metrics.table import CHEST
 from radflow.readers import CHEXPERT_OBSERVATIONS
 from radflow.viewer.scores import render_scores
-from radflow.workspace import file_fingerprint, fingerprint
+from radflow.workspace import Hold, file_fingerprint, fingerprint
 
 Track = Literal["findings+impression", "findings"]
 SHOWN = 5
@@ -69,6 +69,9 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
             chosen = _judged_by(judge.name, chosen)
         store = stack.enter_context(_store(predictions, options))
         _say_unpaired(screen, store, options)
+        if options.out is not None:
+            stack.enter_context(Hold(options.out))
+            sweep(options.out)
         if options.write_rexrank is not None:
             _submit(screen, store, predictions, options.write_rexrank, options.reference)
         baselines = baselines_of(store)

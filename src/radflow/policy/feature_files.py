@@ -70,7 +70,7 @@ class FeatureFiles:
         if len(content) > self._max_bytes:
             return
         try:
-            write_atomic(self._path(key), content)
+            write_atomic(self._path(key), content, sync=False)
         except NotWritableError as error:
             _log.warning("%s are not kept on disk: %s", self._what, error)
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from radflow.errors import DataError, NotWritableError
+from radflow.files import atomic_file
 from radflow.studies.images import to_pil
 from radflow.studies.study import Study
 
@@ -117,12 +118,9 @@ def _cut(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: i
 
 
 def _save(sheet: Image.Image, path: Path) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(path)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that Pillow does not know
-        raise NotWritableError(
-            f"{path}: the contact sheet cannot be written ({error}); name a .png or .jpg file in a folder "
-            "that can be written"
-        ) from None
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise NotWritableError(f"{path}: the contact sheet cannot be written so; name a .png or .jpg file")
+    with atomic_file(path, what="the contact sheet cannot be written") as file:
+        sheet.save(file.buffer, format=kind)
     return path

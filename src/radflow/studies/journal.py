@@ -1,24 +1,28 @@
 """The journal of a preparation: what became of each study so far, and from it the manifest and the account.
 
-The file ``<manifest>.part`` has a head line with the fingerprint of what is prepared, and then one JSON
-object a study, in the order of the source. A last line without its end, which a kill leaves, does not count.
+The file ``<manifest>.part`` has a head line with the fingerprint of what is prepared, and then a line a
+study, in the order of the source: the CRC-32 of a JSON object, and the object. A damaged line, or one without
+its end, which a kill leaves, does not count, nor does what follows it.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from radflow.errors import DataError, NotWritableError
-from radflow.files import atomic_file
+from radflow.errors import DataError
+from radflow.files import atomic_file, writing
 from radflow.studies.manifest import Rejected
 from radflow.studies.prepare import PrepareAccount
 from radflow.studies.study import Study
 from radflow.studies.tally import Entry, Tally, printable
+
+_CHECK = 9  # bytes of a line before its object
 
 
 class Journal:
@@ -31,10 +35,8 @@ class Journal:
         self.done = 0
         self._head = json.dumps({"inputs": inputs}).encode() + b"\n"
         self._file: BinaryIO | None = None
-        try:
+        with writing(self.path):
             self._mend()
-        except OSError as error:
-            raise self._not_writable(error) from None
 
     def skip_done(self, items: Iterator[Study | Rejected]) -> Iterator[Entry]:
         """Yield what the journal holds, taking the same studies off the front of ``items``.
@@ -54,10 +56,8 @@ class Journal:
             yield entry
 
     def __enter__(self) -> Journal:
-        try:
+        with writing(self.path):
             self._file = self.path.open("ab")
-        except OSError as error:
-            raise self._not_writable(error) from None
         return self
 
     def __exit__(
@@ -72,13 +72,11 @@ class Journal:
     def write(self, entries: Iterable[Entry]) -> None:
         """Add entries; they are with the operating system when this returns, so a kill does not lose them."""
         assert self._file is not None
-        try:
+        with writing(self.path):
             for entry in entries:
-                self._file.write(json.dumps(_sparse(entry), ensure_ascii=False).encode() + b"\n")
+                self._file.write(_line(json.dumps(_sparse(entry), ensure_ascii=False).encode()))
                 self.done += 1
             self._file.flush()
-        except OSError as error:
-            raise self._not_writable(error) from None
 
     def finish(self, source: str, notes: tuple[str, ...]) -> PrepareAccount:
         """Write the manifest and the list of what was left out, remove the journal, and give the account.
@@ -105,32 +103,22 @@ class Journal:
         return tally.account(source, self.out, notes)
 
     def _mend(self) -> None:
-        """Begin anew unless the file is of the same inputs; cut off a line without an end."""
+        """Begin anew unless the file is of the same inputs; cut off what begins with a damaged line."""
         if self.path.exists():
             with self.path.open("rb+") as file:
                 if file.readline() == self._head:
-                    file.truncate(_after_the_last_line(file))
+                    file.truncate(_end_of_whole_lines(file))
                     return
         self.path.write_bytes(self._head)
 
     def _entries(self) -> Iterator[Entry]:
         with self.path.open("rb") as file:
             next(file)
-            for number, line in enumerate(file, start=2):
-                try:
-                    fields = json.loads(line)
-                except ValueError as error:
-                    raise DataError(
-                        f"{self.path}:{number}: expected a JSON object, got {error}; delete the file"
-                    ) from None
+            for line in file:
+                fields = json.loads(line[_CHECK:])
                 for name in ("pictures", "labels"):
                     fields[name] = tuple(fields.get(name, ()))
                 yield Entry(**fields)
-
-    def _not_writable(self, error: OSError) -> NotWritableError:
-        return NotWritableError(
-            f"{self.path}: cannot be written ({error.strerror or error}); choose another place"
-        )
 
 
 def _id(item: Study | Rejected) -> str:
@@ -141,14 +129,15 @@ def _sparse(entry: Entry) -> dict[str, Any]:
     return {name: value for name, value in asdict(entry).items() if value}
 
 
-def _after_the_last_line(file: BinaryIO, step: int = 2**16) -> int:
-    """Where the last line that has an end ends."""
-    end = file.seek(0, 2)
-    while end:
-        start = max(0, end - step)
-        file.seek(start)
-        place = file.read(end - start).rfind(b"\n")
-        if place >= 0:
-            return start + place + 1
-        end = start
-    return 0
+def _line(content: bytes) -> bytes:
+    return b"%08x %s\n" % (zlib.crc32(content), content)
+
+
+def _end_of_whole_lines(file: BinaryIO) -> int:
+    """Where the first line begins, from here on, that is torn or damaged."""
+    end = file.tell()
+    for line in file:
+        if line != _line(line[_CHECK:-1]):
+            break
+        end += len(line)
+    return end

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from radflow.errors import DataError, MissingFileError, NotWritableError, RadflowError, did_you_mean
-from radflow.files import write_jsonl
+from radflow.errors import DataError, MissingFileError, RadflowError, did_you_mean
+from radflow.files import write_jsonl, writing
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies.images import check_image
 from radflow.studies.study import MODALITIES, SPLITS, Split, Study
@@ -73,12 +73,8 @@ def write_manifest(path: Path, studies: Iterable[Study]) -> None:
         NotWritableError: the folder cannot be made or written.
     """
     folder = path.absolute().parent
-    try:
-        write_jsonl(path, (manifest_row(study, folder) for study in studies))
-    except OSError as error:
-        raise NotWritableError(
-            f"{path}: the manifest cannot be written ({error.strerror or error}); choose another folder"
-        ) from None
+    rows = (manifest_row(study, folder) for study in studies)
+    write_jsonl(path, rows, what="the manifest cannot be written")
 
 
 def read_manifest(
@@ -267,15 +263,11 @@ def _relative(image: Path, folder: Path) -> str:
 
 
 def _write_rejected(path: Path, bad: list[Rejected]) -> None:
-    try:
+    with writing(path):
         if bad:
             write_jsonl(path, (item._asdict() for item in bad))
         else:
             path.unlink(missing_ok=True)
-    except OSError as error:
-        raise NotWritableError(
-            f"{path}: cannot write the rejected studies ({error.strerror or error})"
-        ) from None
 
 
 def _too_many(path: Path, bad: list[Rejected], total: int, allowed: float, rejected: Path | None) -> str:

@@ -7,6 +7,7 @@ of how it was made, and one that would come out the same is not drawn again.
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -25,7 +26,8 @@ from jaxtyping import UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from radflow.errors import DataError, NotWritableError, RadflowError
+from radflow.errors import DataError, RadflowError
+from radflow.files import write_atomic
 from radflow.studies import phantoms
 from radflow.studies.images import check_image
 from radflow.studies.splits import check_patients
@@ -225,26 +227,21 @@ def save_drawing(path: Path, image: UInt8[np.ndarray, "H W"], note: Mapping[str,
     """
     text = PngInfo()
     text.add_itxt(_NOTE, json.dumps({"drawn": True, **note}, sort_keys=True))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # Level 1: noise compresses no better at level 6, which takes several times as long.
-        Image.fromarray(image).save(temporary, format="PNG", pnginfo=text, compress_level=1)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise NotWritableError(
-            f"{path}: the drawing cannot be written ({error.strerror or error}); choose another folder"
-        ) from None
+    content = io.BytesIO()
+    # Level 1: noise compresses no better at level 6, which takes several times as long.
+    Image.fromarray(image).save(content, format="PNG", pnginfo=text, compress_level=1)
+    write_atomic(path, content.getvalue(), what="the drawing cannot be written", sync=False)
 
 
 def drawing_note(path: Path) -> dict[str, Any] | None:
     """The note inside a drawn image; ``None`` if the file is missing, damaged, or has no note."""
     try:
         check_image(path)
-    except RadflowError:
+        with Image.open(path) as image:
+            text = image.info.get(_NOTE)
+            image.verify()  # the checksums of its chunks
+    except (RadflowError, OSError, SyntaxError):
         return None
-    with Image.open(path) as image:
-        text = image.info.get(_NOTE)
     return json.loads(text) if isinstance(text, str) else None
 
 
@@ -257,20 +254,3 @@ def at_least(name: str, value: int, least: int) -> int:
     if value < least:
         raise DataError(f"{name}: expected at least {least}, got {value}")
     return value
-
-
-def make_folder(path: Path) -> Path:
-    """Make a folder that can be written, or say in one line why not.
-
-    Raises:
-        NotWritableError: it cannot be made or written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritableError(
-            f"{path}: cannot make this folder ({error.strerror or error}); choose another"
-        ) from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise NotWritableError(f"{path}: this folder cannot be written; choose another")
-    return path

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from radflow import __version__
 from radflow.errors import DataError, MissingDependencyError, MissingFileError, RadflowError, did_you_mean
+from radflow.files import make_folder
 from radflow.studies.images import check_image
 from radflow.studies.journal import Journal
 from radflow.studies.manifest import Rejected, manifest_row
@@ -28,7 +29,6 @@ from radflow.studies.prepare import (
     PrepareAccount,
     Progress,
     at_least,
-    make_folder,
     process_pool,
     usable_cores,
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 import jinja2
 
-from radflow.errors import NotWritableError
+from radflow.files import write_atomic
 from radflow.viewer.cases import blocks, case_views, counts, observed, template_report
 from radflow.viewer.curves import rft_panels, sft_panels
 from radflow.viewer.downloads import downloads
@@ -46,12 +46,7 @@ def write_page(run: Path) -> Path:
     """
     page = run / "report.html"
     content = render_page(read_run(run))
-    try:
-        write_atomic(page, content)
-    except OSError as error:
-        raise NotWritableError(
-            f"{page}: cannot write the page ({error.strerror or error}). Check the folder's permissions."
-        ) from error
+    write_atomic(page, content, what="cannot write the page")
     return page
 
 

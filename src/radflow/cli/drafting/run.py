@@ -16,13 +16,14 @@ from radflow.cli.drafting.model import Drafter, find_model
 from radflow.cli.drafting.options import DraftOptions
 from radflow.cli.drafting.studies import Opened, Waiting, batch_of_folder, batch_of_manifest, open_pictures
 from radflow.cli.drafting.trained_on import checked, facts_of
-from radflow.errors import DataError, NotWritableError
-from radflow.files import write_atomic
+from radflow.errors import DataError
+from radflow.files import sweep, write_atomic, writing
 from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
 from radflow.reports.draft import NOTICE
 from radflow.studies import read_manifest
 from radflow.studies.manifest import Rejected
 from radflow.studies.study import Modality
+from radflow.workspace import Hold
 
 _LISTED = 3
 
@@ -112,9 +113,12 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
     waiting, unread = _waiting(errors, options)
     check = _check(options)  # before the folder is made: a misspelt model leaves nothing behind
     _make_folder(out / "drafts")
-    drafter = Drafter(options.model, uncertain_below=options.uncertain)
-    batch = Batch(out=out, forms=options.forms, keep_patient=options.keep_patient)
-    draft_batch(screen, errors, waiting, drafter, batch, check=check, unread=unread)
+    with Hold(out):
+        for folder in (out, out / "drafts"):
+            sweep(folder)
+        drafter = Drafter(options.model, uncertain_below=options.uncertain)
+        batch = Batch(out=out, forms=options.forms, keep_patient=options.keep_patient)
+        draft_batch(screen, errors, waiting, drafter, batch, check=check, unread=unread)
 
 
 def _check(options: DraftOptions) -> Callable[[Opened, Modality | None], Opened]:
@@ -145,9 +149,5 @@ def _say_ignored(errors: Console, paths: Sequence[Path], why: str) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    try:
+    with writing(folder, "the folder cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise NotWritableError(
-            f"{folder}: the folder cannot be made ({error.strerror or error}); choose another --out"
-        ) from None

@@ -7,6 +7,7 @@ pictures are written under names made here, without any metadata. A file's own n
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
-from radflow.errors import DataError, MissingFileError, NotWritableError
+from radflow.errors import DataError, MissingFileError
+from radflow.files import write_atomic
 from radflow.studies.dicom.file import DicomFile, is_dicom, opened, quiet
 from radflow.studies.dicom.gray import Limits, frame_tags, has_window, region_texts
 from radflow.studies.dicom.marks import burned_in_text, looks_inverted
@@ -220,15 +222,10 @@ def _shared_limits(picked: Sequence[Frame]) -> Limits | None:
 
 def _save(picture: Image.Image, out: Path, name: str) -> Path:
     """Write a PNG without metadata, whole or not at all."""
-    target = out / name
-    part = target.with_suffix(".part")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        picture.save(part, format="PNG")
-        part.replace(target)
-    except OSError as error:
-        raise NotWritableError(f"{target}: cannot write the picture ({error.strerror or error})") from None
-    return target
+    content = io.BytesIO()
+    picture.save(content, format="PNG")
+    write_atomic(out / name, content.getvalue(), what="cannot write the picture", sync=False)
+    return out / name
 
 
 def _refuse_several(file: DicomFile) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from radflow.files import make_folder
 from radflow.reports import Report, render_report
 from radflow.studies.manifest import write_manifest
 from radflow.studies.phantoms.carotid import CarotidText, draw_carotid_study, draw_carotid_text
@@ -21,7 +22,6 @@ from radflow.studies.prepare import (
     Progress,
     at_least,
     drawing_note,
-    make_folder,
     renderer_fingerprint,
     run_jobs,
     save_drawing,

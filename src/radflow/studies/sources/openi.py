@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, RadflowError
-from radflow.files import write_jsonl
+from radflow.files import make_folder, write_jsonl
 from radflow.reports import Report, render_report
 from radflow.studies.images import check_image
 from radflow.studies.manifest import Rejected, write_manifest
@@ -27,7 +27,6 @@ from radflow.studies.prepare import (
     Progress,
     at_least,
     drawing_note,
-    make_folder,
     renderer_fingerprint,
     run_jobs,
     save_drawing,

@@ -69,6 +69,22 @@ def test_a_run_over_a_table(recipe: Path, tmp_path: Path) -> None:
     assert any("table: 10 of 10 studies" in line for line in said)
 
 
+def test_reports_in_another_language_are_said_and_stop_a_run_where_they_are_most(
+    recipe: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "ward/reports.csv"
+    text, english, german = table.read_text(), "Large left pneumothorax.", "Kein Pneumothorax."
+    table.write_text(text.replace(english, german, 2))
+    _, said = prepared(load_recipe(recipe), tmp_path / "some")
+    found = "2 of 10 reports (20.0%) look like German: e0, e1"
+    assert sum(found in line for line in said) == 2  # the account's note, and the run's warning
+    table.write_text(text.replace(english, german))
+    with pytest.raises(DataError, match=r"ward: expected reports in English.*data\.any_language = true"):
+        prepared(load_recipe(recipe), tmp_path / "most")
+    manifest, _ = prepared(load_recipe(recipe, {"data.any_language": "true"}), tmp_path / "any")
+    assert len(manifest.studies) == 10
+
+
 def test_the_recipe_of_the_run_means_the_same(recipe: Path, tmp_path: Path) -> None:
     made = load_recipe(recipe)
     Workspace(tmp_path / "run", made)

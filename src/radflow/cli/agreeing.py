@@ -13,6 +13,7 @@ from rich.console import Console
 
 from radflow.cli.agreement_screen import agreement_record, print_agreement
 from radflow.cli.judging import ask, judge_knobs, judge_sections, opened
+from radflow.cli.languages import say_languages
 from radflow.cli.report_columns import report_texts
 from radflow.cli.scoring import print_json
 from radflow.errors import DataError, RecipeError
@@ -21,6 +22,7 @@ from radflow.judges.agreement import Agreement, agreement
 from radflow.judges.base import Pair
 from radflow.reports import Report, parse_report
 from radflow.reports.files import read_rows
+from radflow.reports.language import LanguageCount
 
 AskedAbout = Literal["consistency", "criticality"]
 ANSWERS = {"consistency": ("follows", "does not"), "criticality": ("critical", "normal")}
@@ -38,6 +40,7 @@ class AgreeOptions:
     column: str | None = None
     out: Path | None = None
     json: bool = False
+    any_language: bool = False
 
 
 class _Row(NamedTuple):
@@ -56,6 +59,11 @@ def agree_command(screen: Console, errors: Console, reports: Path, options: Agre
     """
     names = _names(options)
     rows = _read(reports, options)
+    texts = ((row.study_id, _text(row.question)) for row in rows)
+    languages = LanguageCount().add_all((study, text) for study, text in texts if text)
+    any_language = options.any_language or "rules" not in options.judges
+    then = "the rules do not read that, a language model may"
+    say_languages(errors, str(reports), languages, any_language=any_language, then=then)
     verdicts = _ask_both(rows, options, beside=options.out or reports, errors=errors)
     _print(screen, agreement(*verdicts), names, options, skipped=len(rows) - len(verdicts[0]))
     if options.out is not None:
@@ -95,6 +103,12 @@ def _read(path: Path, options: AgreeOptions) -> list[_Row]:
             f"{path}: expected reports to ask about, found none; {len(rows):,} {WITHOUT[options.question]}"
         )
     return rows
+
+
+def _text(question: Pair | Report | None) -> str:
+    if question is None:
+        return ""
+    return question.text if isinstance(question, Report) else " ".join(question)
 
 
 def _ask_both(

@@ -117,6 +117,7 @@ def score(
     train: Path | None = None,
     write_rexrank: Path | None = None,
     judge: str | None = None,
+    any_language: bool = False,
 ) -> None:
     """Score generated reports against their references, beside a template and another study's report.
 
@@ -139,6 +140,7 @@ def score(
         train: File with training reports: baselines are made of these, and of the references without it.
         write_rexrank: Also write the reports as a ReXrank submission: .json, or .csv with study_id,report.
         judge: Who says whether an Impression follows from its Findings: rules, openai:MODEL, local:FOLDER.
+        any_language: Read reports in other languages than English too; most of what is read will be wrong.
     """
     from radflow.cli.score_readers import Networks
     from radflow.cli.scoring import ScoreOptions, score_command
@@ -155,6 +157,7 @@ def score(
         write_rexrank=write_rexrank,
         judge=judge,
         knobs=judge_options(overrides, score),
+        any_language=any_language,
     )
     with in_flags(OF_JUDGE):
         score_command(screens.screen, screens.errors, predictions, options)
@@ -198,6 +201,7 @@ def label(
     explain: bool = False,
     page: Path | None = None,
     out: Path | None = None,
+    any_language: bool = False,
 ) -> None:
     """Label reports with the 14 CheXpert observations, or the carotid ones; CSV out.
 
@@ -215,6 +219,7 @@ def label(
             a second table.
         page: Write an HTML page in which the words behind each label are highlighted.
         out: CSV file to write; standard output when not given.
+        any_language: Read reports in other languages than English too; most of what is read will be wrong.
     """
     from radflow.cli.labelling import LabelOptions, label_command
 
@@ -227,6 +232,7 @@ def label(
         explain=explain,
         page=page,
         out=out,
+        any_language=any_language,
     )
     label_command(screens.screen, screens.errors, reports, options)
 
@@ -239,6 +245,7 @@ def triage(
     out: Path | None = None,
     differences: Path | None = None,
     texts: bool = False,
+    any_language: bool = False,
 ) -> None:
     """Annotate every study critical or not by a judge, and compare it with the rules.
 
@@ -252,11 +259,14 @@ def triage(
         out: The manifest to write; the same one when not given.
         differences: CSV file with every study on which judge and rules differ.
         texts: Write their reports into that file too.
+        any_language: Read reports in other languages than English too; most of what is read will be wrong.
     """
     from radflow.cli.triaging import TriageOptions, triage_command
 
     knobs = judge_options(overrides, triage)
-    options = TriageOptions(judge=judge, knobs=knobs, out=out, differences=differences, texts=texts)
+    options = TriageOptions(
+        judge=judge, knobs=knobs, out=out, differences=differences, texts=texts, any_language=any_language
+    )
     with in_flags(OF_JUDGE):
         triage_command(screens.screen, screens.errors, studies, options)
 
@@ -270,6 +280,7 @@ def agree(
     column: str | None = None,
     out: Path | None = None,
     json: bool = False,
+    any_language: bool = False,
 ) -> None:
     """Put the same question about the same reports to two judges: how far do they agree?
 
@@ -284,6 +295,7 @@ def agree(
         column: Where the report stands, when the column has none of the usual names.
         out: CSV file with both answers to each report.
         json: Print one JSON object instead of tables.
+        any_language: Read reports in other languages than English too; most of what is read will be wrong.
     """
     from radflow.cli.agreeing import AgreeOptions, agree_command
 
@@ -294,6 +306,7 @@ def agree(
         column=column,
         out=out,
         json=json,
+        any_language=any_language,
     )
     with in_flags(OF_JUDGE):
         agree_command(screens.screen, screens.errors, reports, options)

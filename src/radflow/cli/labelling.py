@@ -17,6 +17,7 @@ from rich.progress import Progress, TextColumn
 from rich.text import Text
 
 from radflow import readers
+from radflow.cli.languages import REMEDY, UNLESS, say_languages
 from radflow.cli.report_columns import Section, report_texts
 from radflow.errors import DataError, RadflowError
 from radflow.evaluation.evidence import explain_report
@@ -25,6 +26,7 @@ from radflow.metrics.modality import LABEL_METRIC
 from radflow.metrics.table import CHEST, METRICS
 from radflow.readers.chexpert import chexpert_labeler
 from radflow.reports.files import read_rows
+from radflow.reports.language import LanguageCount
 from radflow.viewer import render_labels
 from radflow.viewer.evidence import evidence_view
 from radflow.viewer.records import ReadReport
@@ -57,6 +59,7 @@ class LabelOptions:
     explain: bool = False
     page: Path | None = None
     out: Path | None = None
+    any_language: bool = False
 
 
 class _Read(NamedTuple):
@@ -75,7 +78,7 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
 
     Raises:
         RadflowError: options that exclude each other, a file that cannot be read, a place that cannot be
-            written. Then no file is left, whole or half.
+            written, most reports in another language than English. Then no file is left, whole or half.
     """
     name, read = _reading(options)
     texts = report_texts(read_rows(reports), section=options.section, column=options.column)
@@ -88,12 +91,18 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
         sinks = _sinks(stack, screen, options, page)
         advance = stack.enter_context(_progress(errors, options))
         texts = chain([first], texts)
+        languages = LanguageCount()
         while chunk := list(islice(texts, CHUNK)):
-            for one in read(chunk):
+            foreign = [languages.add(*one) and not options.any_language for one in chunk]
+            if not count and not options.any_language:
+                languages.expect_english(str(reports), remedy=REMEDY)  # before a line is written
+            for one, is_foreign in zip(read(chunk), foreign, strict=True):
                 count, empty = count + 1, empty + (not one.text)
                 for sink in sinks:
-                    sink(one)
+                    sink(_without_labels(one) if is_foreign else one)
             advance(count)
+        then = "read all the same" if options.any_language else f"their labels are blank, {UNLESS}"
+        say_languages(errors, str(reports), languages, any_language=options.any_language, then=then)
         if options.page is not None:
             shown = f"{count:,} reports" if count <= ON_PAGE else f"The first {ON_PAGE} of {count:,} reports"
             note = f"{shown}, read by {name}."
@@ -151,6 +160,10 @@ def _read(
 ) -> _Read:
     """No text, no labels: CheXpert's rule would call an empty report No Finding."""
     return _Read(study_id, text, labels if text else dict.fromkeys(labels), evidence)
+
+
+def _without_labels(one: _Read) -> _Read:
+    return one._replace(labels=dict.fromkeys(one.labels), evidence=())
 
 
 def _sinks(stack: ExitStack, screen: Console, options: LabelOptions, page: list[ReadReport]) -> list[_Sink]:

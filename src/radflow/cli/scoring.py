@@ -15,6 +15,7 @@ from rich.console import Console
 from radflow import __version__, config
 from radflow.cli.judges import judge_inputs
 from radflow.cli.judging import bar, judge_knobs, judge_sections, opened
+from radflow.cli.languages import say_languages
 from radflow.cli.score_baselines import baselines_of
 from radflow.cli.score_readers import Chosen, Networks, choose, folder_facts
 from radflow.cli.score_screen import print_scores
@@ -29,11 +30,13 @@ from radflow.evaluation.score_tables import write_scores, write_unpaired
 from radflow.files import sweep, write_atomic, write_json
 from radflow.metrics.table import CHEST
 from radflow.readers import CHEXPERT_OBSERVATIONS
+from radflow.reports.language import LanguageCount
 from radflow.viewer.scores import render_scores
 from radflow.workspace import Hold, file_fingerprint, fingerprint
 
 Track = Literal["findings+impression", "findings"]
 SHOWN = 5
+_PAIRS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class ScoreOptions:
     write_rexrank: Path | None = None
     judge: str | None = None
     knobs: Mapping[str, str] = field(default_factory=dict)
+    any_language: bool = False
 
 
 def score_command(screen: Console, errors: Console, predictions: Path, options: ScoreOptions) -> None:
@@ -69,6 +73,7 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
             chosen = _judged_by(judge.name, chosen)
         store = stack.enter_context(_store(predictions, options))
         _say_unpaired(screen, store, options)
+        _say_languages(errors, store, predictions, options, chosen)
         if options.out is not None:
             stack.enter_context(Hold(options.out))
             sweep(options.out)
@@ -144,6 +149,26 @@ def _say_unpaired(screen: Console, store: PairStore, options: ScoreOptions) -> N
         path = options.out / "unpaired.csv"
         if write_unpaired(path, left_out):
             screen.print(f"wrote all of them to {path}", markup=False)
+
+
+def _say_languages(
+    errors: Console, store: PairStore, predictions: Path, options: ScoreOptions, chosen: Chosen
+) -> None:
+    """For each file whose reports are in other languages; an error if something reads them."""
+    readers = sorted({label for name, label in chosen.labels.items() if chosen.names[name] is not None})
+    if not readers:
+        return  # words are compared in any language
+    generated, reference = LanguageCount(), LanguageCount()
+    for start in range(0, len(store), _PAIRS_AT_ONCE):
+        for pair in store.chunk(start, _PAIRS_AT_ONCE):
+            generated.add(pair.study_id, pair.generated)
+            reference.add(pair.study_id, pair.reference)
+    then = f"only English is read by {', '.join(readers)}"
+    for what, found in (
+        (f"{predictions}, generated", generated),
+        (f"{options.reference or predictions}, references", reference),
+    ):
+        say_languages(errors, what, found, any_language=options.any_language, then=then)
 
 
 def _alike(left_out: list[Unpaired]) -> list[str]:

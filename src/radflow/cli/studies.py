@@ -15,6 +15,7 @@ from radflow.config import Recipe
 from radflow.errors import DataError, MissingFileError, RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
 from radflow.judges.base import CriticalityJudge
+from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.prepare import MANIFEST, PREPARERS, PrepareAccount
@@ -22,7 +23,7 @@ from radflow.studies.stream import ADAPTERS, prepare_adapter
 from radflow.workspace import Workspace
 
 _ASKED_AT_ONCE = 512
-_NOT_OF_ADAPTERS = ("source", "manifest", "root", "max_bad_share", "triage", "image_size")  # none is drawn
+_NOT_OF_ADAPTERS = ("source", "manifest", "root", "max_bad_share", "triage", "image_size", "any_language")
 _NOT_WANTED = ("report with", "empty report", "no frontal image", "no lateral image", "over the limit")
 """How the reasons begin for which a study is left out on purpose."""
 
@@ -60,6 +61,7 @@ def prepare_studies(workspace: Workspace, recipe: Recipe, judge: CriticalityJudg
     )
     if manifest.rejected:
         workspace.say(f"prepare: set {len(manifest.rejected)} studies aside, see prepare/rejected.jsonl")
+    _expect_english(workspace, recipe, manifest.studies)
     with workspace.track("Critical or not", len(manifest.studies)) as advance:
         studies = triage(manifest.studies, judge, advance=advance)
     write_manifest(workspace.path("prepare", "studies.jsonl"), studies)
@@ -136,6 +138,17 @@ def _expect_few_bad(account: PrepareAccount, allowed: float) -> None:
             f"{allowed:.0%}; see {account.manifest.with_suffix('.rejected.jsonl')}, mend the data set, or "
             "raise data.max_bad_share"
         )
+
+
+def _expect_english(workspace: Workspace, recipe: Recipe, studies: Sequence[Study]) -> None:
+    found = LanguageCount().add_all((study.study_id, study.reference.text) for study in studies)
+    if not recipe.data.any_language:
+        remedy = "Set data.any_language = true to go on; rewards and metrics by readers will be wrong."
+        found.expect_english(
+            str(recipe.data.manifest or recipe.data.root or recipe.data.source), remedy=remedy
+        )
+    if found.said:
+        workspace.say(f"prepare: warning: {found.said}; rewards and metrics by readers are wrong for them")
 
 
 def triage(

@@ -13,10 +13,12 @@ from rich.console import Console
 from radflow import readers
 from radflow.cli.agreement_screen import plain_table, print_agreement
 from radflow.cli.judging import bar, judge_knobs, judge_sections, opened
+from radflow.cli.languages import say_languages
 from radflow.cli.studies import triage
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import atomic_file
 from radflow.judges.agreement import agreement
+from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.study import SPLITS
@@ -34,6 +36,7 @@ class TriageOptions:
     out: Path | None = None
     differences: Path | None = None
     texts: bool = False
+    any_language: bool = False
 
 
 def triage_command(screen: Console, errors: Console, studies: Path, options: TriageOptions) -> None:
@@ -49,6 +52,10 @@ def triage_command(screen: Console, errors: Console, studies: Path, options: Tri
     knobs = judge_knobs(judge_sections(options.knobs)["judge"], beside=out)
     # Images are not looked at, and no study may be lost: the manifest is written again.
     before = read_manifest(studies, check_images=False, max_bad_share=0.0).studies
+    languages = LanguageCount().add_all((study.study_id, study.reference.text) for study in before)
+    any_language = options.any_language or options.judge != "rules"
+    then = "the rules do not read that, a language model may"
+    say_languages(errors, str(studies), languages, any_language=any_language, then=then)
     with opened(options.judge, knobs, errors) as judge, bar("triage", len(before), errors) as advance:
         blank = [replace(study, critical=None, critical_by=None) for study in before]
         after = triage(blank, judge, advance=advance)

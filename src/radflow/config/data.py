@@ -89,6 +89,8 @@ class Data(Section):
     """Edge of a drawn image in pixels."""
     max_bad_share: Share = 0.05
     """The run stops when more than this share of the studies is unusable."""
+    any_language: bool = False
+    """Go on where most reports are not in English, the only language that rewards and metrics read."""
     triage: str = "rules"
     """Who says which reference reports are critical where nobody did, or the rules alone: rules, or a judge
     as in ``reward.judge`` (the paper asked GPT-4o)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from radflow.reports.language import LanguageCount
 from radflow.studies.prepare import PrepareAccount
 
 _REASONS_SHOWN = 3  # in the error when nothing is kept
@@ -59,6 +60,7 @@ class Tally:
         self.splits: Counter[str] = Counter()
         self.patients: dict[str, str] = {}
         self.twice: set[str] = set()
+        self.languages = LanguageCount()
 
     def add(self, entry: Entry) -> None:
         """Count one more study."""
@@ -82,15 +84,19 @@ class Tally:
             self.twice.add(row["patient_id"])
         self.sections[_which(row)] += 1
         self.sections.update(words for name, words in _MORE_SECTIONS.items() if row.get(name))
+        texts = (row.get(name) for name in ("findings", "impression"))
+        self.languages.add(row["study_id"], row.get("report") or " ".join(filter(None, texts)))
         self.annotated += "critical" in row
         self.critical += bool(row.get("critical"))
 
     def account(self, source: str, manifest: Path, notes: tuple[str, ...]) -> PrepareAccount:
-        """What was counted, with the adapter's notes and one on missing images."""
+        """What was counted, with the adapter's notes, and ours on missing images and languages."""
         if self.missing:
             share = self.missing / self.named
             images = f"{self.missing:,} of {self.named:,} images ({share:.1%})"
             notes += (f"{images} are not on disk: is the download whole?",)
+        if self.languages.said:
+            notes += (f"{self.languages.said}; what the readers by rules say of them is wrong",)
         return PrepareAccount(
             source=source,
             manifest=manifest,

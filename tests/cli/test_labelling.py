@@ -4,6 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from radflow.readers import CHEXPERT_OBSERVATIONS
@@ -70,6 +73,47 @@ def test_a_column_with_another_name_is_named(command: Callable, folder: Path) ->
     assert (row["study_id"], row["Edema"]) == ("9", "0")
 
 
+def test_ids_are_named_or_said_to_be_numbers(command: Callable, folder: Path) -> None:
+    (folder / "own.csv").write_text("exam;Befund\n9;No edema.\n;;\n8;Edema.\n")
+    _, out, err = command("label", "own.csv", "--report-column", "Befund", "--id-column", "EXAM")
+    assert [row["study_id"] for row in csv.DictReader(out.splitlines())] == ["9", "8"]
+    assert err == "note: empty rows, passed over: 1 (first: own.csv:3)\n"
+    _, out, err = command("label", "own.csv", "--report-column", "befund")
+    assert [row["study_id"] for row in csv.DictReader(out.splitlines())] == ["1", "2"]
+    assert "reports without an id, named by their number (--id-column names it): 2 (first: own.csv:2)" in err
+    status, _, err = command("label", "own.csv", "--report-column", "Befund", "--id-column", "exams")
+    assert status == 1
+    assert (
+        "own.csv:2: expected a column 'exams' for --id-column, found exam, Befund. Did you mean 'exam'" in err
+    )
+
+
+def test_every_format_gives_the_same_labels(command: Callable, folder: Path) -> None:
+    found = [{"id": 7, "report": "No edema."}, {"id": 8, "report": "Edema."}]
+    pq.write_table(pa.Table.from_pylist(found), folder / "t.parquet")
+    (folder / "shards").mkdir()
+    for number, row in enumerate(found):
+        pq.write_table(pa.Table.from_pylist([row]), folder / "shards" / f"{number}.parquet")
+    book = openpyxl.Workbook()
+    for row in (("id", " Report "), *((row["id"], row["report"]) for row in found)):
+        book.active.append(row)
+    book.save(folder / "t.xlsx")
+    (folder / "t.json").write_text(json.dumps(found))
+    (folder / "chat.jsonl").write_text(
+        "".join(
+            json.dumps({"id": row["id"], "messages": [{"role": "assistant", "content": row["report"]}]})
+            + "\n"
+            for row in found
+        )
+    )
+    outs = {command("label", name)[1] for name in ("t.parquet", "shards", "t.xlsx", "t.json", "chat.jsonl")}
+    [out] = outs
+    assert [(row["study_id"], row["Edema"]) for row in csv.DictReader(out.splitlines())] == [
+        ("7", "0"),
+        ("8", "1"),
+    ]
+
+
 def test_explain_shows_phrase_scope_and_rule(command: Callable, folder: Path) -> None:
     status, out, _ = command("label", "r.csv", "--explain")
     assert status == 0
@@ -126,7 +170,10 @@ def test_a_lexicon_of_ones_own_adds_phrases(command: Callable, folder: Path) -> 
         (("empty.txt",), "empty.txt: expected reports, found none"),
         (("r.csv", "--out", "way/l.csv"), "way/l.csv: cannot be written (File exists)"),
         (("bad.csv",), "bad.csv:2: expected the report in a column model_prediction"),
-        (("bad.csv", "--column", "word"), "expected a column 'word', found id, words. Did you mean 'words'?"),
+        (
+            ("bad.csv", "--column", "word"),
+            "'word' for --report-column, found id, words. Did you mean 'words'?",
+        ),
         (("half.jsonl", "--out", "l.csv"), "half.jsonl:2: expected JSON"),
         (("number.jsonl",), "number.jsonl:1: 'report' should be text, got 5"),
         (("r.csv", "--reader", "chexbert:none", "--explain"), "need a reader by rules"),

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radflow.errors import DataError, MissingFileError
-from radflow.evaluation.predictions import Prediction, pair, read_predictions
+from radflow.evaluation.predictions import (
+    Columns,
+    Prediction,
+    iterate_predictions,
+    pair,
+    read_predictions,
+)
 
 RECORD = {"study_id": "s 1", "prediction": "Clear.", "reference": "Normal."}
 
@@ -106,7 +113,7 @@ def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, wr
         ("p.jsonl", '{"id": 1, "text": "\\ud800"}', r"p\.jsonl:1: expected Unicode text"),
         ("p.csv", b"id,text\n1,\x81\n", r"p\.csv:2: not utf-8"),
         ("p.csv", "id,text\n1,a\n1,b\n", r"p\.csv:3: study '1' stands there already at .*p\.csv:2"),
-        ("p.csv", "id,text\n,a\n", r"p\.csv:2: expected a study id in one of study_id, id; found id, text"),
+        ("p.csv", "id,text\n,a\n", r"p\.csv:2: expected a study id in one of study_id, .*; found id, text"),
         ("p.csv", "text\na\n", r"p\.csv:2: expected a study id"),
         ("p.csv", "id,words\n1,a\n", r"p\.csv:2: expected a report in one of model_prediction"),
         ("p.csv", "id,text\n1\n", r"p\.csv:2: expected 2 fields as in the first line, got 1"),
@@ -122,6 +129,23 @@ def test_patient_indication_and_split_are_read(write) -> None:
     path = write("p.csv", "study_id,subject_id,indication,split,report\n1,17,Cough.,test,Clear.\n")
     [found] = read_predictions(path)
     assert (found.patient_id, found.context, found.split) == ("17", "Cough.", "test")
+
+
+def test_columns_with_other_names(write) -> None:
+    path = write("p.csv", "Exam No;Out;Truth\n1;Clear.;Normal.\n")
+    named = Columns(study_id="exam no", report="out", reference="truth")
+    expected = Prediction(study_id="1", text="Clear.", reference="Normal.")
+    assert list(iterate_predictions(path, named)) == [expected]
+    usual = write("r.csv", "id,report,reference\n1,Clear.,Normal.\n")
+    with pytest.raises(DataError, match=r"r\.csv:2: expected a column 'exam no' for --id-column"):
+        list(iterate_predictions(usual, named))
+    assert list(iterate_predictions(usual, replace(named, required=False))) == [expected]
+
+
+def test_numbers_as_ids_are_the_same_whatever_wrote_them(write) -> None:
+    [whole] = read_predictions(write("a.jsonl", '{"id": 1, "text": "x"}'))
+    [broken] = read_predictions(write("b.jsonl", '{"id": 1.0, "text": "x"}'))
+    assert whole.study_id == broken.study_id == "1"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

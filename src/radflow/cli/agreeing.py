@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +17,7 @@ from radflow.cli.judging import ask, judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.cli.report_columns import report_texts
 from radflow.cli.scoring import print_json
+from radflow.cli.screens import say_remarks
 from radflow.errors import DataError, RecipeError
 from radflow.files import atomic_file
 from radflow.judges.agreement import Agreement, agreement
@@ -23,6 +25,7 @@ from radflow.judges.base import Pair
 from radflow.reports import Report, parse_report
 from radflow.reports.files import read_rows
 from radflow.reports.language import LanguageCount
+from radflow.tables import Remarks
 
 AskedAbout = Literal["consistency", "criticality"]
 ANSWERS = {"consistency": ("follows", "does not"), "criticality": ("critical", "normal")}
@@ -38,6 +41,7 @@ class AgreeOptions:
     knobs: Mapping[str, str]
     question: AskedAbout = "consistency"
     column: str | None = None
+    id_column: str | None = None
     out: Path | None = None
     json: bool = False
     any_language: bool = False
@@ -58,7 +62,8 @@ def agree_command(screen: Console, errors: Console, reports: Path, options: Agre
             judge that left a question open, a place that cannot be written.
     """
     names = _names(options)
-    rows = _read(reports, options)
+    remarks = Remarks()
+    rows = _read(reports, options, remarks)
     texts = ((row.study_id, _text(row.question)) for row in rows)
     languages = LanguageCount().add_all((study, text) for study, text in texts if text)
     any_language = options.any_language or "rules" not in options.judges
@@ -66,6 +71,7 @@ def agree_command(screen: Console, errors: Console, reports: Path, options: Agre
     say_languages(errors, str(reports), languages, any_language=any_language, then=then)
     verdicts = _ask_both(rows, options, beside=options.out or reports, errors=errors)
     _print(screen, agreement(*verdicts), names, options, skipped=len(rows) - len(verdicts[0]))
+    say_remarks(errors, remarks)
     if options.out is not None:
         _write(options.out, rows, names, verdicts)
         errors.print(f"wrote {len(rows):,} reports to {options.out}", markup=False)
@@ -86,14 +92,15 @@ def _names(options: AgreeOptions) -> tuple[str, str]:
     return f"{first} (first)", f"{second} (second)"
 
 
-def _read(path: Path, options: AgreeOptions) -> list[_Row]:
-    fields = list(read_rows(path))
+def _read(path: Path, options: AgreeOptions, remarks: Remarks) -> list[_Row]:
+    fields = list(read_rows(path, remarks))
+    named = partial(report_texts, fields, column=options.column, id_column=options.id_column)
     if options.question == "criticality":
-        texts = report_texts(fields, column=options.column)
+        texts = named(remarks=remarks)
         rows = [_Row(study, parse_report(text) if text else None) for study, text in texts]
     else:
-        findings = report_texts(fields, section="findings", column=options.column)
-        impressions = report_texts(fields, section="impression", column=options.column)
+        findings = named(section="findings", remarks=remarks)
+        impressions = named(section="impression")
         rows = [
             _Row(study, (premise, conclusion) if premise and conclusion else None)
             for (study, premise), (_, conclusion) in zip(findings, impressions, strict=True)

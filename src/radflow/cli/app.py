@@ -22,6 +22,8 @@ from radflow.cli.running import evaluate, explore, generate, init, quickstart, r
 from radflow.cli.verdicts import verdicts
 from radflow.errors import RadflowError
 
+ReportColumn = Annotated[str | None, Parameter(name=("--report-column", "--column"))]
+
 app = App(name="radflow", version=__version__, help_format="markdown", suppress_keyboard_interrupt=False)
 app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
 
@@ -118,6 +120,9 @@ def score(
     write_rexrank: Path | None = None,
     judge: str | None = None,
     any_language: bool = False,
+    report_column: ReportColumn = None,
+    reference_column: str | None = None,
+    id_column: str | None = None,
 ) -> None:
     """Score generated reports against their references, beside a template and another study's report.
 
@@ -125,8 +130,8 @@ def score(
     After the file, `--judge.key VALUE` sets how a judge is asked, as in a recipe's section `judge`.
 
     Args:
-        predictions: CSV, JSON (ReXrank submission) or JSONL, with a study id and a report, and the reference
-            unless given apart; .gz as well.
+        predictions: A table (CSV, JSON as ReXrank's, JSONL, Parquet, Excel; docs/datasets.md) with a study id
+            and a report, and the reference unless given apart.
         reference: File with the reference reports, paired by study id.
         metrics: Names separated by commas; all that apply when not given.
         modality: Decides which metrics apply.
@@ -141,9 +146,12 @@ def score(
         write_rexrank: Also write the reports as a ReXrank submission: .json, or .csv with study_id,report.
         judge: Who says whether an Impression follows from its Findings: rules, openai:MODEL, local:FOLDER.
         any_language: Read reports in other languages than English too; most of what is read will be wrong.
+        report_column: Where the generated report stands, when the column has none of the usual names.
+        reference_column: Where the reference stands, likewise.
+        id_column: Where the study's id stands, likewise.
     """
     from radflow.cli.score_readers import Networks
-    from radflow.cli.scoring import ScoreOptions, score_command
+    from radflow.cli.scoring import PredictionColumns, ScoreOptions, score_command
 
     options = ScoreOptions(
         reference=reference,
@@ -158,6 +166,7 @@ def score(
         judge=judge,
         knobs=judge_options(overrides, score),
         any_language=any_language,
+        columns=PredictionColumns(study_id=id_column, report=report_column, reference=reference_column),
     )
     with in_flags(OF_JUDGE):
         score_command(screens.screen, screens.errors, predictions, options)
@@ -197,7 +206,8 @@ def label(
     reader: str | None = None,
     lexicon: Path | None = None,
     section: Literal["report", "findings", "impression"] = "report",
-    column: str | None = None,
+    report_column: ReportColumn = None,
+    id_column: str | None = None,
     explain: bool = False,
     page: Path | None = None,
     out: Path | None = None,
@@ -208,13 +218,14 @@ def label(
     States are 1 stated, 0 denied, -1 uncertain, blank not mentioned.
 
     Args:
-        reports: CSV, JSON or JSONL, plain text with one report a line, or a folder with one report a .txt
-            file; .gz as well.
+        reports: A table (CSV, JSON, JSONL, chats, Parquet, Excel; docs/datasets.md), plain text with one
+            report a line, or a folder with one report a .txt file.
         modality: Which labels.
         reader: chexpert-rules unless told; chexbert:FOLDER for the network.
         lexicon: TOML file with phrases of your own, on top of chexpert-rules.
         section: Label the whole report or one section.
-        column: Where the report stands, when the column has none of the usual names.
+        report_column: Where the report stands, when the column has none of the usual names.
+        id_column: Where the study's id stands, likewise.
         explain: Say for each label the phrase, its scope and the rule: on the screen, or beside `out` in
             a second table.
         page: Write an HTML page in which the words behind each label are highlighted.
@@ -228,7 +239,8 @@ def label(
         reader=reader,
         lexicon=lexicon,
         section=section,
-        column=column,
+        column=report_column,
+        id_column=id_column,
         explain=explain,
         page=page,
         out=out,
@@ -277,7 +289,8 @@ def agree(
     *overrides: Overrides,
     judge: Annotated[list[str], Parameter(negative=())],
     question: Literal["consistency", "criticality"] = "consistency",
-    column: str | None = None,
+    report_column: ReportColumn = None,
+    id_column: str | None = None,
     out: Path | None = None,
     json: bool = False,
     any_language: bool = False,
@@ -292,7 +305,8 @@ def agree(
         reports: Any file that `radflow label` reads.
         judge: Given twice: rules, openai:MODEL or local:FOLDER.
         question: Whether the Impression follows from the Findings, or whether the report is critical.
-        column: Where the report stands, when the column has none of the usual names.
+        report_column: Where the report stands, when the column has none of the usual names.
+        id_column: Where the study's id stands, likewise.
         out: CSV file with both answers to each report.
         json: Print one JSON object instead of tables.
         any_language: Read reports in other languages than English too; most of what is read will be wrong.
@@ -303,7 +317,8 @@ def agree(
         judges=judge,
         knobs=judge_options(overrides, agree),
         question=question,
-        column=column,
+        column=report_column,
+        id_column=id_column,
         out=out,
         json=json,
         any_language=any_language,

@@ -24,6 +24,7 @@ EXTRAS = {
     "httpx2": ("judges behind an endpoint", "pip install 'radflow[judge]'"),
     "pydicom": ("DICOM", "pip install 'radflow[dicom]'"),
     "pyarrow": ("Parquet", "pip install 'radflow[parquet]'"),
+    "openpyxl": ("Excel", "pip install 'radflow[excel]'"),
     "num2words": ("SmolVLM's processor", "pip install 'radflow[smolvlm]'"),
     "trl": ("TRL's trainer with CAPO", "pip install 'radflow[trl]'"),
 }

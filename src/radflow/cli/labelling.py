@@ -19,6 +19,7 @@ from rich.text import Text
 from radflow import readers
 from radflow.cli.languages import REMEDY, UNLESS, say_languages
 from radflow.cli.report_columns import Section, report_texts
+from radflow.cli.screens import say_remarks
 from radflow.errors import DataError, RadflowError
 from radflow.evaluation.evidence import explain_report
 from radflow.files import atomic_file, write_atomic
@@ -27,6 +28,7 @@ from radflow.metrics.table import CHEST, METRICS
 from radflow.readers.chexpert import chexpert_labeler
 from radflow.reports.files import read_rows
 from radflow.reports.language import LanguageCount
+from radflow.tables import Remarks
 from radflow.viewer import render_labels
 from radflow.viewer.evidence import evidence_view
 from radflow.viewer.records import ReadReport
@@ -56,6 +58,7 @@ class LabelOptions:
     lexicon: Path | None = None
     section: Section = "report"
     column: str | None = None
+    id_column: str | None = None
     explain: bool = False
     page: Path | None = None
     out: Path | None = None
@@ -81,7 +84,14 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
             written, most reports in another language than English. Then no file is left, whole or half.
     """
     name, read = _reading(options)
-    texts = report_texts(read_rows(reports), section=options.section, column=options.column)
+    remarks = Remarks()
+    texts = report_texts(
+        read_rows(reports, remarks),
+        section=options.section,
+        column=options.column,
+        id_column=options.id_column,
+        remarks=remarks,
+    )
     first = next(texts, None)
     if first is None:
         raise DataError(f"{reports}: expected reports, found none")
@@ -107,6 +117,7 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
             shown = f"{count:,} reports" if count <= ON_PAGE else f"The first {ON_PAGE} of {count:,} reports"
             note = f"{shown}, read by {name}."
             write_atomic(options.page, render_labels(page, title=reports.name, note=note))
+    say_remarks(errors, remarks)
     if empty:
         errors.print(f"[yellow]warning[/]: {empty} of {count} texts are empty; their labels are blank")
     if written := [str(path) for path in (options.out, _evidence_file(options), options.page) if path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import types
 import typing
@@ -25,7 +24,7 @@ from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.prepare import MANIFEST, PREPARERS, SMALLEST_IMAGE, at_least
-from radflow.studies.stream import ADAPTERS, Annotation, prepare_adapter
+from radflow.studies.stream import ADAPTERS, Annotation, options_of, prepare_adapter
 from radflow.workspace import Hold
 
 _LEAST = {"count": 1, "workers": 1, "max_images": 1, "image_size": SMALLEST_IMAGE}
@@ -137,7 +136,7 @@ def adapter_options(source: str, options: PrepareOptions) -> dict[str, Any]:
     module, attribute = ADAPTERS[source].split(":")
     opener = getattr(import_module(module), attribute)
     hints = typing.get_type_hints(opener)
-    known = [name for name, p in inspect.signature(opener).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    known = options_of(source)
     named = ("count", "images", "seed", "image_size", "views", "max_images")
     given: dict[str, Any] = {name: value for name in named if (value := getattr(options, name)) is not None}
     for name, text in options.extra.items():

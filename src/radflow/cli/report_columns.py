@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from radflow.errors import DataError, did_you_mean
-from radflow.evaluation.predictions import PREDICTIONS, REFERENCES
+from radflow.errors import DataError
+from radflow.evaluation.predictions import PREDICTIONS, REFERENCES, study_id
 from radflow.reports import parse_report, render_report
-from radflow.tables import Row, missing
+from radflow.tables import Remarks, Row, find_column, missing, plain_name
 
 Section = Literal["report", "findings", "impression"]
 
-IDS = ("study_id", "id", "study", "uid", "accessionnumber")
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "findings": ("findings", "section_findings"),
     "impression": ("impression", "section_impression"),
@@ -21,14 +20,21 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def report_texts(
-    rows: Iterable[Row], *, section: Section = "report", column: str | None = None
+    rows: Iterable[Row],
+    *,
+    section: Section = "report",
+    column: str | None = None,
+    id_column: str | None = None,
+    remarks: Remarks | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """The id and the text of each row; names of columns in upper or lower case are the same.
+    """The id and the text of each row; case and blanks in the names of columns make no difference.
 
     Args:
         rows: of a file.
         section: the whole report, or one section: from its own column, else as the parser finds it.
         column: where the report stands, when it is none of the usual names.
+        id_column: where the id stands, likewise.
+        remarks: takes how many rows have no id, and how to name its column.
 
     Yields:
         the id, the row's number where it has none, and the text, ``""`` where there is none.
@@ -40,19 +46,21 @@ def report_texts(
     [('s5', 'Findings: Clear. Impression: Normal.')]
     """
     for number, row in enumerate(rows, start=1):
-        fields = {name.lower(): value for name, value in row.fields.items()}
-        study = next((fields[name] for name in IDS if not missing(fields.get(name))), number)
-        yield str(study).strip(), _text(fields, section, column, row.where)
+        fields = {plain_name(name): value for name, value in row.fields.items()}
+        study = study_id(row.fields, id_column, row.where)
+        if study is None and remarks is not None:
+            remarks.add("reports without an id, named by their number (--id-column names it)", row.where)
+        text = _text(row, fields, section, column)
+        if not text and section == "report" and remarks is not None:
+            remarks.add("reports without text", row.where)
+        yield study or str(number), text
 
 
-def _text(fields: Mapping[str, Any], section: Section, column: str | None, where: str) -> str:
+def _text(row: Row, fields: Mapping[str, Any], section: Section, column: str | None) -> str:
+    where = row.where
     if column is not None:
-        if column.lower() not in fields:
-            raise DataError(
-                f"{where}: expected a column {column!r}, found {', '.join(fields)}."
-                f"{did_you_mean(column, fields)}"
-            )
-        whole: str | None = _string(fields, column.lower(), where)
+        name = find_column(column, row.fields, where, "--report-column")
+        whole: str | None = _string(row.fields, name, where)
     else:
         own = {name: _first(fields, columns, where) for name, columns in SECTIONS.items()}
         if section != "report" and own[section] is not None:
@@ -63,8 +71,8 @@ def _text(fields: Mapping[str, Any], section: Section, column: str | None, where
     if whole is None:
         names = ", ".join((*PREDICTIONS, *REFERENCES, "findings", "impression"))
         raise DataError(
-            f"{where}: expected the report in a column {names}; found {', '.join(fields)}. "
-            "Name it with --column."
+            f"{where}: expected the report in a column {names}; found {', '.join(row.fields)}. "
+            "Name it with --report-column."
         )
     if section == "report":
         return whole.strip()

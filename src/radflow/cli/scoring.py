@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +19,11 @@ from radflow.cli.languages import say_languages
 from radflow.cli.score_baselines import baselines_of
 from radflow.cli.score_readers import Chosen, Networks, choose, folder_facts
 from radflow.cli.score_screen import print_scores
+from radflow.cli.screens import say_remarks
 from radflow.config import Recipe
 from radflow.errors import DataError
 from radflow.evaluation.pair_store import PairStore, Unpaired
+from radflow.evaluation.predictions import Columns as PredictionColumns
 from radflow.evaluation.predictions import Prediction, iterate_predictions
 from radflow.evaluation.rexrank import BOTH, write_submission
 from radflow.evaluation.score_file import CONSISTENCY, Columns, Scorer, forget_chunks, score_store
@@ -31,6 +33,7 @@ from radflow.files import sweep, write_atomic, write_json
 from radflow.metrics.table import CHEST
 from radflow.readers import CHEXPERT_OBSERVATIONS
 from radflow.reports.language import LanguageCount
+from radflow.tables import Remarks, shards_of
 from radflow.viewer.scores import render_scores
 from radflow.workspace import Hold, file_fingerprint, fingerprint
 
@@ -55,6 +58,7 @@ class ScoreOptions:
     judge: str | None = None
     knobs: Mapping[str, str] = field(default_factory=dict)
     any_language: bool = False
+    columns: PredictionColumns = field(default_factory=PredictionColumns)
 
 
 def score_command(screen: Console, errors: Console, predictions: Path, options: ScoreOptions) -> None:
@@ -71,14 +75,14 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         if options.judge is not None:
             judge = stack.enter_context(opened(options.judge, knobs, errors))
             chosen = _judged_by(judge.name, chosen)
-        store = stack.enter_context(_store(predictions, options))
+        store = stack.enter_context(_store(errors, predictions, options))
         _say_unpaired(screen, store, options)
         _say_languages(errors, store, predictions, options, chosen)
         if options.out is not None:
             stack.enter_context(Hold(options.out))
             sweep(options.out)
         if options.write_rexrank is not None:
-            _submit(screen, store, predictions, options.write_rexrank, options.reference)
+            _submit(screen, store, predictions, options)
         baselines = baselines_of(store)
         chest_labels = "chexpert_f1" in chosen.metrics
         scorer = Scorer(
@@ -125,13 +129,20 @@ def _judged_by(name: str, chosen: Chosen) -> Chosen:
     )
 
 
-def _store(predictions: Path, options: ScoreOptions) -> PairStore:
-    def read(path: Path | None) -> Iterator[Prediction] | None:
-        return None if path is None else iterate_predictions(path)
+def _store(errors: Console, predictions: Path, options: ScoreOptions) -> PairStore:
+    remarks = Remarks()
+    elsewhere = replace(options.columns, required=False)
 
-    return PairStore(
-        iterate_predictions(predictions), read(options.reference), read(options.train), track=options.track
-    )
+    def read(path: Path | None) -> Iterator[Prediction] | None:
+        return None if path is None else iterate_predictions(path, elsewhere, remarks)
+
+    own = options.columns
+    if options.reference is not None:
+        own = replace(own, reference=None)  # it names the column of the other file
+    rows = iterate_predictions(predictions, own, remarks)
+    store = PairStore(rows, read(options.reference), read(options.train), track=options.track)
+    say_remarks(errors, remarks)
+    return store
 
 
 def _say_unpaired(screen: Console, store: PairStore, options: ScoreOptions) -> None:
@@ -144,7 +155,7 @@ def _say_unpaired(screen: Console, store: PairStore, options: ScoreOptions) -> N
         more = ", ..." if count > SHOWN else ""
         _warn(screen, f"{count:,} {side}s {without}{why}, left out: {', '.join(ids[:SHOWN])}{more}")
     if alike := _alike(left_out):
-        _warn(screen, f"{len(alike)} of them would pair if spaces and case were ignored, such as {alike[0]}")
+        _warn(screen, f"{len(alike)} of them would pair but for spaces, case or a '.0', such as {alike[0]}")
     if options.out is not None:
         path = options.out / "unpaired.csv"
         if write_unpaired(path, left_out):
@@ -172,19 +183,27 @@ def _say_languages(
 
 
 def _alike(left_out: list[Unpaired]) -> list[str]:
-    """Ids of the two files that differ in nothing but spaces and case: most likely one study."""
-    plain = {"".join(r.study_id.split()).lower(): r.study_id for r in left_out if r.side == "reference"}
+    """Ids of the two files that differ in nothing but spaces, case and ".0": most likely one study."""
+
+    def plain(study: str) -> str:
+        return "".join(study.split()).lower().removesuffix(".0")
+
+    references = {plain(r.study_id): r.study_id for r in left_out if r.side == "reference"}
     return [
-        f"{record.study_id!r} and {plain[same]!r}"
+        f"{record.study_id!r} and {references[same]!r}"
         for record in left_out
-        if record.side == "prediction" and (same := "".join(record.study_id.split()).lower()) in plain
+        if record.side == "prediction" and (same := plain(record.study_id)) in references
     ]
 
 
-def _submit(screen: Console, store: PairStore, predictions: Path, path: Path, reference: Path | None) -> None:
+def _submit(screen: Console, store: PairStore, predictions: Path, options: ScoreOptions) -> None:
+    path, reference = options.write_rexrank, options.reference
+    assert path is not None
     if path.resolve() in {file.resolve() for file in (predictions, reference) if file is not None}:
         raise DataError(f"{path}: expected another file than those that are read")
-    written, left_out = write_submission(path, reference or predictions, store.generated)
+    written, left_out = write_submission(
+        path, reference or predictions, store.generated, options.columns.study_id
+    )
     missing = f"; {left_out:,} studies without a prediction are not in it" if left_out else ""
     screen.print(f"wrote {written:,} reports to {path}{missing}", markup=False)
 
@@ -196,14 +215,22 @@ def _key(predictions: Path, options: ScoreOptions, scorer: Scorer, knobs: config
     return fingerprint(
         {
             "radflow": __version__,
-            "files": [path and file_fingerprint(path) for path in files],
+            "files": [path and content_fingerprint(path) for path in files],
             "columns": scorer.columns,
+            "named": asdict(options.columns),
             "track": options.track,
             "modality": options.modality,
             "networks": networks,
             "judge": options.judge and [options.judge, *judge_inputs(Recipe(judge=knobs), options.judge)],
         }
     )
+
+
+def content_fingerprint(path: Path) -> str:
+    """Of a table, which may be a folder."""
+    if path.is_file():
+        return file_fingerprint(path)
+    return fingerprint([file_fingerprint(file) for file, _ in shards_of(path)])
 
 
 def _write(

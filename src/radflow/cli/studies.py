@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.prepare import MANIFEST, PREPARERS, PrepareAccount
-from radflow.studies.stream import ADAPTERS, prepare_adapter
+from radflow.studies.stream import ADAPTERS, options_of, prepare_adapter
 from radflow.workspace import Workspace
 
 _ASKED_AT_ONCE = 512
@@ -107,9 +106,7 @@ def adapter_knobs(recipe: Recipe) -> dict[str, Any]:
     Raises:
         RecipeError: the adapter does not take one of them.
     """
-    module, attribute = ADAPTERS[recipe.data.source].split(":")
-    parameters = signature(getattr(import_module(module), attribute)).parameters
-    takes = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    takes = {*options_of(recipe.data.source)} & {*type(recipe.data).model_fields, "seed"}
     default = type(recipe.data)()
     knobs = {
         name: value

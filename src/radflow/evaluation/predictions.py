@@ -2,15 +2,16 @@
 
 A record has a study id and a prediction, and may carry its reference:
 
-    study id      ``study_id`` or ``id`` (ReXrank: the key of the object)
+    study id      ``study_id``, ``id`` and its like (`IDS`; ReXrank: the key of the object)
     prediction    ``model_prediction``, ``prediction``, ``report``, ``generated`` or ``text``
     reference     ``reference``, ``ground_truth``, or ``section_findings`` with ``section_impression``
     patient       ``patient_id`` or ``subject_id``
     context       ``context`` or ``indication``: what was known before the study was read
     split         ``split``
 
-A prediction that is null, NaN or blank is an empty report: the system wrote nothing, and is scored so. A
-reference that is null, NaN or blank is none: the study is left out, and said to be.
+Case and blanks in these names make no difference, and `Columns` names others. A prediction that is null, NaN
+or blank is an empty report: the system wrote nothing, and is scored so. A reference that is so is none: the
+study is left out, and said to be.
 """
 
 from __future__ import annotations
@@ -23,14 +24,30 @@ from typing import Any
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import render_report
 from radflow.reports.files import read_rows
-from radflow.tables import TABLES, ending, missing
+from radflow.studies.sources.own_columns import USUAL
+from radflow.tables import TABLES, Remarks, ending, find_column, identifier, missing, plain_name
 
-IDS = ("study_id", "id")
+IDS = USUAL["study_id"]
 PREDICTIONS = ("model_prediction", "prediction", "report", "generated", "text")
 REFERENCES = ("reference", "ground_truth")
 SECTIONS = ("section_findings", "section_impression")
 PATIENTS = ("patient_id", "subject_id")
 CONTEXTS = ("context", "indication")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which columns hold what, where they have none of the usual names.
+
+    Attributes:
+        study_id, report, reference: the names.
+        required: whether a row without one of these is an error; otherwise the usual names serve there.
+    """
+
+    study_id: str | None = None
+    report: str | None = None
+    reference: str | None = None
+    required: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,24 +99,29 @@ def read_predictions(path: Path) -> list[Prediction]:
     return list(iterate_predictions(path))
 
 
-def iterate_predictions(path: Path) -> Iterator[Prediction]:
+def iterate_predictions(
+    path: Path, columns: Columns | None = None, remarks: Remarks | None = None
+) -> Iterator[Prediction]:
     """Read a file of reports record by record; of those read, only the ids and places stay in memory.
+
+    Args:
+        path: a table of `radflow.tables`.
+        columns: which hold what.
+        remarks: takes what should be known of how the rows were read, once they were.
 
     Raises:
         MissingFileError: no such file.
         DataError: not one of the formats, no known column, a row with too few or too many fields, an id that
             is missing or stands twice. The message names the line or the record.
     """
-    if not path.is_file():
-        raise MissingFileError(
-            f"{path}: no such file; expected CSV, JSON or JSONL with study ids and reports"
-        )
-    if ending(path) not in TABLES:
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such file; expected a table with study ids and reports")
+    if path.is_file() and ending(path) not in TABLES:
         raise DataError(f"{path}: expected a name ending in {', '.join(TABLES)} (or with .gz behind)")
     seen: dict[str, str] = {}
-    for row in read_rows(path):
+    for row in read_rows(path, remarks):
         where = row.where
-        record = _record(row.fields, where)
+        record = _record(row.fields, columns or Columns(), where)
         if record.study_id in seen:
             raise DataError(
                 f"{where}: study {record.study_id!r} stands there already at {seen[record.study_id]}"
@@ -140,26 +162,63 @@ def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | N
     )
 
 
-def _record(row: Mapping[str, Any], where: str) -> Prediction:
-    study = next((row[name] for name in IDS if not missing(row.get(name))), None)
+def study_id(
+    fields: Mapping[str, Any], column: str | None, where: str, *, required: bool = True
+) -> str | None:
+    """The id of a row; ``None`` where it has none.
+
+    Args:
+        fields: of the row.
+        column: where it stands, when it is none of the usual names.
+        where: the row, for the message.
+        required: whether ``column`` must be there.
+
+    Raises:
+        DataError: ``column`` is not there.
+    """
+    named = _named(fields, column, where, "--id-column", required)
+    if named is not None:
+        return identifier(fields[named])
+    plain = {plain_name(name): value for name, value in fields.items()}
+    return next((found for name in IDS if (found := identifier(plain.get(name))) is not None), None)
+
+
+def _named(
+    fields: Mapping[str, Any], column: str | None, where: str, flag: str, required: bool
+) -> str | None:
+    """The column that somebody named, in this row."""
+    if column is None or not (required or any(plain_name(name) == plain_name(column) for name in fields)):
+        return None
+    return find_column(column, fields, where, flag)
+
+
+def _record(fields: Mapping[str, Any], columns: Columns, where: str) -> Prediction:
+    study = study_id(fields, columns.study_id, where, required=columns.required)
     if study is None:
         raise DataError(
-            f"{where}: expected a study id in one of {', '.join(IDS)}; found {', '.join(map(str, row))}"
+            f"{where}: expected a study id in one of {', '.join(IDS)}; found {', '.join(map(str, fields))}. "
+            "Name it with --id-column."
         )
-    reference = _text(row, REFERENCES, where)
-    if reference is None:
+    row = {plain_name(name): value for name, value in fields.items()}
+    said = _named(fields, columns.reference, where, "--reference-column", columns.required)
+    reference = _text(row, REFERENCES, where) if said is None else _text(fields, (said,), where)
+    if reference is None and said is None:
         sections = [_text(row, (name,), where) for name in SECTIONS]
         reference = render_report(*sections) if any(sections) else None
-    if any(name in row for name in PREDICTIONS):
+    said = _named(fields, columns.report, where, "--report-column", columns.required)
+    if said is not None:
+        text = _text(fields, (said,), where) or ""
+    elif any(name in row for name in PREDICTIONS):
         text = _text(row, PREDICTIONS, where) or ""
     elif reference is not None:
         text = reference  # a file of references alone
     else:
         raise DataError(
-            f"{where}: expected a report in one of {', '.join(PREDICTIONS)}; found {', '.join(map(str, row))}"
+            f"{where}: expected a report in one of {', '.join(PREDICTIONS)}; found "
+            f"{', '.join(map(str, fields))}. Name it with --report-column."
         )
     return Prediction(
-        study_id=_unicode(str(study).strip(), where),
+        study_id=_unicode(study, where),
         text=text,
         reference=reference,
         patient_id=_plain(row, PATIENTS, where),

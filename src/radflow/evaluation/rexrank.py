@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from radflow.errors import DataError
+from radflow.evaluation.predictions import study_id
 from radflow.files import atomic_file
 from radflow.reports import parse_report, render_report
 from radflow.reports.files import read_rows
@@ -70,13 +71,16 @@ def submitted_text(text: str) -> str:
     return render_report(report.findings, report.impression)
 
 
-def write_submission(path: Path, records: Path, generated: Callable[[str], str | None]) -> tuple[int, int]:
+def write_submission(
+    path: Path, records: Path, generated: Callable[[str], str | None], id_column: str | None = None
+) -> tuple[int, int]:
     """Write a system's reports as a ReXrank file: ``.json`` for the submission, ``.csv`` for the flat form.
 
     Args:
         path: what to write.
         records: the file whose studies are submitted, such as ReXrank's own; its fields are kept.
         generated: study id to the system's report, or ``None`` where it has none.
+        id_column: where ``records`` keep the id, when it is none of the usual names.
 
     Returns:
         how many studies were written, and how many of ``records`` were left out for want of a report.
@@ -91,8 +95,8 @@ def write_submission(path: Path, records: Path, generated: Callable[[str], str |
     left_out = 0
     rows: list[tuple[str, Row, str]] = []
     for row in read_rows(records):
-        study = str(row.fields.get("study_id") or row.fields.get("id") or "").strip()
-        if not study:
+        study = study_id(row.fields, id_column, row.where, required=False)
+        if study is None:
             raise DataError(f"{row.where}: expected a study id in study_id or id")
         text = generated(study)
         if text is None:

@@ -8,6 +8,7 @@ Memory holds the studies in flight, and a few bytes for each study, patient and 
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,11 +64,13 @@ class Source:
             nobody has looked at, or as a `Rejected` whose reason begins with its kind and, where there is
             more to say, goes on after a colon: ``report with impression only``, ``broken row: line 7 ...``.
         notes: what the reader of the account should know, a sentence each.
+        late_notes: more of these, known once all studies were taken.
     """
 
     total: int | None
     studies: Iterator[Study | Rejected]
     notes: tuple[str, ...] = ()
+    late_notes: Callable[[], tuple[str, ...]] = tuple
 
 
 class Annotation(NamedTuple):
@@ -94,14 +97,25 @@ def open_source(name: str, root: Path, **options: Any) -> Source:
         DataError: there is no such adapter, or the data set is not as its adapter expects.
         MissingFileError: ``root`` lacks the files that make it this data set.
     """
+    opener = _opener(name)
+    if not root.exists():
+        raise MissingFileError(f"{root}: no such folder; expected the root of the data set {name}")
+    return opener(root.absolute(), **options)
+
+
+def options_of(name: str) -> list[str]:
+    """The options of an adapter in `ADAPTERS`."""
+    parameters = inspect.signature(_opener(name)).parameters
+    return [option for option, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
+
+
+def _opener(name: str) -> Callable[..., Source]:
     if name not in ADAPTERS:
         raise DataError(
             f"expected a data set among {', '.join(ADAPTERS)}, got {name!r}.{did_you_mean(name, ADAPTERS)}"
         )
-    if not root.exists():
-        raise MissingFileError(f"{root}: no such folder; expected the root of the data set {name}")
     module, attribute = ADAPTERS[name].split(":")
-    return getattr(import_module(module), attribute)(root.absolute(), **options)
+    return getattr(import_module(module), attribute)
 
 
 def prepare_adapter(
@@ -134,7 +148,8 @@ def prepare_adapter(
         NotWritableError: ``out`` cannot be written.
     """
     workers = usable_cores() if workers is None else at_least("workers", workers, 1)
-    source = open_source(source_name, root, **options)
+    made = {"store": out.absolute().parent / "images"} if "store" in options_of(source_name) else {}
+    source = open_source(source_name, root, **(made | options))
     make_folder(out.absolute().parent)
     said = {name: str(value) for name, value in sorted(options.items())}
     inputs = [__version__, source_name, str(root.absolute()), annotate is not None, said]
@@ -148,7 +163,7 @@ def prepare_adapter(
             journal.write([seen.judge(entry) for entry in entries])
             if progress is not None:
                 progress(journal.done, source.total or 0)
-    return journal.finish(source_name, source.notes)
+    return journal.finish(source_name, source.notes + source.late_notes())
 
 
 # ---- looking at studies, in order, in processes ------------------------------------------------------------

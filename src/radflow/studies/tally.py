@@ -71,7 +71,8 @@ class Tally:
             kind, _, particulars = entry.reason.partition(": ")
             self.reasons[kind] += 1
             if particulars:
-                self.examples.setdefault(kind, f"{entry.study}: {particulars}")
+                said = particulars if particulars.startswith(entry.study) else f"{entry.study}: {particulars}"
+                self.examples.setdefault(kind, said)
             return
         self._kept(entry.row)
         self.labels.update(entry.labels)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from radflow.errors import DataError, MissingFileError
 from radflow.tables.arrow import ArrowTable, open_arrow, shards_of
-from radflow.tables.cells import find_column, identifier, listed, missing, words
+from radflow.tables.cells import find_column, identifier, listed, missing, plain_name, words
 from radflow.tables.delimited import CsvTable, open_csv
 from radflow.tables.excel import ExcelTable, open_excel
 from radflow.tables.json_rows import JsonTable, open_json
@@ -26,6 +26,7 @@ TABLES = (*TEXT, *JSON, *ARROW, *EXCEL)
 """Endings of files whose rows have named fields; ``.gz`` may follow those of text."""
 
 __all__ = [
+    "ARROW",
     "TABLES",
     "TEXT",
     "ArrowTable",
@@ -42,6 +43,7 @@ __all__ = [
     "missing",
     "open_csv",
     "open_table",
+    "plain_name",
     "shards_of",
     "words",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError
+from radflow.tables.chats import has_chats
 from radflow.tables.rows import Row, Table, table_columns
 
 _BATCH = 256  # rows in memory at once
@@ -18,6 +19,11 @@ _PICTURES = 8  # the same where rows hold pictures
 _SPLIT = re.compile(r"(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
 
 Shard = tuple[Path, str | None]  # a file, and the split that its name says
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether ``datasets.save_to_disk`` wrote a folder."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
 def shards_of(folder: Path) -> list[Shard]:
@@ -42,7 +48,7 @@ def shards_of(folder: Path) -> list[Shard]:
                 f"{folder / missing[0]}: no such file, but {state} names it; copy it again"
             )
         return [(folder / name, None) for name in names]
-    found = sorted(path for path in folder.rglob("*") if path.suffix in (".parquet", ".arrow"))
+    found = sorted([*folder.rglob("*.parquet"), *folder.rglob("*.arrow")])
     if not found:
         raise MissingFileError(
             f"{folder}: expected Parquet files or a folder of datasets.save_to_disk, found no table in it"
@@ -97,6 +103,7 @@ def open_arrow(path: Path, shards: Sequence[Shard], *, pictures: bool = True) ->
     return ArrowTable(
         path=path,
         columns=table_columns((*read, "split") if says_split else read),
+        examples=bool(held) or has_chats(read),
         shards=tuple(shards),
         names=read,
         batch=_PICTURES if pictures and held else _BATCH,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from radflow.errors import DataError, did_you_mean
 
+_BETWEEN = re.compile(r"[\s\-]+")
 _NOTHING = ("nan", "none", "null", "n/a", "na", "<na>")
 
 
@@ -82,8 +84,17 @@ def _literal(text: str) -> list[str]:
     return ["" if item is None else item for item in items]
 
 
+def plain_name(name: str) -> str:
+    """The name of a column as the lists of usual names have it.
+
+    >>> plain_name(" Study ID"), plain_name("Report-Text")
+    ('study_id', 'report_text')
+    """
+    return _BETWEEN.sub("_", name.strip().lower())
+
+
 def find_column(name: str, columns: Iterable[str], where: str, flag: str) -> str:
-    """The column that somebody named: exactly, or else but for upper and lower case.
+    """The column that somebody named: exactly, or else but for case and blanks.
 
     Args:
         name: as said.
@@ -92,7 +103,7 @@ def find_column(name: str, columns: Iterable[str], where: str, flag: str) -> str
         flag: how it was said, for the message.
 
     Raises:
-        DataError: there is none, or two that differ in case alone.
+        DataError: there is none, or two that differ in these alone.
 
     >>> find_column("befund", ["id", "Befund"], "r.csv", "--report-column")
     'Befund'
@@ -100,7 +111,7 @@ def find_column(name: str, columns: Iterable[str], where: str, flag: str) -> str
     names = list(columns)
     if name in names:
         return name
-    close = [one for one in names if one.strip().lower() == name.strip().lower()]
+    close = [one for one in names if plain_name(one) == plain_name(name)]
     if len(close) == 1:
         return close[0]
     if close:
@@ -108,6 +119,6 @@ def find_column(name: str, columns: Iterable[str], where: str, flag: str) -> str
             f"{where}: {flag} {name!r} may be {' or '.join(map(repr, close))}; say it in their case"
         )
     raise DataError(
-        f"{where}: expected a column {name!r} ({flag}), found {', '.join(names) or 'none'}."
+        f"{where}: expected a column {name!r} for {flag}, found {', '.join(names) or 'none'}."
         f"{did_you_mean(name, names)}"
     )

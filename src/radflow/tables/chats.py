@@ -17,13 +17,18 @@ _MADE = ("report", "images", "prompt")
 _REFERENCES = ("image", "image_url", "url", "path")
 
 
+def has_chats(names: Sequence[str]) -> bool:
+    """Whether one of the columns is called as those of chats are."""
+    return any(name in _CHATS for name in names)
+
+
 def report_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     """The columns of a table of chats as `as_report` makes them; those of another table as they are.
 
     >>> report_columns(("id", "image", "conversations"))
     ('id', 'report', 'images', 'prompt')
     """
-    if not any(name in _CHATS for name in names):
+    if not has_chats(names):
         return names
     kept = tuple(name for name in names if name not in (*_CHATS, "image"))
     return kept + tuple(name for name in _MADE if name not in kept)
@@ -31,6 +36,8 @@ def report_columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def as_report(fields: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
     """A chat as a row with ``report``, ``images`` and ``prompt``; any other row as it is.
+
+    A chat in which the assistant says nothing has an empty report.
 
     Returns:
         the fields, and what is wrong with the chat.
@@ -48,10 +55,9 @@ def as_report(fields: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]
     if not kept.get("images") and fields.get("image"):
         kept["images"] = fields["image"]
     if "report" not in kept:
-        if len(answers) != 1:
-            found = f"{len(answers)} messages of the assistant" if answers else "no message of the assistant"
-            return kept, f"expected a chat in which the assistant says one report, got {found}"
-        kept["report"] = answers[0]
+        if len(answers) > 1:
+            return kept, f"expected a chat with one message of the assistant, the report, got {len(answers)}"
+        kept["report"] = answers[0] if answers else None
     pictures = [ref for _, parts in turns for part in parts if (ref := _reference(part)) is not None]
     if pictures and not kept.get("images"):
         kept["images"] = pictures

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError
+from radflow.tables.chats import has_chats
 from radflow.tables.json_records import read_records
 from radflow.tables.opening import LONGEST, ending, lines, opened_text, too_long, twice
 from radflow.tables.rows import AS_UTF16, Remarks, Row, Table, broken, table_columns
@@ -32,7 +33,9 @@ def open_json(path: Path) -> JsonTable:
         problem = problem or row.problem
     if problem and not names:
         raise DataError(problem.removeprefix("broken row: "))
-    return JsonTable(path=path, columns=table_columns(tuple(names)), by_line=by_line)
+    return JsonTable(
+        path=path, columns=table_columns(tuple(names)), examples=has_chats(tuple(names)), by_line=by_line
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

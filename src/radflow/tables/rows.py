@@ -67,11 +67,13 @@ class Table(ABC):
     Attributes:
         path: the file or folder.
         columns: the names, as rows have them.
+        examples: whether each row is one example to train on: a chat, or with its picture in it.
         remarks: on what has been read so far.
     """
 
     path: Path
     columns: tuple[str, ...]
+    examples: bool = False
     remarks: Remarks = field(default_factory=Remarks, compare=False)
 
     @abstractmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -296,3 +298,80 @@ def test_views_that_no_column_says(root: Path) -> None:
         DataError, match=r"no column says which images are frontal; name it in data\.columns\.view"
     ):
         open_table(root, columns=COLUMNS, views="frontal")
+
+
+# ---- tables that hold their pictures, and chats ------------------------------------------------------------
+
+
+def png(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) + np.uint8(number)).save(file, "PNG")
+    return file.getvalue()
+
+
+def embedded(*contents: bytes | None) -> list[dict[str, Any]]:
+    return [{"bytes": content, "path": None} for content in contents]
+
+
+def test_embedded_pictures_are_written_once_and_named_after_their_content(tmp_path: Path) -> None:
+    rows = [
+        {"image": embedded(png(0), png(1)), "report": "Clear.", "subject_id": 1.0},
+        {"image": embedded(b"not a picture"), "report": "Clear.", "subject_id": 2.0},
+        {"image": embedded(b""), "report": "Clear.", "subject_id": 3.0},
+        {"image": None, "report": "Clear.", "subject_id": 4.0},
+        {"image": embedded(None), "report": "Clear.", "subject_id": 5.0},
+    ]
+    write_parquet(tmp_path / "d.parquet", rows)
+    account = prepare_adapter("table", tmp_path, tmp_path / "out/m.jsonl", workers=1)
+    assert (account.kept, account.rejected) == (1, {"broken image": 2, "no image": 2})
+    [study] = read_manifest(tmp_path / "out/m.jsonl").studies
+    assert (study.study_id, study.patient_id) == ("d-1", "1")
+    assert [path.read_bytes() for path in study.images] == [png(0), png(1)]
+    assert {path.parent.parent for path in study.images} == {tmp_path / "out/images"}
+    assert any("each row is one" in note for note in account.notes)
+    rejected = [json.loads(line) for line in (tmp_path / "out/m.rejected.jsonl").read_text().splitlines()]
+    assert [row["study"] for row in rejected] == ["d-2", "d-3", "d-4", "d-5"]
+    before = study.images[0].stat().st_mtime_ns
+    prepare_adapter("table", tmp_path, tmp_path / "out/m.jsonl", workers=1)
+    assert study.images[0].stat().st_mtime_ns == before
+
+
+def test_paths_in_image_columns_and_a_folder_of_shards(root: Path) -> None:
+    (root / "data").mkdir()
+    for split, name in (("train", "a.png"), ("test", "sub/b.png")):
+        rows = [{"id": split, "image": {"bytes": None, "path": name}, "report": "Clear."}]
+        write_parquet(root / "data" / f"{split}-00000-of-00001.parquet", rows)
+    found = [item for item in open_table(root).studies if isinstance(item, Study)]
+    assert [(study.split, names(study, root)) for study in found] == [
+        ("test", ["sub/b.png"]),
+        ("train", ["a.png"]),
+    ]
+
+
+def test_chats_of_training_frameworks(root: Path) -> None:
+    asked = {"role": "user", "content": "<image>Report."}
+    url = "data:image/png;base64," + base64.b64encode(png(3)).decode()
+    chats = [
+        {"messages": [asked, {"role": "assistant", "content": REPORT}], "images": ["a.png"]},
+        {"messages": [asked], "images": ["c.png"]},
+        {"messages": [asked, {"role": "assistant", "content": "Normal."}], "images": [url, "c.png"]},
+    ]
+    write_jsonl(root / "chat.jsonl", chats)
+    first, second, third = open_table(root, store=root / "out").studies
+    assert isinstance(first, Study)
+    assert (first.study_id, first.reference.findings) == ("chat-1", "Plaque in the bulb.")
+    assert second == Rejected("chat-2", f"empty report: {root}/chat.jsonl:2")
+    assert isinstance(third, Study)
+    assert third.images[0].read_bytes() == png(3)
+    assert names(third, root)[1] == "c.png"
+
+
+def test_what_was_odd_in_the_file_is_in_the_account(root: Path) -> None:
+    text = "sep=;\n Study ID ; Image ; Report \n;;\n1;a.png;Größe\n"
+    (root / "reports.csv").write_bytes(text.encode("cp1252"))
+    account = prepare_adapter("table", root, root / "out/m.jsonl", workers=1)
+    assert account.kept == 1
+    assert account.notes[-2:] == (
+        f"empty rows, passed over: 1 (first: {root}/reports.csv:3)",
+        f"lines that are not UTF-8, read as cp1252: 1 (first: {root}/reports.csv:4)",
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from radflow.errors import DataError, did_you_mean
+from radflow.tables import find_column, plain_name
 
 USUAL: dict[str, tuple[str, ...]] = {
     "study_id": ("study_id", "study", "id", "uid", "accession", "accessionnumber", "studyinstanceuid"),
@@ -29,7 +30,8 @@ class OwnColumns:
     """Where the parts of a study stand in a table; ``None`` where nowhere.
 
     Attributes:
-        study_id: the study; rows that follow each other with the same one are one study.
+        study_id: the study; rows that follow each other with the same one are one study. Without it each row
+            is one.
         patient_id: the patient, who is in one split.
         images: one or more columns of paths. A cell has one path, several between separators, a list as JSON
             or Python writes it, a folder, or a path with ``*``.
@@ -41,7 +43,7 @@ class OwnColumns:
         modality: ``chest-xray`` or ``carotid-us``.
     """
 
-    study_id: str
+    study_id: str | None = None
     images: tuple[str, ...]
     patient_id: str | None = None
     report: str | None = None
@@ -60,7 +62,13 @@ class OwnColumns:
         return ", ".join(f"{name} from {column!r}" for name, column in said.items() if column)
 
 
-def map_columns(path: Path, columns: Sequence[str], wanted: Mapping[str, str | Sequence[str]]) -> OwnColumns:
+def map_columns(
+    path: Path,
+    columns: Sequence[str],
+    wanted: Mapping[str, str | Sequence[str]],
+    *,
+    one_row_a_study: bool = False,
+) -> OwnColumns:
     """Find the columns of a table.
 
     Args:
@@ -68,6 +76,7 @@ def map_columns(path: Path, columns: Sequence[str], wanted: Mapping[str, str | S
         columns: what it has.
         wanted: part of a study (a key of `USUAL`) -> column, and for ``images`` one or more, as a sequence
             or with commas.
+        one_row_a_study: whether a table without a column for studies is one with a study a row.
 
     Raises:
         DataError: a part is none of ours, a column that is named is not there, or there is none for the
@@ -81,19 +90,15 @@ def map_columns(path: Path, columns: Sequence[str], wanted: Mapping[str, str | S
             raise DataError(
                 f"data.columns: expected {', '.join(USUAL)}, got {part!r}.{did_you_mean(part, USUAL)}"
             )
-    known = {name.lower(): name for name in columns}
+    known = {plain_name(name): name for name in reversed(columns)}  # of two alike, the first
     mapped: dict[str, tuple[str, ...]] = {}
     for part, usual in USUAL.items():
         named = wanted.get(part) or ()
         names = _names(named, columns) if isinstance(named, str) else tuple(named)
-        for name in names:
-            if name not in columns:
-                raise DataError(
-                    f"{path}:1: expected a column {name!r} for data.columns.{part}, found "
-                    f"{', '.join(columns)}.{did_you_mean(name, columns)}"
-                )
+        names = tuple(find_column(name, columns, f"{path}:1", f"data.columns.{part}") for name in names)
         mapped[part] = names or tuple(known[name] for name in usual if name in known)[:1]
-    missing = [part for part in ("study_id", "images") if not mapped[part]]
+    required = ("images",) if one_row_a_study else ("study_id", "images")
+    missing = [part for part in required if not mapped[part]]
     if not (mapped["report"] or mapped["findings"] or mapped["impression"]):
         missing.append("report")
     if missing:
@@ -101,7 +106,7 @@ def map_columns(path: Path, columns: Sequence[str], wanted: Mapping[str, str | S
         raise DataError(f"{path}:1: say which column is {needs}; found {', '.join(columns)}")
     first = {part: next(iter(names), None) for part, names in mapped.items()}
     return OwnColumns(
-        study_id=mapped["study_id"][0],
+        study_id=first["study_id"],
         images=mapped["images"],
         patient_id=first["patient_id"],
         report=first["report"],

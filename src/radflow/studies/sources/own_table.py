@@ -1,7 +1,8 @@
-"""Your own table of studies: CSV, JSONL or Parquet, with a map from what radflow needs to what you call it.
+"""Your own table of studies, in any format of `radflow.tables`, with a map to what you call its columns.
 
 One row is one study, or one image of one: rows that follow each other with the same id are one study. The
-ways to name several images in a row are in `OwnColumns`, and docs/datasets.md has a worked example.
+ways to name several images in a row are in `OwnColumns`, and docs/datasets.md has a worked example. Pictures
+that a table holds itself are written out, because a study has paths.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from radflow.errors import DataError, MissingFileError
 from radflow.reports import Report, parse_report
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.cells import Sections, check_sections, report_of, wanted
+from radflow.studies.sources.embedded import cell_items, is_embedded, write_picture
 from radflow.studies.sources.folders import IMAGE_ENDINGS, first_there, image_root, inside, lies_in
 from radflow.studies.sources.own_columns import OwnColumns, map_columns
 from radflow.studies.splits import assign_split, split_named
 from radflow.studies.stream import Source
 from radflow.studies.study import MODALITIES, SPLITS, Modality, Split, Study
 from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
-from radflow.tables import TABLES, Row, Table, ending, identifier, listed, words
+from radflow.tables import ARROW, TABLES, Row, Table, ending, identifier, listed, words
+from radflow.tables.arrow import is_saved
 
 
 def open_table(
@@ -39,27 +42,30 @@ def open_table(
     max_images: int | None = None,
     sections: Sections = "any",
     images: Path | None = None,
+    store: Path | None = None,
     seed: int = 0,
 ) -> Source:
     """Open a table of studies.
 
     Args:
         root: the folder of the table and, unless ``images`` says otherwise, of the images.
-        table: the file, relative to the root; the only table there when not given.
+        table: the file, or a folder of Parquet or Arrow files, relative to the root; when not given the only
+            table there, or the root itself where it is such a folder.
         columns: as `radflow.studies.sources.own_columns.map_columns` takes it.
         splits: what the table calls a split -> what radflow calls it; the usual names are known.
         separator: between several images, or views, in one cell.
-        encoding: of a CSV file.
+        encoding: of a CSV file, where it is not found: UTF-8, cp1252 where it is not, UTF-16 with its mark.
         modality: of the studies, where no column says it.
         views: which pictures of a study; needs a column for views, or image columns named after them.
         max_images: at most so many, frontal before lateral.
         sections: ``any`` keeps a report in which no sections are found, or one; ``both`` leaves it out.
         images: the folder that the paths of images start from, where it is not the root.
+        store: the folder for pictures that the table holds itself; `prepare_adapter` names one.
         seed: places the patients, where no column says the split.
 
     Raises:
         MissingFileError: there is no table.
-        MissingDependencyError: it is Parquet, and pyarrow is not installed.
+        MissingDependencyError: pyarrow or openpyxl is needed and not installed.
         DataError: a column is missing, or an option is none of those above.
     """
     check_choice(views, max_images)
@@ -68,7 +74,7 @@ def open_table(
         if split not in SPLITS:
             raise DataError(f"splits: expected {name!r} to be one of {', '.join(SPLITS)}, got {split!r}")
     rows = tables.open_table(_table(root, table), encoding=encoding)
-    mapped = map_columns(rows.path, rows.columns, columns or {})
+    mapped = map_columns(rows.path, rows.columns, columns or {}, one_row_a_study=rows.examples)
     if views != "all" and not mapped.view and all(view_of(name) == "unknown" for name in mapped.images):
         raise DataError(
             f"{rows.path}: no column says which images are {views}; name it in data.columns.view, or use "
@@ -76,7 +82,7 @@ def open_table(
         )
     opened = _OwnTable(
         rows=rows,
-        folders=(image_root(root, images),) if images else _folders(root, rows.path.parent),
+        folders=(image_root(root, images),) if images else _folders(root, rows.path),
         columns=mapped,
         splits=splits or {},
         separator=separator,
@@ -84,9 +90,10 @@ def open_table(
         views=views,
         max_images=max_images,
         sections=sections,
+        store=store,
         seed=seed,
     )
-    return Source(total=None, studies=opened.studies(), notes=_notes(mapped))
+    return Source(total=None, studies=opened.studies(), notes=_notes(mapped), late_notes=rows.remarks.lines)
 
 
 def _table(root: Path, table: Path | None) -> Path:
@@ -94,19 +101,25 @@ def _table(root: Path, table: Path | None) -> Path:
         raise DataError(f"{root}: expected a folder as root, and the table in it as data.table")
     if table is not None:
         path = root / table
-        if not path.is_file():
+        if not path.exists():
             raise MissingFileError(f"{path}: no such table; in {root}, {lies_in(root)}")
         return path
+    if is_saved(root):
+        return root
     found = sorted(path for path in root.iterdir() if path.is_file() and ending(path) in TABLES)
+    found = [path for path in found if ending(path) != ".json"] or found  # .json is mostly about the data
     if len(found) == 1:
         return found[0]
+    if all(ending(path) in ARROW for path in found) and next(root.rglob("*.parquet"), None):
+        return root
     names = ", ".join(path.name for path in found) or "none"
     raise MissingFileError(f"{root}: expected one table here, found {names}; name it with data.table")
 
 
-def _folders(root: Path, beside: Path) -> tuple[Path, ...]:
+def _folders(root: Path, table: Path) -> tuple[Path, ...]:
     """Where a relative path of an image may start."""
     folders = [root, root / "images"]
+    beside = table if table.is_dir() else table.parent
     if beside.is_relative_to(root):
         folders.append(beside)
     return tuple(dict.fromkeys(folder for folder in folders if folder.is_dir()))
@@ -114,6 +127,8 @@ def _folders(root: Path, beside: Path) -> tuple[Path, ...]:
 
 def _notes(columns: OwnColumns) -> tuple[str, ...]:
     notes = [f"columns: {columns}"]
+    if columns.study_id is None:
+        notes.append("no column for studies: each row is one, named by its number; or name columns.study_id")
     if columns.patient_id is None:
         notes.append("no column for patients: each study counts as one, so check that no patient has two")
     if columns.split is None:
@@ -132,11 +147,13 @@ class _OwnTable:
     views: Views
     max_images: int | None
     sections: Sections
+    store: Path | None
     seed: int
 
     def studies(self) -> Iterator[Study | Rejected]:
-        for study, group in groupby(self.rows.rows(), self._study_id):
-            rows = list(group)
+        numbered = enumerate(self.rows.rows(), start=1)
+        for study, group in groupby(numbered, lambda item: self._study_id(*item)):
+            rows = [row for _, row in group]
             if study is None:
                 yield from (Rejected(row.where, row.problem or f"no study id: {row.where}") for row in rows)
                 continue
@@ -145,8 +162,10 @@ class _OwnTable:
             except DataError as error:
                 yield Rejected(study, str(error))
 
-    def _study_id(self, row: Row) -> str | None:
-        return identifier(row.fields.get(self.columns.study_id))
+    def _study_id(self, number: int, row: Row) -> str | None:
+        if self.columns.study_id is not None or row.problem is not None:
+            return identifier(row.fields.get(self.columns.study_id or ""))
+        return f"{self.rows.path.stem}-{number}"
 
     def _study(self, study: str, rows: list[Row]) -> Study:
         columns = self.columns
@@ -215,11 +234,16 @@ class _OwnTable:
         views = listed(row.fields.get(self.columns.view or ""), self.separator)
         place = 0
         for column in self.columns.images:
-            for name in listed(row.fields.get(column), self.separator):
-                for path in self._files(name):
+            for item in cell_items(row.fields.get(column), self.separator):
+                for path in [self._written(item)] if is_embedded(item) else self._files(item):
                     word = views[min(place, len(views) - 1)] if views else column
                     yield Picture(path, view_of(word))
                 place += 1
+
+    def _written(self, item: Any) -> Path:
+        if self.store is None:
+            raise DataError("embedded image: expected a folder to write it to (store)")
+        return write_picture(item, self.store)
 
     def _files(self, name: str) -> list[Path]:
         """The files that one path names: itself, what its ``*`` stands for, or all images of a folder."""

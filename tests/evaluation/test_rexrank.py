@@ -89,3 +89,16 @@ def test_the_flat_form_has_an_id_and_a_report(records: Path, tmp_path: Path) -> 
 def test_another_ending_is_an_error(name: str, records: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a name ending in \.json"):
         write_submission(tmp_path / name, records, RECORDS.get)
+
+
+def test_a_list_is_no_formula_in_the_csv_and_as_it_is_in_the_json(tmp_path: Path) -> None:
+    report = "- No effusion.\n- No pneumothorax."
+    records = tmp_path / "records.jsonl"
+    records.write_text('{"study_id": "=1+1", "report": "x"}\n')
+    write_submission(tmp_path / "s.csv", records, lambda study: report)
+    write_submission(tmp_path / "s.json", records, lambda study: report)
+    assert (tmp_path / "s.csv").read_text() == f"study_id,report\n'=1+1,\"'{report}\"\n"
+    assert json.loads((tmp_path / "s.json").read_text())["=1+1"]["model_prediction"] == report
+    for name in ("s.csv", "s.json"):
+        [read] = read_predictions(tmp_path / name)
+        assert (read.study_id, read.text) == ("=1+1", report)

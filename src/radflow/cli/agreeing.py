@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from radflow.reports import Report, parse_report
 from radflow.reports.files import read_rows
 from radflow.reports.language import LanguageCount
 from radflow.tables import Remarks
+from radflow.tables.writing import csv_writer
 
 AskedAbout = Literal["consistency", "criticality"]
 ANSWERS = {"consistency": ("follows", "does not"), "criticality": ("critical", "normal")}
@@ -162,8 +162,8 @@ def _write(
     """One row a report; blank where nothing was asked."""
     answers = zip(*verdicts, strict=True)
     with atomic_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["study_id", *names])
+        write = csv_writer(file)
+        write(["study_id", *names])
         for row in rows:
             said = ["", ""] if row.question is None else ["yes" if yes else "no" for yes in next(answers)]
-            writer.writerow([row.study_id, *said])
+            write([row.study_id, *said])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from radflow.evaluation.comparison import ALPHA, Comparison, compare
 from radflow.evaluation.notation import number, with_interval
 from radflow.evaluation.scored import read_scored
 from radflow.files import write_atomic, write_json
+from radflow.tables.writing import csv_writer
 from radflow.viewer.comparison import p_text, render_comparison
 
 
@@ -78,8 +78,8 @@ def comparison_table(comparison: Comparison) -> Table:
 def _csv(comparison: Comparison) -> str:
     text = io.StringIO()
     rows = comparison.as_dict()["metrics"]
-    writer = csv.DictWriter(text, ["metric", *next(iter(rows.values()))], lineterminator="\n")
-    writer.writeheader()
+    write = csv_writer(text)
+    write(["metric", *next(iter(rows.values()))])
     for name, figures in rows.items():
-        writer.writerow({"metric": name, **figures})
+        write([name, *figures.values()])
     return text.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from radflow.readers.chexpert import chexpert_labeler
 from radflow.reports.files import read_rows
 from radflow.reports.language import LanguageCount
 from radflow.tables import Remarks
+from radflow.tables.writing import csv_writer
 from radflow.viewer import render_labels
 from radflow.viewer.evidence import evidence_view
 from radflow.viewer.records import ReadReport
@@ -180,15 +180,15 @@ def _without_labels(one: _Read) -> _Read:
 def _sinks(stack: ExitStack, screen: Console, options: LabelOptions, page: list[ReadReport]) -> list[_Sink]:
     sinks: list[_Sink] = []
     if options.out is not None:
-        sinks.append(_label_table(_rows_to(stack.enter_context(atomic_file(options.out)))))
+        sinks.append(_label_table(csv_writer(stack.enter_context(atomic_file(options.out)))))
         if options.explain:
             path = _evidence_file(options)
             assert path is not None
-            sinks.append(_evidence_table(_rows_to(stack.enter_context(atomic_file(path)))))
+            sinks.append(_evidence_table(csv_writer(stack.enter_context(atomic_file(path)))))
     elif options.explain:
         sinks.append(lambda one: _print(screen, one))
     elif options.page is None:
-        sinks.append(_label_table(_rows_to(sys.stdout)))
+        sinks.append(_label_table(csv_writer(sys.stdout)))
     if options.page is not None:
         sinks.append(lambda one: _keep(one, page))
     return sinks
@@ -198,10 +198,6 @@ def _evidence_file(options: LabelOptions) -> Path | None:
     """``labels.evidence.csv`` beside ``labels.csv``."""
     out = options.out if options.explain else None
     return out and out.with_name(f"{out.stem}.evidence{out.suffix}")
-
-
-def _rows_to(file: Any) -> _WriteRow:
-    return csv.writer(file, lineterminator="\n").writerow
 
 
 def _label_table(write_row: _WriteRow) -> _Sink:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.study import SPLITS
+from radflow.tables.writing import csv_writer
 
 SHOWN = 5
 ANSWERS = ("critical", "normal")
@@ -114,11 +114,9 @@ def _write_differences(path: Path, studies: Sequence[Study], by_rules: Sequence[
         (study, rules) for study, rules in zip(studies, by_rules, strict=True) if study.critical != rules
     ]
     with atomic_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["study_id", "split", TRIAGE, studies[0].critical_by, *(["report"] if texts else [])])
+        write = csv_writer(file)
+        write(["study_id", "split", TRIAGE, studies[0].critical_by, *(["report"] if texts else [])])
         for study, rules in differ:
             answers = (ANSWERS[not rules], ANSWERS[not study.critical])
-            writer.writerow(
-                [study.study_id, study.split, *answers, *([study.reference.text] if texts else [])]
-            )
+            write([study.study_id, study.split, *answers, *([study.reference.text] if texts else [])])
     return len(differ)

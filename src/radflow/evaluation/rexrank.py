@@ -3,14 +3,16 @@
 A submission is a JSON object keyed by study id. Each record has ``section_findings``, ``section_impression``,
 ``report``, ``context``, image paths, and the system's report as ``model_prediction``; the scoring script
 flattens it to CSV with the columns ``study_id,report``. ``predictions.py`` reads both forms; this module
-writes them.
+writes them. The submission is JSON and holds each report exactly. In the CSV a report that a spreadsheet
+would execute, such as one that begins with a list's "-", has an apostrophe before it
+(`radflow.tables.writing`). ReXrank's scoring script would count that as part of the first word: submit the
+JSON.
 
 Source: https://github.com/rajpurkarlab/ReXrank.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from radflow.files import atomic_file
 from radflow.reports import parse_report, render_report
 from radflow.reports.files import read_rows
 from radflow.tables import Row, ending
+from radflow.tables.writing import csv_writer
 
 BOTH = "findings+impression"
 FINDINGS = "findings"
@@ -119,6 +122,7 @@ def _write_json(path: Path, rows: list[tuple[str, Row, str]]) -> None:
 
 def _write_csv(path: Path, rows: list[tuple[str, Row, str]]) -> None:
     with atomic_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("study_id", "report"))
-        writer.writerows((study, text) for study, _, text in rows)
+        write = csv_writer(file)
+        write(("study_id", "report"))
+        for study, _, text in rows:
+            write((study, text))

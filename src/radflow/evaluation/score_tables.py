@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from radflow.evaluation.pair_store import Unpaired
 from radflow.files import atomic_file, write_atomic
+from radflow.tables.writing import csv_writer
 
 
 def write_scores(
@@ -33,12 +33,12 @@ def write_scores(
     known = any(patients)
     path = folder / "scores.csv"
     with atomic_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["study_id", *(["patient_id"] if known else []), *scores])
+        write = csv_writer(file)
+        write(["study_id", *(["patient_id"] if known else []), *scores])
         for row, (study, patient) in enumerate(zip(study_ids, patients, strict=True)):
             numbers = (float(column[row]) for column in scores.values())
-            written = ("" if math.isnan(number) else repr(number) for number in numbers)
-            writer.writerow([study, *([patient or ""] if known else []), *written])
+            written = ("" if math.isnan(number) else number for number in numbers)
+            write([study, *([patient or ""] if known else []), *written])
     if find_spec("pyarrow") is None:
         return [path]
     return [path, _write_parquet(folder / "scores.parquet", study_ids, patients if known else None, scores)]
@@ -56,9 +56,9 @@ def write_unpaired(path: Path, records: Iterable[Unpaired]) -> int:
             path.unlink()  # of an earlier run
         return 0
     with atomic_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Unpaired._fields)
-        writer.writerows(rows)
+        write = csv_writer(file)
+        for row in (Unpaired._fields, *rows):
+            write(row)
     return len(rows)
 
 

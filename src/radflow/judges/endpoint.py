@@ -189,7 +189,7 @@ async def _send(
         what = f"no connection ({type(error).__name__})"
         if endpoint._server.answered:
             return Failure(what=what, scope="call")
-        return Failure(what=f"{what}, and nothing ever answered there; is it running?", scope="endpoint")
+        return Failure(what=f"{what}, and nothing ever answered there", scope="endpoint")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return Failure(what=f"no connection, or one that was cut ({type(error).__name__})", scope="call")
 

@@ -1,7 +1,8 @@
 """CSV as people and spreadsheets write it: any usual separator and encoding; a bad row spoils only itself.
 
 Rows can also be read again by their place, so that an adapter which must group or order rows keeps places in
-memory and not texts.
+memory and not texts. The apostrophe that `radflow.tables.writing` sets before what a spreadsheet would
+execute is taken off.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from radflow.tables.rows import (
     names_of,
     table_columns,
 )
+from radflow.tables.writing import unmarked
 
 _DELIMITERS = ",;\t|"
 _SAID = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)  # Excel's own first line
@@ -160,7 +162,7 @@ def _next_record(lines: _Lines, delimiter: str) -> tuple[list[str], str | None]:
         lines.file.seek(lines.after_first)
         lines.count = 1
         return [], f"expected CSV, got {error}; is a quotation mark missing?"
-    return values, lines.problem
+    return list(map(unmarked, values)), lines.problem
 
 
 class _Lines:

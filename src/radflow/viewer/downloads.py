@@ -6,7 +6,6 @@ Each is a data URI inside the page, so that a page which was moved or sent on st
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 import math
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from radflow.tables.writing import csv_writer
 from radflow.viewer.records import Case, Interval, Results
 from radflow.viewer.run_files import RunFiles
 
@@ -73,7 +73,9 @@ def _case_rows(cases: Iterable[Case]) -> Iterable[list[Any]]:
 
 def _csv(rows: Iterable[list[Any]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    write = csv_writer(text)
+    for row in rows:
+        write(row)
     return text.getvalue()
 
 

@@ -1,8 +1,10 @@
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from radflow.reports import render_report
-from radflow.viewer.cases import blocks, case_views, counts, template_report
+from radflow.viewer.cases import blocks, case_views, counts, observed, template_report
 from radflow.viewer.highlight import segments
 from radflow.viewer.records import Case, Mark, ReferenceReport, SystemReport
 from radflow.viewer.run_files import read_run
@@ -99,3 +101,55 @@ def test_a_reference_is_shown_by_its_sections_however_it_was_written(tmp_path):
         ("Impression", "Normal."),
     ]
     assert [(block.title, block.segments[0].text) for block in second.reference] == [("", written)]
+
+
+def mark(start, end, kind="missed", **more):
+    return Mark(start=start, end=end, kind=kind, **more)
+
+
+def judged(**systems):
+    return Case(
+        study_id="a b/c",
+        reference=ReferenceReport(text="r", canonical="Small left effusion.", labels={"Edema": 1, "Mass": 0}),
+        systems=systems,
+    )
+
+
+def test_what_systems_missed_is_marked_in_the_reference_with_their_names(tmp_path):
+    sft = SystemReport(text="x", missed=(mark(0, 10, note="missed: Small left"),))
+    radflow = SystemReport(text="x", missed=(mark(6, 19, note="missed: effusion"),))
+    (block,) = case_views([judged(sft=sft, radflow=radflow)], tmp_path)[0].reference
+    assert [(segment.text, segment.kind, segment.tag) for segment in block.segments] == [
+        ("Small ", "missed", "SFT"),
+        ("left", "missed", "both"),
+        (" effusion", "missed", "RadFlow"),
+        (".", "", ""),
+    ]
+
+
+def test_the_words_at_fault_stand_inside_their_sentence_and_below_it_in_words(tmp_path):
+    fault = mark(0, 5, "contradict", note="Large: the reference says Small")
+    report = SystemReport(
+        text="Large left effusion.",
+        marks=(mark(0, 20, "partly", words=(fault,)),),
+        missed=(mark(0, 5, note="missed: Small"),),
+    )
+    (column,) = case_views([judged(radflow=report)], tmp_path)[0].columns
+    (sentence,) = column.blocks[0].segments
+    assert [(part.text, part.kind) for part in sentence.parts] == [
+        ("Large", "contradict"),
+        (" left effusion.", ""),
+    ]
+    assert sentence.note == "partly right: Large: the reference says Small"
+    assert column.faults == ("Large: the reference says Small", "missed: Small")
+
+
+def test_the_filter_knows_what_was_missed_and_what_was_invented(tmp_path):
+    case = judged(radflow=SystemReport(text="x", labels={"Mass": -1, "normal": 0}))
+    assert json.loads(case_views([case], tmp_path)[0].observations) == [["Edema"], ["Edema"], ["Mass"]]
+    assert observed([case]) == [("Edema", 1), ("Mass", 0)]
+
+
+def test_every_case_has_a_link_of_its_own(tmp_path):
+    views = case_views([judged(), judged()], tmp_path)
+    assert [view.anchor for view in views] == ["case-a-b-c", "case-a-b-c-2"]

@@ -1,3 +1,5 @@
+import json
+
 from radflow.viewer.facts import recipe_facts, run_facts, subject, tiles
 from radflow.viewer.records import Interval, Results, ShuffledImages
 from radflow.viewer.run_files import read_run
@@ -37,8 +39,12 @@ def test_recipe_facts_leave_out_what_is_not_named(run):
 
 
 def test_one_sentence_says_what_was_trained_on_what(run):
+    (run / "prepare").mkdir()
+    splits = ["train"] * 1200 + ["test"] * 600
+    lines = [json.dumps({"study_id": str(number), "split": split}) for number, split in enumerate(splits)]
+    (run / "prepare" / "studies.jsonl").write_text("\n".join(lines))
     assert subject(read_run(run)) == (
-        "The model “tiny” was trained on 3,173 studies of carotid ultrasound (images drawn by a program), "
+        "The model “tiny” was trained on 1,200 studies of carotid ultrasound (images drawn by a program), "
         "and measured on 600 test studies."
     )
 

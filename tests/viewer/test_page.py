@@ -12,6 +12,7 @@ from radflow.errors import DataError, MissingFileError, NotWritableError
 from radflow.viewer import write_page
 from radflow.viewer.page import render_page
 from radflow.viewer.run_files import read_run
+from radflow.viewer.templating import asset
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 SECTIONS = ("results", "looking", "training", "exploration", "cases", "run")
@@ -202,3 +203,64 @@ def test_a_page_that_cannot_be_written_is_one_clear_error(run):
     (run / "report.html").mkdir()
     with pytest.raises(NotWritableError, match="cannot write the page"):
         write_page(run)
+
+
+def test_the_cases_are_folded_one_open_and_each_has_a_link(html):
+    tags = Page(html).tags
+    cases = [a for tag, a in tags if tag == "details" and a.get("class") == "case"]
+    assert [("open" in a, a["name"]) for a in cases] == [(True, "case"), (False, "case"), (False, "case")]
+    assert not any("hidden" in a for a in cases)  # without the script nothing is out of reach
+    links = {a["href"] for tag, a in tags if tag == "a"}
+    assert {f"#case-carotid-{number:05d}" for number in range(3)} <= links
+
+
+def test_what_only_the_script_can_do_is_hidden_until_it_runs(html):
+    tags = Page(html).tags
+    for name in ("finder", "pager"):
+        (found,) = (a for _, a in tags if a.get("class") == name)
+        assert "hidden" in found
+    sliders = [a["name"] for tag, a in tags if tag == "input" and a.get("type") == "range"]
+    assert sliders == ["window", "level"]
+    pictures = [a for tag, a in tags if tag == "button" and a.get("class") == "zoom"]
+    assert len(pictures) == 6
+
+
+def test_the_script_finds_what_it_looks_for(html):
+    """Names that the script asks for are names of the page: there is no browser here to say so."""
+    script = html[html.index("<script>") :]
+    classes = {name for _, a in Page(html).tags for name in (a.get("class") or "").split()}
+    fields = {a["name"] for tag, a in Page(html).tags if tag in ("input", "select")}
+    for name in re.findall(r'querySelector(?:All)?\("[a-z#]*\s?\.([a-z]+)"', script):
+        assert name in classes | {"none"}
+    for name in re.findall(r'field\("([a-z]+)"\)', script):
+        assert name in fields | {"observation", "relation"}
+
+
+def test_marks_have_a_sign_beside_their_colour():
+    css = asset("page.css")
+    for kind in ("agree", "partly", "contradict", "extra"):
+        assert re.search(rf"mark\.{kind}::before {{ content: ", css)
+    assert "dashed" in re.search(r"mark\.missed {(.*?)}", css)[1]
+
+
+def test_the_first_screen_says_what_was_trained_the_result_and_the_warnings(html):
+    words = Page(html).words()
+    order = [
+        "was trained on carotid ultrasound",
+        "RFT raised the reward",
+        "0.741 [0.727, 0.755]",
+        "1 warning",
+        "Systems by metrics",
+    ]
+    places = [words.index(text) for text in order]
+    assert places == sorted(places)
+
+
+def test_the_table_and_the_cases_can_be_downloaded_from_the_page_itself(html):
+    files = [a for tag, a in Page(html).tags if tag == "a" and "download" in a]
+    assert [a["download"] for a in files] == [
+        "carotid-quickstart-results.csv",
+        "carotid-quickstart-cases.csv",
+        "carotid-quickstart-run.json",
+    ]
+    assert all(a["href"].startswith("data:") for a in files)

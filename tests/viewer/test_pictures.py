@@ -74,7 +74,7 @@ def test_a_missing_file_says_so(tmp_path):
 
 
 def test_pictures_shrink_until_they_fit_the_budget(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (400, 400), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (SIZES[0][0], SIZES[0][0]), np.uint8)
     path = save(tmp_path / "a.png", noise)
     roomy = embed_all([path])[path]
     assert max(roomy.width, roomy.height) == SIZES[0][0]

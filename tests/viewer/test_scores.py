@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 
@@ -88,3 +89,40 @@ def test_shares_are_printed_as_percentages() -> None:
     rows = {row.name: [cell.mean for cell in row.cells] for row in reports_table(SUMMARY).groups[0][1]}
     assert rows["distinct reports"] == ["50.0%", "90.0%"]
     assert rows["asserted by one report of a pair, denied by the other"] == ["6.8%", ""]
+
+
+OBSERVED = {
+    "observations": [
+        {"name": "Edema", "support": 1200, "predicted": 3, "precision": None, "recall": 0.25, "f1": 0.1}
+    ]
+}
+WORST = {
+    "study_id": "one <i>",
+    "scores": {"CheXpert F1 (rules)": 0.25},
+    "reference": {"text": "Edema.", "canonical": "Edema."},
+    "systems": {
+        "mine": {
+            "text": "Findings: Clear.",
+            "marks": [{"start": 10, "end": 16, "kind": "extra", "words": []}],
+            "missed": [{"start": 0, "end": 5, "kind": "missed", "note": "missed: Edema"}],
+        }
+    },
+}
+
+
+def test_each_observation_has_its_f1_and_support() -> None:
+    page = render_scores(SUMMARY | OBSERVED)
+    assert "Each observation" in page
+    row = page[page.index(">Edema<") : page.index("</tr>", page.index(">Edema<"))]
+    assert re.findall(r">([^<>\s]+)</td>", row) == ["1,200", "3", "–", "0.250", "0.100"]
+    assert "Each observation" not in render_scores(SUMMARY)
+
+
+def test_the_worst_reports_are_shown_with_their_marks_and_escaped() -> None:
+    page = render_scores(SUMMARY, [WORST])
+    assert "one &lt;i&gt;" in page
+    assert "CheXpert F1 (rules) 0.25" in page
+    assert '<mark class="extra" title="not in the reference">Clear.</mark>' in page
+    assert 'class="missed"' in page
+    assert "missed: Edema" in page
+    assert "The worst reports" not in render_scores(SUMMARY)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -29,9 +29,11 @@ from radflow.evaluation.rexrank import BOTH, write_submission
 from radflow.evaluation.score_file import CONSISTENCY, Columns, Scorer, forget_chunks, score_store
 from radflow.evaluation.score_summary import Protocol, summarise_scores
 from radflow.evaluation.score_tables import write_scores, write_unpaired
+from radflow.evaluation.worst import worst_reports
 from radflow.files import sweep, write_atomic, write_json
 from radflow.metrics.table import CHEST
 from radflow.readers import CHEXPERT_OBSERVATIONS
+from radflow.readers.carotid import CAROTID_OBSERVATIONS
 from radflow.reports.language import LanguageCount
 from radflow.tables import Remarks, shards_of
 from radflow.viewer.scores import render_scores
@@ -84,12 +86,13 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         if options.write_rexrank is not None:
             _submit(screen, store, predictions, options)
         baselines = baselines_of(store)
-        chest_labels = "chexpert_f1" in chosen.metrics
+        labels = {"chexpert_f1": CHEXPERT_OBSERVATIONS, "carotid_f1": CAROTID_OBSERVATIONS}
+        observations = next((names for metric, names in labels.items() if metric in chosen.metrics), ())
         scorer = Scorer(
             metrics=chosen.metrics,
             consistency=CONSISTENCY in chosen.labels,
             judge=judge,
-            observations=CHEXPERT_OBSERVATIONS if chest_labels else (),
+            observations=observations,
             readers=chosen.readers,
             labeler=chosen.labeler,
             baselines={name: write for name, (_, write) in baselines.items()},
@@ -108,7 +111,8 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         summary = summarise_scores(columns, store, protocol, patients)
         print_scores(screen, summary, title=predictions.name)
         if options.out is not None:
-            _write(screen, options.out, (ids, patients), columns, chosen, summary)
+            worst = worst_reports(store, columns, summary)
+            _write(screen, options.out, (ids, patients), columns, chosen, summary, worst)
 
 
 def _judge_knobs(predictions: Path, options: ScoreOptions, chosen: Chosen) -> config.Judge:
@@ -240,10 +244,11 @@ def _write(
     columns: Columns,
     chosen: Chosen,
     summary: dict,
+    worst: list[dict[str, Any]],
 ) -> None:
     written = write_scores(out, *ids, {name: columns[name] for name in chosen.labels})
     write_json(out / "scores.json", summary)
-    write_atomic(out / "report.html", render_scores(summary))
+    write_atomic(out / "report.html", render_scores(summary, worst))
     forget_chunks(out)
     names = [path.name for path in written] + ["scores.json", "report.html"]
     screen.print(f"wrote {', '.join(names[:-1])} and {names[-1]} to {out}", markup=False)

@@ -23,6 +23,8 @@ _HEADER = re.compile(r"\b(Findings|Impression):\s*")
 _RESTRICTS = ("side", "segment", "zone", "anatomy", "kind", "degree", "age", "grade")
 """What a denial can be limited to: "no large effusion" denies no small one."""
 _SIGNIFICANT = frozenset({"50-69%", ">=70%", "near occlusion", "occlusion"})
+_BETWEEN = re.compile(r"[^.:;]{0,16}")
+"""What may stand between two missed words of one phrase: "a plaque *on the* anterior wall"."""
 _SPOKEN = {1: "stated", -1: "uncertain"}
 
 
@@ -99,7 +101,8 @@ def compare_reports(text: str, reference: str, modality: str) -> Comparison:
         elif kind is not None:
             words = [word for one in inside for word in one.faults if start <= word["start"] < end]
             marks.append(Mark(start=start, end=end, kind=kind, words=_apart(words)))
-    return {"marks": marks, "missed": _apart(word for fact in truth for word in _missed(fact, said))}
+    missed = _apart(word for fact in truth for word in _missed(fact, said))
+    return {"marks": marks, "missed": _phrases(missed, reference)}
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
@@ -169,12 +172,13 @@ def _nearest(fact: Fact, others: Sequence[Fact]) -> Fact | None:
     """The statement of the same finding that shares most with this one, above all its place."""
     stated = [other for other in others if other.state != 0]
 
-    def shared(other: Fact) -> tuple[bool, bool, int, bool]:
+    def shared(other: Fact) -> tuple[bool, bool, int, bool, int]:
         return (
             not _conflicts(fact, other, "side"),
             not (_conflicts(fact, other, "segment") or _conflicts(fact, other, "zone")),
             sum(_said(detail, other) for detail in fact.details),
             fact.state == other.state,
+            sum(bool(other.values(detail.axis)) for detail in fact.details),
         )
 
     return max(stated, key=shared, default=None)
@@ -237,11 +241,29 @@ def _fault(fact: Fact, detail: Detail, best: Fact) -> Word:
 
 
 def _word(fact: Fact, note: str, kind: Kind = "contradict") -> Word:
-    return _at(fact.span, note, kind)
+    return _at(fact.span, note if kind == "missed" else f"{fact.words}: {note}", kind)
 
 
 def _at(span: tuple[int, int], note: str, kind: Kind) -> Word:
     return Word(start=span[0], end=span[1], kind=kind, note=note)
+
+
+def _phrases(words: Iterable[Word], text: str) -> list[Word]:
+    """Words that stand close together as one stretch, with the notes of all."""
+    phrases: list[Word] = []
+    for word in words:
+        last = phrases[-1] if phrases else None
+        if last is not None and _BETWEEN.fullmatch(text[last["end"] : word["start"]]):
+            last["end"] = word["end"]
+            _note(last, word)
+        else:
+            phrases.append(word)
+    return phrases
+
+
+def _note(word: Word, other: Word) -> None:
+    notes = word["note"].split("; ")
+    word["note"] = "; ".join(dict.fromkeys([*notes, *other["note"].split("; ")]))
 
 
 def _apart(words: Iterable[Word]) -> list[Word]:
@@ -253,8 +275,7 @@ def _apart(words: Iterable[Word]) -> list[Word]:
             merged.append(Word(**word))
             continue
         last["end"] = max(last["end"], word["end"])
-        if word["note"] not in last["note"].split("; "):
-            last["note"] += f"; {word['note']}"
+        _note(last, word)
         if word["kind"] == "contradict":
             last["kind"] = "contradict"
     return merged

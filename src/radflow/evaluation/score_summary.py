@@ -72,6 +72,7 @@ def summarise_scores(
     if column(FIVE[0], SIDES[0]) in columns:
         summary["chexpert_f1_corpus"] = _corpus(columns)
     return summary | {
+        "observations": observation_table(columns),
         "references": store.reference_fingerprint(),
         "baselines": baselines,
         "reports": reports.as_dict(),
@@ -138,6 +139,33 @@ def _inverse(radcliq: Mapping[str, Any]) -> dict[str, float | None]:
         name: math.nan if value is None else inverse_radcliq_v1([value]) for name, value in ends.items()
     }
     return {name: None if math.isnan(value) else value for name, value in inverse.items()}
+
+
+def observation_table(columns: Columns) -> list[dict[str, Any]]:
+    """Return F1 of each observation over the corpus, uncertain counted as positive, with its support.
+
+    Args:
+        columns: as :func:`~radflow.evaluation.score_file.score_store` gives them, with the states of both
+            sides. Without states the table is empty; an observation that neither side has is left out.
+    """
+    end = f"{SIDES[0]}"
+    names = [key.removeprefix(f"{end}:") for key in columns if key.startswith(f"{end}:")]
+    rows = []
+    for name in names:
+        said, true = (np.isin(columns[column(name, side)], (1, -1)) for side in SIDES)
+        both, support, predicted = int((said & true).sum()), int(true.sum()), int(said.sum())
+        if support or predicted:
+            rows.append(
+                {
+                    "name": name,
+                    "support": support,
+                    "predicted": predicted,
+                    "precision": both / predicted if predicted else None,
+                    "recall": both / support if support else None,
+                    "f1": 2 * both / (support + predicted),
+                }
+            )
+    return sorted(rows, key=lambda row: -row["support"])
 
 
 def _corpus(columns: Columns) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -59,10 +59,21 @@ def carotid_facts(text: str) -> list[Fact]:
     found: list[Fact] = []
     for sentence in _sentences(list(statements(carotid_scope(), text))):
         start, end = sentence[0].sentence.span(tokens)
-        for statement in sentence:
-            found += _facts(statement, tokens)
-        found += _measured(text, start, end, sentence, tokens)
+        said_here = [fact for statement in sentence for fact in _facts(statement, tokens)]
+        for measured in _measured(text, start, end, sentence, tokens):
+            _join(said_here, measured)
+        found += said_here
     return found
+
+
+def _join(found: list[Fact], measured: Fact) -> None:
+    """A number belongs to what its sentence says of the same finding and side, or stands by itself."""
+    for place, fact in enumerate(found):
+        same = fact.finding == measured.finding and fact.values("side") == measured.values("side")
+        if same and fact.state != 0:
+            found[place] = replace(fact, details=(*fact.details, measured.details[-1]))
+            return
+    found.append(measured)
 
 
 def _sentences(read: Sequence[Statement]) -> Iterator[list[Statement]]:

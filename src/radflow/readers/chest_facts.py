@@ -61,7 +61,7 @@ class _Head:
     node: Node
     span: Span
     word: str
-    anatomy: list[str] = field(default_factory=list)
+    anatomy: dict[str, Span] = field(default_factory=dict)
     details: list[Detail] = field(default_factory=list)
 
 
@@ -141,7 +141,7 @@ def _describe(head: _Head, node: Node, word: str, span: Span) -> None:
     for axis, value in aliases:
         head.details.append(Detail(axis=axis, value=value, span=span))
     if node.kind == "anatomy":
-        head.anatomy.append(word)
+        head.anatomy.setdefault(word, span)
         if not aliases and word not in _WHERE_IT_ALWAYS_IS:
             head.details.append(Detail(axis="anatomy", value=word, span=span))
     elif not aliases and node.kind in ("degree", "place", "predicate"):
@@ -168,7 +168,7 @@ def _observation(found: Evidence, heads: Sequence[_Head], text: str) -> Fact:
     return Fact(
         finding=found.observation,
         state=found.state or 0,
-        span=rests_on[0],
+        span=rests_on[0] if found.state else found.phrase,
         details=_unique(details),
     )
 
@@ -187,8 +187,9 @@ def _named(head: _Head) -> Iterator[Fact]:
     details = [detail for detail in head.details if detail.axis != "anatomy"]
     if not is_healthy:
         details.append(Detail(axis="quality", value=head.word, span=head.span))
-    for anatomy in dict.fromkeys(head.anatomy):
-        yield Fact(finding=anatomy, state=state, span=head.span, details=_unique(details))
+    for anatomy, span in head.anatomy.items():
+        where = span if state == 0 else head.span
+        yield Fact(finding=anatomy, state=state, span=where, details=_unique(details))
 
 
 def _by_side(fact: Fact) -> Iterator[Fact]:

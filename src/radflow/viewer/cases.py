@@ -179,7 +179,8 @@ def _missed(systems: Mapping[str, SystemReport]) -> list[Highlight]:
         }
         if notes:
             note = "; ".join(f"{name} {said}" for name, said in notes.items())
-            tag = "both" if len(notes) == len(shown) == 2 else " · ".join(notes)
+            names = "both" if len(notes) == 2 == len(shown) else " · ".join(notes)
+            tag = names if len(shown) > 1 else ""
             found.append(Highlight(start=start, end=end, kind="missed", note=note, tag=tag))
     return found
 
@@ -224,5 +225,7 @@ def _column(system: str, report: SystemReport) -> Column:
 def _faults(report: SystemReport) -> tuple[str, ...]:
     """The notes on the words at fault, then what was missed, each once."""
     notes = [word.note for mark in report.marks for word in mark.words if word.note]
-    left_out = dict.fromkeys(mark.note.removeprefix("missed: ") for mark in report.missed if mark.note)
+    left_out = dict.fromkeys(
+        note.removeprefix("missed: ") for mark in report.missed for note in mark.note.split("; ") if note
+    )
     return (*dict.fromkeys(notes), *([f"missed: {', '.join(left_out)}"] if left_out else []))

@@ -32,10 +32,11 @@ class EvidenceRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceView:
-    """One report as printed."""
+    """One report as printed; ``stated`` names the labels that it states or hedges."""
 
     study_id: str
     system: str
+    stated: tuple[str, ...]
     segments: tuple[Segment, ...]
     rows: tuple[EvidenceRow, ...]
 
@@ -53,6 +54,9 @@ def evidence_view(report: ReadReport) -> EvidenceView:
     return EvidenceView(
         study_id=report.study_id,
         system=system_name(report.system),
+        stated=tuple(
+            name if state == 1 else f"{name}?" for name, state in report.labels.items() if state in (1, -1)
+        ),
         segments=segments(report.text, _marks(report.evidence)),
         rows=(*_whole(report), *_rows(report)),
     )

@@ -12,7 +12,7 @@ from radflow.evaluation.notation import brackets, number, signed
 from radflow.viewer.records import Interval, Results
 from radflow.viewer.run_files import RunFiles
 from radflow.viewer.verdict import label_metric, tone
-from radflow.viewer.wording import duration, metric_name, percent, system_name
+from radflow.viewer.wording import duration, metric_name, percent
 
 _MODALITIES = {"chest-xray": "chest radiographs", "carotid-us": "carotid ultrasound"}
 
@@ -48,8 +48,8 @@ def tiles(results: Results) -> list[Tile]:
     label = label_metric(results)
     if label and label in results.systems.get("radflow", {}):
         others = [
-            f"{system_name(system)} {number(results.systems[system][label].mean)}"
-            for system in ("sft", "template")
+            f"{name} {number(results.systems[system][label].mean)}"
+            for name, system in (("SFT", "sft"), ("template", "template"))
             if label in results.systems.get(system, {})
         ]
         ours = results.systems["radflow"][label]
@@ -83,7 +83,7 @@ def subject(files: RunFiles) -> str:
     model = str(_flat(tomllib.loads(files.recipe or "")).get("policy.model", ""))
     name = Path(model).name if Path(model).is_absolute() else model
     who = f"The model “{name}” was trained" if name else "Trained"
-    count = f"{files.exploration.split_size:,} studies of " if files.exploration else ""
+    count = f"{files.trained_on:,} studies of " if files.trained_on else ""
     studies = _MODALITIES.get(results.modality, results.modality)
     drawn = " (images drawn by a program)" if results.images == "drawn" else ""
     tested = f", and measured on {results.cases:,} {results.split} studies" if results.cases else ""

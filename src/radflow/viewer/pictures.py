@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SIZES = ((400, 82), (320, 75), (240, 68), (160, 60))
+SIZES = ((800, 80), (560, 82), (400, 82), (320, 75), (240, 68), (160, 60))
 """Longest edge in pixels and JPEG quality, tried in this order until a page's pictures fit the budget."""
 BUDGET = 3_500_000
 """Characters of data URIs on one page."""

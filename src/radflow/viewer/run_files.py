@@ -31,6 +31,7 @@ class RunFiles:
     cases: tuple[Case, ...] | None
     evidence: tuple[ReadReport, ...] | None
     recipe: str | None
+    trained_on: int | None = None
 
 
 def read_run(folder: Path) -> RunFiles:
@@ -51,6 +52,7 @@ def read_run(folder: Path) -> RunFiles:
         cases=_read_json(folder / "evaluation" / "cases.json", tuple[Case, ...]),
         evidence=_read_json(folder / "evaluation" / "evidence.json", tuple[ReadReport, ...]),
         recipe=_read_recipe(folder / "recipe.toml"),
+        trained_on=_count_training(folder / "prepare" / "studies.jsonl"),
     )
     if not any((files.results, files.log, files.exploration, files.cases)):
         raise MissingFileError(
@@ -120,6 +122,14 @@ def _read_recipe(path: Path) -> str | None:
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path}: expected TOML, got: {error}. Mend the recipe.") from None
     return text
+
+
+def _count_training(path: Path) -> int | None:
+    """Return the number of training studies; a manifest can be large, so its lines are not parsed."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as lines:
+        return sum(b'"split": "train"' in line for line in lines)
 
 
 def _read_text(path: Path) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from radflow.evaluation.notation import brackets, number, signed
-from radflow.viewer.records import Interval
+from radflow.viewer.cases import case_views
+from radflow.viewer.records import Case, Interval
 from radflow.viewer.strips import whisker
 from radflow.viewer.tables import Cell, Row, Table
 from radflow.viewer.templating import asset, csp_hash, environment
@@ -28,15 +32,17 @@ _REPORTS = (
 )
 
 
-def render_scores(summary: Mapping[str, Any]) -> str:
+def render_scores(summary: Mapping[str, Any], worst: Sequence[Mapping[str, Any]] = ()) -> str:
     """Return a self-contained page, which loads nothing and runs no script.
 
     The same scores give the same page, byte for byte.
 
     Args:
         summary: the content of ``scores.json``.
+        worst: reports to show, as ``evaluation.worst.worst_reports`` gives them.
     """
     style = asset("page.css")
+    cases = TypeAdapter(tuple[Case, ...]).validate_python(worst)
     return (
         environment()
         .get_template("scores.jinja")
@@ -47,6 +53,8 @@ def render_scores(summary: Mapping[str, Any]) -> str:
             facts=_facts(summary),
             table=score_table(summary),
             reports=reports_table(summary),
+            observations=_observations(summary.get("observations", ())),
+            worst=list(zip(case_views(cases, Path()), (_scores(case) for case in worst), strict=True)),
             with_template=TEMPLATE in summary["baselines"],
         )
     )
@@ -82,6 +90,23 @@ def reports_table(summary: Mapping[str, Any]) -> Table:
         for name, ours, theirs, is_share in _REPORTS
     ]
     return Table(columns=(summary["system"], "references"), groups=(("", tuple(rows)),))
+
+
+def _observations(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Name, support, predicted, precision, recall and F1 of each observation, as printed."""
+    return [
+        (
+            row["name"],
+            f"{row['support']:,}",
+            f"{row['predicted']:,}",
+            *(number(row[key], 3) for key in ("precision", "recall", "f1")),
+        )
+        for row in rows
+    ]
+
+
+def _scores(case: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {number(value, 2)}" for name, value in case["scores"].items())
 
 
 def _row(name: str, summary: Mapping[str, Any], gain: Mapping[str, Any] | None, limit: float) -> Row:

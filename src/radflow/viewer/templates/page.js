@@ -23,8 +23,8 @@
 
   function count() {
     const at = shown.findIndex((item) => item.open);
-    const of = shown.length === cases.length ? `${cases.length}` : `${shown.length} (all: ${cases.length})`;
-    pager.querySelector("output").textContent = at < 0 ? `${of} cases` : `${at + 1} of ${of}`;
+    const of = shown.length === cases.length ? `${cases.length}` : `${shown.length} found`;
+    pager.querySelector("output").textContent = at < 0 ? `0 of ${of}` : `${at + 1} of ${of}`;
     pager.querySelector('[data-step="-1"]').disabled = at === 0 || !shown.length;
     pager.querySelector('[data-step="1"]').disabled = at === shown.length - 1;
   }

@@ -116,14 +116,15 @@ def merged(folder: Path, base: str | None, dtype: Number) -> tuple[PreTrainedMod
 
     from radflow.policy.adapters import put_on
     from radflow.policy.load import base_of
+    from radflow.policy.pretrained import load_pretrained
 
     name = base or base_of(folder)
     config = _base_config(folder, name)
     sees = type(config) in AutoModelForImageTextToText._model_mapping
     kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
     try:
-        model = kind.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError) as error:
+        model = load_pretrained(kind, name, dtype=torch.float32)
+    except MissingFileError as error:
         raise _no_base(folder, name, error) from None
     try:
         whole = put_on(model, folder).merge_and_unload(safe_merge=True)

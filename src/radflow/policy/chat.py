@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from jinja2 import TemplateError
+
 from radflow.errors import DataError
 
 PREFIX_FORM = "PaliGemmaProcessor"
@@ -59,7 +61,10 @@ def reply_type(processor: Any) -> int:
 
 def _rendered(processor: Any, content: Any) -> str:
     message = {"role": "user", "content": content}
-    return processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+    try:
+        return processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+    except TemplateError as error:
+        raise DataError(f"{_name(processor)}: its chat template cannot be filled in: {error}") from None
 
 
 def _name(processor: Any) -> str:

@@ -26,6 +26,7 @@ from radflow.errors import MissingFileError, TrainingError
 from radflow.policy.adapters import put_on
 from radflow.policy.chat import chat_text
 from radflow.policy.image_tokens import limit_image_tokens
+from radflow.policy.pretrained import load_pretrained
 from radflow.policy.processors import has_processor, load_processor
 from radflow.policy.serving import vllm_obstacles
 
@@ -115,13 +116,19 @@ def load_policy(
 
     Raises:
         MissingFileError: no such folder, and not a name that can be reached; or a folder without a processor.
-        DataError: the adapter was trained on another base model; or the model has no form of prompt.
+        DataError: the adapter was trained on another base model; or the model is damaged, not whole, or has
+            no form of prompt.
         MissingDependencyError: the processor needs a package that is not installed.
     """
     folder = Path(source)
     has_adapter = (folder / "adapter_config.json").is_file()
     base = base_of(folder) if has_adapter else str(source)
-    model: nn.Module = _load_model(base, settings, device)
+    model: nn.Module = load_pretrained(
+        AutoModelForImageTextToText,
+        base,
+        dtype=_dtype(settings.dtype, device),
+        trust_remote_code=settings.trust_remote_code,
+    )
     processor = load_processor(
         folder if has_processor(folder) else base, trust_remote_code=settings.trust_remote_code
     )
@@ -226,21 +233,6 @@ def base_of(folder: Path) -> str:
             f"{folder}/adapter_config.json: expected base_model_name_or_path to name a model"
         )
     return base
-
-
-def _load_model(source: str, settings: recipe.Policy, device: torch.device | str) -> nn.Module:
-    try:
-        return AutoModelForImageTextToText.from_pretrained(
-            source,
-            dtype=_dtype(settings.dtype, device),
-            use_safetensors=True,
-            trust_remote_code=settings.trust_remote_code,
-        )
-    except OSError as error:
-        raise MissingFileError(
-            f"{source}: expected the name or folder of an image-text-to-text model with safetensors weights "
-            f"({str(error).splitlines()[0]})"
-        ) from None
 
 
 def _dtype(name: str, device: torch.device | str) -> torch.dtype:

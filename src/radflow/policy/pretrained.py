@@ -1,0 +1,76 @@
+"""The weights of a pretrained model: whole, or an error that says what is wrong with the folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
+from radflow.errors import DataError, MissingDependencyError, MissingFileError
+from radflow.readers.networks.weights import quietly
+
+_UNREAD = ("pooler", ".head.")
+"""In the names of weights that no caption goes through; conversions leave them out."""
+
+
+def load_pretrained(kind: Any, source: str, *, dtype: torch.dtype, trust_remote_code: bool = False) -> Any:
+    """Load a model from safetensors, with every weight that its configuration names.
+
+    transformers fills what is absent with random numbers and goes on; here that is an error.
+
+    Args:
+        kind: one of transformers' ``AutoModelFor...``.
+        source: hub name or folder.
+        dtype: number type of the weights.
+        trust_remote_code: whether code that comes with the model may run.
+
+    Raises:
+        MissingFileError: no model there, or none with safetensors weights.
+        DataError: it is damaged, incomplete, of another kind, or comes with code that may not run.
+        MissingDependencyError: it needs a package that is not installed.
+    """
+    settings: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": trust_remote_code}
+    try:
+        with quietly():
+            model, account = kind.from_pretrained(source, dtype=dtype, output_loading_info=True, **settings)
+    except ImportError as error:
+        raise MissingDependencyError(f"{source}: it needs a package that is missing: {error}") from None
+    except OSError as error:
+        raise MissingFileError(
+            f"{source}: expected the name or folder of an image-text-to-text model with safetensors weights "
+            f"({_first_line(error)})"
+        ) from None
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, RuntimeError, KeyError, SafetensorError, StrictDataclassError) as error:
+        raise DataError(_unloadable(source, error)) from None
+    missing = sorted(n for n in account["missing_keys"] if not any(part in n for part in _UNREAD))
+    if missing:
+        raise DataError(
+            f"{source}: expected all weights of {type(model).__name__}, got a model without {len(missing)} "
+            f"of them, such as {missing[0]}; fetch or convert it again"
+        )
+    return model
+
+
+def _unloadable(source: str, error: Exception) -> str:
+    said = _first_line(error)
+    if "custom code" in said or "trust_remote_code" in said:
+        return (
+            f"{source}: its model comes with code of its own, which does not run unless you trust it "
+            "(policy.trust_remote_code); or take the model in transformers' own form (InternVL: the name "
+            "that ends in -hf)"
+        )
+    if "ignore_mismatched_sizes" in said:
+        said = "its weights have other shapes than its config.json says"
+    return (
+        f"{source}: expected a model that transformers {transformers.__version__} loads, got one that it "
+        f"does not ({said}); fetch it again, or take one of the families in the README"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

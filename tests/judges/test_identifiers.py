@@ -268,6 +268,106 @@ Patient Name: <name:KOWALSKI, ANNA M>  MRN: <record:0045-882-1>  DOB: <date:07/0
 MR. <name:T. O'NEILL>, AGE <age:91>, FELL ON <date:5/6>.
 She lives at <address:55 Elm St.>, <address:Springfield, IL 62704>.
 Zip code: <address:46202-1234>.
+Seen on <date:Tuesday, March 3rd>.
+Compared to <date:Tue, 3 Mar 2020>.
+Seen <date:Tue 3/4> in clinic.
+Last seen <date:Friday the 13th>.
+Called on <date:Wed. 12/30 at 3:45 PM>.
+Discussed with the wife, <name:Susan Miller>, by phone.
+Discussed with her son <name:Ben>.
+Wife, <name:Susan Miller>, was called.
+WIFE, <name:SUSAN MILLER>, WAS CALLED.
+The sister <name:Anna Maria Lopez> was present.
+His caregiver <name:Tom O'Neil> agrees.
+pt <name:John Doe> presents with cough.
+Pt <name:John Doe> was scanned.
+Patient <name:John Doe> was scanned.
+The patient, <name:Jane Q. Doe>, fell.
+Images by technologist <name:Kim Wexler>.
+Read with resident <name:Amy Adams>.
+Charge nurse <name:Kelly> was told.
+Our radiologist <name:Gregory House> agrees.
+Vergleich mit <date:3. März 2024>.
+Vergleich mit <date:03.03.2024>.
+Aufnahme vom <date:3. Oktober 2023>.
+Comparé au <date:3 mars 2024>.
+Comparé au <date:1er août 2023>.
+Comparado con <date:3 de marzo de 2024>.
+Confronto con <date:3 marzo 2024>.
+Comparado com <date:3 de março de 2024>.
+Vergeleken met <date:3 maart 2024>.
+对比<date:2024年3月3日>片。
+对比<date:3月3日>片。
+비교 <date:2024년 3월 3일>.
+Untersuchung im <date:März 2024>.
+Tel <phone:030 1234567>.
+Ruf <phone:030/1234567> an.
+Ring <phone:020 7946 0958> please.
+Ring <phone:06 12 34 56 78> please.
+Ring <phone:0049 30 1234567> please.
+Ring <phone:+33 6 12 34 56 78> please.
+Wohnt <address:Hauptstrasse 12>.
+Wohnt <address:Hauptstraße 12a>.
+Wohnt <address:Bahnhofstr. 5>.
+Wohnt <address:Goetheweg 3>.
+Wohnt <address:Berliner Straße 7>.
+Wohnt <address:Karl-Marx-Allee 70>.
+Woont <address:Kerkstraat 12>.
+Habite <address:rue de Rivoli 5>.
+Habite <address:5 rue de Rivoli>.
+Habite <address:12, avenue Foch>.
+Habite <address:12 bis, rue de l'Église>.
+Vive en <address:Calle Mayor 3>.
+Vive en <address:Avenida de la Constitución, 12>.
+Abita in <address:Via Roma 10>.
+Abita in <address:Piazza San Marco 1>.
+Mora na <address:Rua das Flores 10>.
+Lives in <address:10115 Berlin>.
+Lives in <address:D-10115 Berlin>.
+Lives in <address:75001 Paris>.
+Lives in <address:1012 AB Amsterdam>.
+Lives in <address:SW1A 1AA>.
+NHS number <phone:943 476 5919>.
+The number <phone:943 476 5919> is hers.
+NIR <record:1 85 05 78 006 084 36>.
+NIR <record:185057800608436>.
+Codice fiscale <record:RSSMRA85T10A562S>.
+CPF <record:123.456.789-09>.
+DNI <record:12345678Z>.
+NINO <record:AB 12 34 56 C>.
+ID card <record:11010519491231002X>.
+Aadhaar <record:1234 5678 9012>.
+Follow-up arranged for <date:Thursday, 14 November>.
+The fall happened on <date:Sun 11/5>.
+Results given to the daughter, <name:Maria Gonzalez>.
+Her husband <name:Peter> was at the bedside.
+Spoke to <name:Emily Watson> (sister).
+Discussed with brother <name:Raj Patel> by phone.
+The patient <name:Olga Ivanova> tolerated the procedure.
+Scan done by sonographer <name:Ellen Park>.
+Covering hospitalist <name:Daniel Kim> informed.
+Voraufnahme vom <date:12. Dezember 2022>.
+Voraufnahme vom <date:12.12.22>.
+Cliché du <date:14 juillet 2021>.
+Estudio del <date:5 de mayo de 2020>.
+Esame del <date:21 settembre 2022>.
+Onderzoek van <date:9 mei 2019>.
+检查日期<date:2023年12月25日>。
+Praxis <phone:089 / 123 456 78>.
+Téléphone <phone:01 42 68 53 00>.
+Anschrift: <address:Lindenstraße 45>, <address:50674 Köln>.
+Adresse : <address:24 boulevard Voltaire>, <address:75011 Paris>.
+Domicilio: <address:Calle de Alcalá 45>.
+Residente in <address:Corso Vittorio Emanuele 22>, <address:00186 Roma>.
+Woonachtig <address:Prinsengracht 263>, <address:1016 GV Amsterdam>.
+Address: <address:10 Downing Street>, <address:SW1A 2AA>.
+NHS <record:9434765919>.
+NIR: <record:2 69 05 49 588 157 80>.
+CF <record:VRDGPP13R10B293P>.
+DNI: <record:50123456-K>.
+CPF: <record:987.654.321-00>.
+BSN <record:123456782>.
+PESEL <record:44051401359>.
 """
 
 BENIGN = """
@@ -319,6 +419,30 @@ Clear lungs.No effusion.Normal heart.
 Call if symptoms persist. Contact the office.
 Kerley B lines. Bochdalek hernia. Ghon complex.
 [NAME] [DATE] [AGE]-year-old, call [PHONE].
+Swan Ganz catheter in the patient.
+The patient Swan Ganz catheter is seen.
+Kerley B lines. Hampton hump. Westermark sign. Pancoast tumor.
+Patient Kerley B lines noted.
+Pt Hampton hump suspected.
+Patient is rotated. The patient, AP portable, is rotated.
+Patient status post CABG. Patient Positioning is poor.
+Her mother had breast cancer. Mother, breast cancer.
+Father and son both have the disease.
+Nurse was informed. The resident was notified.
+Admitted via the emergency department. Placed via G-tube 3 days ago.
+Via PICC 3 weeks ago.
+Nodule at T4 5MM. NODULE AT C7 4MM. L5 3RD RIB.
+Reported on Tuesday. Fell on Sunday. Sat 93 % on room air. Sun exposure.
+Sat 93. Wed to the left side.
+Mars 3 may differ.
+The mass is 12 x 34 mm. 0 10 20 30 degrees. 0.5 cm. 0 of 12.
+Slice 1234 of 5678. Images 1 to 120.
+HU 1000 Hounsfield.
+An ICD code. 12 Avenue of spread. Weg 3.
+Am 3 views were taken. Largo.
+Lungs are clear at 40 000 feet.
+T12 1 cm. L4 5 mm. S1 2 mm nodule.
+Sono 2024. In 2024年 nothing.
 """
 
 _PLANT = re.compile(r"<(\w+):((?:[^<>])+)>")
@@ -427,6 +551,9 @@ UNITS = (
     "www.", "ab:", "MRN 1", "May 1 ", "10:10 ", "on 1/1 ", "Patient: ", "Drs. A, ", "van ", "1 A ",
     "1 Aa Bb ", "(317) ", "+1 ", "A, MD ", "A'", "A-", "_", "\n", "12-123-", "1.1.", "2019-", "MRN 12 12",
     "Aa, IN ", " ", "555-1234-", "1/1/201/1/20", "call +1", "ninety ", "X",
+    "wife, A ", "pt Aa Bb ", "patient Aa", "Mon ", "Mon 1/1 ", "3 mars ", "3 de ", "3月", "03 ", "0 12",
+    "rue de ", "rue Aa ", "12 rue Aa ", "Aastr", "Hauptstr. 1", "Straße ", "12345 Aa", "1012 AB ",
+    "SW1A 1", "123.456.", "1 85 05 ", "1234 ", "AAAAAA11A",
 )  # fmt: skip
 
 

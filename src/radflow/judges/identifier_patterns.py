@@ -87,6 +87,19 @@ _DEGREE = (
     rf"|,\s{{0,2}}DO){_END}"
 )
 
+# A relative or someone of the staff, then the name without a colon: "wife, Susan Miller", "pt John Doe". In a
+# sentence the capitals tell the name; at its beginning and in capitals a comma or what follows has to help.
+_SURE = rf"(?!{_listed('eponyms')}{_END})"
+_FULL = rf"(?:{_SURE}{_WORD}(?:{_GAP}{_WORD}){{1,3}})"
+_ENDS = r"(?=[.,;:)!?]|\s{1,2}[a-z(]|\s?\Z)"
+_BESIDE = (
+    rf"{_START}{_listed('relatives')},?\s{{1,2}}(?P<id>{_SURE}{_WORD}{_MORE})",
+    rf"{_START}(?i:{_listed('relatives')}),\s{{1,2}}(?P<id>{_FULL})",
+    rf"{_START}{_listed('persons')},?\s{{1,2}}(?P<id>{_FULL})",
+    rf"{_START}(?i:{_listed('relatives')}|{_listed('persons')}),?\s{{1,2}}"
+    rf"(?P<id>{_SURE}(?:{_WORD}{_GAP}){{1,2}}{_STOP}{_CAPITAL}(?:[a-zà-ÿ]|['’-](?={_LETTER})){{1,30}}+){_ENDS}",
+)
+
 # Dates: a year alone is no identifier (164.514(b)(2)(i)(C)); nor is a fraction, a ratio or a measurement.
 _YEAR = r"(?:19|20|21)\d\d"
 _YEAR2 = rf"(?:{_YEAR}|['’]?\d\d(?!\d))"
@@ -102,7 +115,8 @@ _TIME = (
     rf"(?:{_CLOCK}(?:\s?(?i:hours|hrs?)\b)?|\d{{1,2}}\s?(?i:[ap]\.?m\b\.?)|[0-2]\d[0-5]\d\s?(?i:hours"
     rf"|hrs?|h)\b)"
 )
-_BEFORE = rf"(?:(?<!\d){_TIME}(?:,|\s)\s?(?:(?i:on)\s{{1,2}}(?:the\s)?)?)?"
+_WEEKDAY = rf"{_START}(?i:{_listed('weekdays')})\.?,?\s{{1,2}}(?:(?i:the)\s)?"
+_BEFORE = rf"(?:{_WEEKDAY})?(?:(?<!\d){_TIME}(?:,|\s)\s?(?:(?i:on)\s{{1,2}}(?:the\s)?)?)?"
 _AFTER = (
     rf"(?:(?:[T_,]|,?\s{{1,2}}(?:(?i:at|@|time:?)\s{{0,2}})?){_TIME}|,?\s{{1,2}}(?i:at"
     rf"|@)\s{{0,2}}[0-2]\d[0-5]\d\b)?"
@@ -137,6 +151,17 @@ _NAMED_DATES = (
     rf"(?:[\s,.-]{{0,3}}{_YEAR2}{_NO_UNIT})?",
     rf"{_START}{_NAMED},?[\s/-]{{0,2}}(?:of\s{{1,2}})?(?:{_YEAR}|['’]\d\d)(?!\d)",
     rf"(?<!\d){_YEAR}[\s-]{_NAMED}[\s-]{_DAY}(?!\d)",
+)
+_WEEKDAY_DATE = rf"(?P<id>{_WEEKDAY}(?:{_DAY}/{_DAY}|{_DAY}(?i:st|nd|rd|th)){_AFTER})(?![\d/]){_NO_UNIT}"
+_OF = r"(?:(?i:del?|d['’])\s{0,2})?"
+_DATES_ELSEWHERE = (
+    rf"(?<!\d){_DAY}(?:\.|º|er)?\s{{0,2}}{_OF}(?i:{_listed('months_elsewhere')})(?!{_LETTER})\.?"
+    rf"(?:,?\s{{1,2}}{_OF}{_YEAR})?",
+    rf"{_START}(?i:{_listed('months_elsewhere')})\s{{1,2}}{_OF}{_YEAR}(?!\d)",
+)
+_DATES_OF_ASIA = (
+    r"(?P<id>(?:(?:19|20)?\d\d\s?[年년]\s?)?\d{1,2}\s?[月월]\s?\d{1,2}\s?[日号號일])",
+    r"(?P<id>(?:19|20)\d\d\s?[年년]\s?\d{1,2}\s?[月월])",
 )
 _CUED_DATE = (
     rf"{_START}{_DATE_CUE}{_END}[\s:,(]{{0,3}}(?:(?:of|from|on|dated|was)[\s:]{{1,2}})?"
@@ -177,6 +202,10 @@ _PHONES = (
     rf"(?<![\d-])(?P<id>\d{{3}}[-–]\d{{4}}(?![\d-]){_EXTENSION})",
 )
 _INTERNATIONAL = r"(?P<id>\+(?=(?:[\s().-]{0,2}\d){8})\d{1,3}(?:[\s().-]{0,2}\d){5,14}+)"
+# A number that begins with 0 is dialled within its country: 030 1234567, 06 12 34 56 78, 0049 30 1234567.
+_NATIONAL_PHONE = (
+    r"(?<![\d.,])(?P<id>\(?0(?=(?:[ ()/-]{0,3}\d){8})\d{1,4}(?:[ ()/-]{1,3}\d{2,8}){1,6}+)(?![\d.]\d)"
+)
 _CUED_PHONE = (
     rf"{_START}(?i:{_listed('phones')})\b\.?(?i:\s(?:number|no\.?|at|line|is|me at"
     rf"|us at)){{0,2}}[\s:.#=]{{0,4}}(?P<id>[+(]?\d"
@@ -205,9 +234,25 @@ _WEAK_RECORD = (
 )
 _UID = r"(?<!\d)(?P<id>\d{1,10}(?:\.\d{1,40}){4,}+)"
 
+# National numbers of persons in the forms that are like nothing else: Italy, France, Brazil, Spain, Britain,
+# China, India. Their check digits are not asked: a mistyped number still says whose it is.
+_NATIONAL_IDS = (
+    rf"{_START}(?P<id>[A-Za-z]{{6}}\d\d[A-Za-z]\d\d[A-Za-z]\d{{3}}[A-Za-z]){_END}",
+    r"(?<!\d)(?P<id>[12]\s?\d\d\s?(?:0[1-9]|[1-9]\d)\s?(?:\d\d|2[AB])\s?\d{3}\s?\d{3}(?:\s?\d\d)?)(?!\d)",
+    r"(?<!\d)(?P<id>\d{3}\.\d{3}\.\d{3}-\d\d)(?!\d)",
+    rf"{_START}(?P<id>(?:\d{{8}}|[XYZ]\d{{7}})-?[A-Z]){_END}",
+    rf"{_START}(?P<id>[A-CEGHJ-PR-TW-Z]{{2}}\s?\d\d\s?\d\d\s?\d\d\s?[A-D]){_END}",
+    rf"(?<!\d)(?P<id>\d{{17}}[\dXx]){_END}",
+    r"(?<!\d)(?P<id>\d{4}\s\d{4}\s\d{4}(?:\s\d{2,4})?)(?!\d)",
+)
+
 # Addresses.
 _STREET_WORD = rf"(?:{_STOP}[A-Z][\w.'’-]{{0,25}}|\d{{1,3}}(?i:st|nd|rd|th))"
 _FLAT = r"(?:,?\s{1,2}(?i:apt|apartment|suite|ste|unit|floor|room)\b\.?\s?#?\w{1,6}|,?\s?#\w{1,6})?"
+_STREET_PARTICLE = r"(?i:de|des|du|del|della|la|las|los|le|les|da|das|do|dos|di|dei|den|der|van)"
+_STREET_BEGINNING = (
+    rf"(?:(?i:{_listed('street_beginnings')}){_END}|{_listed('street_beginnings_as_written')}{_END})"
+)
 _SHORT_STREET = _any_of({form for word in _WORDS["short_streets"] for form in (word, word.upper())})
 _ZIP = r"\d{5}(?:-\d{4})?(?!\.?\d)"
 _STREET = (
@@ -217,6 +262,25 @@ _STREET = (
 _SHORT_ADDRESS = (
     rf"(?<![\d.])(?P<id>\d{{1,6}}[A-Za-z]?\s{{1,2}}"
     rf"(?:{_STREET_WORD}\s{{1,2}}){{1,4}}{_SHORT_STREET}\b\.?{_FLAT})"
+)
+# Number behind the street: Hauptstraße 12, rue de Rivoli 5, Via Roma 10; or before: 5, rue de Rivoli.
+_STREET_ENDING = rf"(?i:{_listed('street_endings')})"
+_HOUSE = r"\d{1,4}(?!\d)(?:[ -]?[a-z](?![^\W_]))?"
+_NAME_OF_STREET = (
+    rf"(?:\s{{1,2}}(?:{_STREET_PARTICLE}\s{{1,2}}){{0,3}}(?:(?i:[dl])['’])?"
+    rf"{_CAPITAL}[a-zà-ÿ][\w'’-]{{0,30}}){{1,4}}"
+)
+_STREETS_ELSEWHERE = (
+    rf"{_START}(?P<id>(?={_CAPITAL})(?:[\w'’-]{{1,25}}\s|[\w'’-]{{1,55}}?){_STREET_ENDING}\s{{1,2}}{_HOUSE})"
+    rf"(?!\s?(?:mm|cm|%))",
+    rf"{_START}(?P<id>{_STREET_BEGINNING}{_NAME_OF_STREET},?\s{{1,2}}(?:[nN][º°.]\s?)?{_HOUSE})(?!\s?(?:mm|cm|%))",
+    rf"(?<![\d.])(?P<id>\d{{1,4}}(?:\s?(?:bis|ter))?,?\s{{1,2}}{_STREET_BEGINNING}{_NAME_OF_STREET})",
+)
+# Five digits and a town (10115 Berlin), the Netherlands (1012 AB Amsterdam), Britain (SW1A 1AA).
+_POSTCODES = (
+    rf"(?<![\d.-])(?P<id>(?:[A-Z]{{1,2}}-)?\d{{5}}\s{{1,2}}{_STOP}{_CAPITAL}[a-zà-ÿ]{{2,25}})",
+    rf"(?<![\d.])(?P<id>\d{{4}}\s?[A-Z]{{2}}\s{{1,2}}{_STOP}{_CAPITAL}[a-zà-ÿ]{{2,25}})",
+    rf"{_START}(?P<id>[A-PR-UWYZ][A-HK-Y]?\d[A-Z\d]?\s\d(?!ST|ND|RD|TH)[ABD-HJLNP-UW-Z]{{2}}){_END}",
 )
 _PO_BOX = r"(?i:\bp\.?\s?o\.?\s?box)\s{1,2}#?(?P<id>\d{1,8})"
 _CITY = r"(?:[A-Z][A-Za-z.'’-]{1,25}\s){0,2}[A-Z][A-Za-z.'’-]{1,25},\s{0,2}"
@@ -260,57 +324,44 @@ def _rows(
 _DEGREE_WORDS = frozenset(_LETTERS.findall(word.lower())[-1] for word in [*_WORDS["degrees"], "DO"])
 _AGE_WORDS = frozenset({"ninety", "hundred", "nineties", "nonagenarian", "centenarian", "supercentenarian"})
 _ANY, _DIGIT, _LONG = "", r"\d", r"\d{4}|\d-\d{3}"
-_MONTH_WORDS = frozenset(
-    [
-        "jan",
-        "january",
-        "feb",
-        "february",
-        "mar",
-        "march",
-        "apr",
-        "april",
-        "may",
-        "jun",
-        "june",
-        "jul",
-        "july",
-        "aug",
-        "august",
-        "sep",
-        "sept",
-        "september",
-        "oct",
-        "october",
-        "nov",
-        "november",
-        "dec",
-        "december",
-    ]
-)
+_MONTH_WORDS = frozenset(_WORDS["months"])
 
 PATTERNS: tuple[Pattern, ...] = (
     *_rows("name", _ANY, _TITLED, _rare_words("titles", "titles_as_written", "plural_titles")),
     *_rows("name", _ANY, _CUED, _rare_words("cues", "colon_cues")),
+    *_rows("name", _ANY, _BESIDE, _rare_words("relatives", "persons")),
     *_rows("name", _ANY, [_DEGREE], _DEGREE_WORDS),
     *_rows("address", _DIGIT, [_STREET], _rare_words("streets")),
     *_rows("address", _DIGIT, [_SHORT_ADDRESS], _rare_words("short_streets")),
     *_rows("address", _DIGIT, [_PO_BOX, _LABELLED_ZIP], frozenset({"box", "zip", "zipcode"})),
+    *_rows("address", r"\d", _STREETS_ELSEWHERE[:1], None),
+    *_rows(
+        "address",
+        _DIGIT,
+        _STREETS_ELSEWHERE[1:],
+        _rare_words("street_beginnings", "street_beginnings_as_written"),
+    ),
     *_rows("address", _LONG, [_STATE_ZIP, _ZIP_PLUS]),
+    *_rows("address", r"\d{4}|\d\s\d[A-Z]{2}|\d[A-Z]\s\d[A-Z]", _POSTCODES),
     *_rows("date", r"\d\s?[/.-]\s?\d|\d{8}", _timed(_NUMERIC_DATES)),
     *_rows("date", _DIGIT, _timed(_NAMED_DATES), _MONTH_WORDS),
+    *_rows("date", _DIGIT, _timed(_DATES_ELSEWHERE), _rare_words("months_elsewhere")),
+    *_rows("date", "[年월月년]", _DATES_OF_ASIA),
+    *_rows("date", _DIGIT, [_WEEKDAY_DATE], _rare_words("weekdays")),
     *_rows("date", r"\d/\d", [_CUED_DATE, _DATE_BEFORE_CUE]),
     *_rows("date", _ANY, _MONTHS, _MONTH_WORDS),
     *_rows("age", _OLD, _AGES),
     *_rows("age", _ANY, [_SPELLED_AGES, _VERY_OLD], _AGE_WORDS),
     *_rows("phone", r"\d{4}", _PHONES),
     *_rows("phone", r"\+", [_INTERNATIONAL]),
+    *_rows("phone", r"0\d", [_NATIONAL_PHONE]),
     *_rows("phone", r"\d\D{0,2}\d", [_CUED_PHONE], _rare_words("phones")),
     *_rows("email", "@", [_EMAIL]),
     *_rows("ssn", r"\d{4}", [_SSN]),
     *_rows("record", _DIGIT, [_RECORD], _rare_words("records")),
     *_rows("record", _DIGIT, [_WEAK_RECORD], _rare_words("weak_records")),
     *_rows("record", _LONG, _CODES),
+    *_rows("record", r"\d\d", _NATIONAL_IDS),
     *_rows("record", r"\d\.\d+\.\d", [_UID]),
     *_rows("url", _ANY, [_URL], frozenset({"http", "https", "ftp", "www"})),
     *_rows("url", r"\.(?:com|org|net|edu|gov|info|health)", [_BARE_URL]),

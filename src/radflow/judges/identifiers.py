@@ -5,22 +5,26 @@ The list is that of the HIPAA Safe Harbor, 45 CFR 164.514(b)(2)(i). Looked for, 
 ======== ======================================================================================== ==========
 kind     what                                                                                     Safe Harbor
 ======== ======================================================================================== ==========
-name     names after a title or a cue ("Dr.", "Patient:", "discussed with"), or before a degree   (A)
-address  street with number, P.O. box, ZIP code with its city and state                           (B)
-date     days and months, numeric or written, with the time beside them; a year alone is allowed  (C)
+name     names after a title or a cue ("Dr.", "Patient:", "wife,", "pt"), or before a degree      (A)
+address  street with number, P.O. box, postcode with its town (or city and state)                 (B)
+date     days and months, numeric or written, with weekday and time; a year alone is allowed      (C)
 age      over 89                                                                                  (C)
 phone    telephone, fax and pager numbers                                                         (D), (E)
 email                                                                                             (F)
 ssn      social security numbers, also with the first five digits starred out                     (G)
-record   record, accession, account, policy, licence and device numbers; long runs of digits      (H)-(M), (R)
+record   record, accession, account, policy, licence, device and national numbers; long digits    (H)-(M), (R)
 url                                                                                               (N)
 ip       IPv4, IPv6 and hardware addresses                                                        (O)
 ======== ======================================================================================== ==========
 
+Dates, telephones, streets, postcodes and national numbers also as Germany, France, Spain, Italy, Portugal,
+the Netherlands, Britain, China and Korea write them. Check digits are not asked for: a mistyped number still
+says whose it is.
+
 **Not looked for**: names with no title, cue or degree; names of institutions and wards; cities, counties
-and precincts without a ZIP code; weekdays, holidays, days without a month ("the 14th"), times that stand
-alone; what identifies by its meaning ("the mayor"). Biometrics and pictures, (P) and (Q), are not text. So
-text that passed is *not* de-identified in the sense of the rule; it only has fewer identifiers in it.
+and precincts without a ZIP code; weekdays, holidays and days without a month ("the 14th") alone, times that
+stand alone; what identifies by its meaning ("the mayor"). Biometrics and pictures, (P) and (Q), are not text.
+So text that passed is *not* de-identified in the sense of the rule; it only has fewer identifiers in it.
 
 Recall goes before precision: a false alarm costs one masked word. The marks of published data sets (``XXXX``
 of Open-i, ``___`` of MIMIC-CXR) are not identifiers. The words are in ``identifiers.toml``, the patterns in

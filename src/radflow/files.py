@@ -1,4 +1,4 @@
-"""Writing whole or not at all, under the umask; checksums; what kills leave behind.
+"""Opening what data name; writing whole or not at all, under the umask; checksums; what kills leave behind.
 
 *Modes.* The kernel decides them: a new file is asked for with 0666 and a new folder with 0777, and the umask
 (or the folder's default ACL) takes from that. What is replaced keeps its own. Nothing here reads or sets the
@@ -21,8 +21,10 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,7 +38,41 @@ except ImportError:  # not POSIX: no locks
 SUMS = "SHA256SUMS"
 _LEFT = re.compile(r"\..+\.[0-9a-f]{8}\.radflow")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NAMED = 80  # characters that a message shows of a name that is none
 _SHOWN = 50  # characters of a name in that of its temporary: file systems hold 255 bytes
+
+
+def open_regular(path: Path, what: str = "a file") -> BufferedReader:
+    """Open a file that somebody's data name, to read its bytes, unless reading it might never end.
+
+    Opening a FIFO waits for a writer, and a device may have no end.
+
+    Args:
+        path: as the data have it.
+        what: what it should be, for the message.
+
+    Raises:
+        DataError: it is a folder, a FIFO, a device or a socket, or no file can have such a name.
+        OSError: as `open`; `FileNotFoundError` where there is no such file.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError:  # a NUL, or half a surrogate pair
+        shown = repr(str(path)[:_NAMED])
+        raise DataError(f"{shown}: expected {what}, got a name no file can have") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            shown = f"{str(path)[:_NAMED]}..."
+            raise DataError(f"{shown}: expected {what}, got a name that is too long") from None
+        if error.errno == errno.ENXIO:  # a socket
+            raise DataError(f"{path}: cannot be read: expected {what}, got a socket") from None
+        raise
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    kind = "a folder" if stat.S_ISDIR(mode) else "a FIFO" if stat.S_ISFIFO(mode) else "a device"
+    raise DataError(f"{path}: cannot be read: expected {what}, got {kind}")
 
 
 @contextmanager
@@ -318,7 +354,7 @@ def _to_disk(path: Path) -> None:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import struct
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +21,7 @@ from radflow.errors import DataError, MissingFileError
 from radflow.studies import load_image, to_pil
 from radflow.studies.images import check_image, square_pad
 
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "files"
 RAMP = np.arange(0, 256, dtype=np.uint8).reshape(16, 16)
 
 
@@ -88,8 +95,128 @@ def test_padding_keeps_every_pixel(pixels: np.ndarray) -> None:
     np.testing.assert_array_equal(square[top : top + pixels.shape[0], left : left + pixels.shape[1]], pixels)
 
 
+def test_a_photograph_with_previews(tmp_path: Path) -> None:
+    """MPO: a JPEG with more of them behind it, as cameras and phones write."""
+    path = tmp_path / "photo.jpg"
+    ramp = Image.fromarray(RAMP)
+    ramp.save(path, format="MPO", save_all=True, append_images=[ramp.rotate(90)])
+    with Image.open(path) as image:
+        assert image.format == "MPO"
+    assert check_image(path) == (16, 16)
+    np.testing.assert_allclose(load_image(path), RAMP / 255, atol=0.05)
+
+
+def test_the_photograph_that_stopped_a_preparation() -> None:
+    path = CASES / "mpo.jpg"
+    if not path.is_file():
+        pytest.skip("the cases are not here")
+    assert check_image(path) == load_image(path).shape == (200, 300)
+
+
+def test_the_film_with_an_empty_table() -> None:
+    pytest.importorskip("pydicom", reason="pydicom is not installed (the extra 'dicom')")
+    path = CASES / "modlut_empty.dcm"
+    if not path.is_file():
+        pytest.skip("the cases are not here")
+    assert check_image(path) == load_image(path).shape == (64, 64)
+
+
+def test_a_strip_is_no_picture(tmp_path: Path) -> None:
+    path = save(tmp_path / "strip.png", np.zeros((1, 1000), np.uint8))
+    with pytest.raises(DataError, match="got a strip of 1000 x 1 pixels"):
+        check_image(path)
+
+
+def test_every_altered_byte_of_a_png_is_found(tmp_path: Path) -> None:
+    whole = save(tmp_path / "a.png", RAMP[:4, :4]).read_bytes()
+    path = tmp_path / "altered.png"
+    for at in range(len(whole) - 12):  # all but the end mark, which holds nothing
+        altered = bytearray(whole)
+        altered[at] ^= 0x10
+        path.write_bytes(altered)
+        with pytest.raises(DataError):
+            check_image(path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_damage_is_a_traceback_or_breaks_a_picture_that_was_passed(tmp_path: Path, seed: int) -> None:
+    draw, ramp = random.Random(seed), Image.fromarray(RAMP)
+    files = [tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "mpo.jpg"]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ramp.convert("RGBA").save(files[0], exif=exif)
+    ramp.save(files[1], exif=exif)
+    ramp.save(files[2], format="MPO", save_all=True, append_images=[ramp])
+    for path in files:
+        whole = path.read_bytes()
+        for _ in range(50):
+            altered = bytearray(whole[: draw.randrange(len(whole))] if draw.random() < 0.2 else whole)
+            for _ in range(draw.randrange(1, 4)):
+                if altered:
+                    altered[draw.randrange(len(altered))] = draw.randrange(256)
+            path.write_bytes(altered)
+            try:
+                check_image(path)
+            except DataError:
+                continue
+            to_pil(path)
+
+
 @pytest.mark.parametrize("function", [load_image, to_pil, check_image])
 class TestBadFiles:
+    @pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "JPEG2000", "BMP"])
+    def test_another_format_by_its_name(
+        self, function: Callable[[Path], object], tmp_path: Path, kind: str
+    ) -> None:
+        Image.fromarray(RAMP).save(tmp_path / "a.png", format=kind)
+        with pytest.raises(DataError, match=f"expected a PNG or JPEG .*, got {kind}; save it as PNG"):
+            function(tmp_path / "a.png")
+
+    def test_what_would_never_end(self, function: Callable[[Path], object], tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe.png")
+        (tmp_path / "zero.png").symlink_to("/dev/zero")
+        for name, words in (("pipe.png", "got a FIFO"), ("zero.png", "got a device")):
+            with pytest.raises(DataError, match=f"expected an image file, {words}"):
+                function(tmp_path / name)
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("a\0.png", "a name no file can have"),
+            ("\ud800.png", "a name no file can have"),
+            ("x" * 5000, "too long"),
+        ],
+        ids=["NUL", "surrogate", "long"],
+    )
+    def test_names_that_no_file_has(
+        self, function: Callable[[Path], object], tmp_path: Path, name: str, words: str
+    ) -> None:
+        with pytest.raises(DataError, match=words):
+            function(tmp_path / name)
+
+    @pytest.mark.parametrize("chunk", [b"zTXt", b"iCCP", b"IDAT"])
+    def test_a_bomb_in_a_chunk(
+        self, function: Callable[[Path], object], tmp_path: Path, chunk: bytes
+    ) -> None:
+        """What inflates to 64 MB costs a small part of that, whether it is refused or passed over."""
+        packed = zlib.compress(bytes(2**26))
+        parts = [(b"IHDR", struct.pack(">2I5B", 8, 8, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(72)))]
+        parts[1:1] = [(chunk, packed if chunk == b"IDAT" else b"name\0\0" + packed)]
+        path = tmp_path / "bomb.png"
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(
+                struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+                for name, data in (*parts, (b"IEND", b""))
+            )
+        )
+        tracemalloc.start()
+        with contextlib.suppress(DataError):
+            function(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2**23
+
     def test_missing(self, function: Callable[[Path], object], tmp_path: Path) -> None:
         with pytest.raises(MissingFileError, match=r"gone\.png: no such image"):
             function(tmp_path / "gone.png")
@@ -138,13 +265,13 @@ class TestBadFiles:
             function(tmp_path / name)
 
 
-def test_damage_in_the_middle_is_found_on_loading(png: Path) -> None:
+@pytest.mark.parametrize("function", [load_image, check_image])
+def test_damage_in_the_middle(function: Callable[[Path], object], png: Path) -> None:
     content = bytearray(png.read_bytes())
     content[len(content) // 2] ^= 0xFF
     png.write_bytes(bytes(content))
-    assert check_image(png) == (128, 128)
     with pytest.raises(DataError, match="truncated or broken"):
-        load_image(png)
+        function(png)
 
 
 def test_real_radiographs(iu_xray: Path) -> None:

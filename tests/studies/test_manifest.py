@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from radflow.errors import DataError, MissingFileError, NotWritableError
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies import Study, read_manifest, write_manifest
+from radflow.studies.places import allowed
 
 Make = Callable[..., Study]
 
@@ -42,6 +45,42 @@ def reason(path: Path, **options: Any) -> str:
     assert len(read.studies) == 9
     assert len(read.rejected) == 1
     return read.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"study_id": "\ud800"}, r":4: expected text, got half a surrogate pair"),
+        ({"truth": {"\udfff": 1}}, "half a surrogate pair"),
+        ({"images": ["a\0.png"]}, ":4: image .*no file has a NUL"),
+        ({"images": ["x" * 5000]}, ":4: image .*too long"),
+        ({"images": ["../../elsewhere.png"]}, r":4: image outside .* with data\.root"),
+        ({"images": ["/etc/passwd"]}, r":4: image outside .*'/etc/passwd'"),
+    ],
+)
+def test_a_line_that_cannot_be_meant(manifest: Path, fields: dict[str, Any], words: str) -> None:
+    change(manifest, 4, **fields)
+    allow = allowed(manifest, (), knob="data.root")
+    assert re.search(words, reason(manifest, allow=allow))
+    read_manifest(manifest, max_bad_share=0.1, allow=allow, rejected=manifest.with_name("rejected.jsonl"))
+    assert "reason" in manifest.with_name("rejected.jsonl").read_text()
+
+
+def test_a_manifest_that_would_never_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "studies.jsonl")
+    with pytest.raises(DataError, match="got a FIFO"):
+        read_manifest(tmp_path / "studies.jsonl")
+
+
+def test_images_looked_at_by_processes_give_the_same(tmp_path: Path, make_study: Make) -> None:
+    path = tmp_path / "studies.jsonl"
+    studies = [make_study(f"s{number}") for number in range(20)]
+    write_manifest(path, studies)
+    studies[7].images[0].write_bytes(b"")
+    told: list[tuple[int, int]] = []
+    read = read_manifest(path, workers=2, progress=lambda *steps: told.append(steps), max_bad_share=0.5)
+    assert read == read_manifest(path, max_bad_share=0.5)
+    assert told[-1] == (20, 20)
 
 
 # ---- round trip ------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from radflow.files import make_folder, sweep
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest, write_manifest
+from radflow.studies.places import note
 from radflow.studies.prepare import MANIFEST, PREPARERS, SMALLEST_IMAGE, at_least
 from radflow.studies.stream import ADAPTERS, Annotation, options_of, prepare_adapter
 from radflow.workspace import Hold
@@ -118,6 +119,7 @@ def _prepare_adapter(screen: Console, source: str, options: PrepareOptions) -> N
             annotate=annotate,
             **extra,
         )
+    note(out, (options.root, options.images))
     for line in account.lines():
         screen.print(line, markup=False)
     if sum(account.rejected.values()):
@@ -232,7 +234,7 @@ def _prepare_drawn(screen: Console, source: str, options: PrepareOptions) -> Non
             progress=lambda done, total: bars.update(task, completed=done, total=total),
             **account_options,
         )
-        manifest = read_manifest(account.manifest)
+        manifest = read_manifest(account.manifest, check_images=False)
         studies = triage(manifest.studies)
         target = out if out.suffix else account.manifest
         write_manifest(target, studies)

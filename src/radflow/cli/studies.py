@@ -17,6 +17,7 @@ from radflow.judges.base import CriticalityJudge
 from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
+from radflow.studies.places import allowed
 from radflow.studies.prepare import MANIFEST, PREPARERS, PrepareAccount
 from radflow.studies.stream import ADAPTERS, options_of, prepare_adapter
 from radflow.workspace import Workspace
@@ -44,20 +45,28 @@ def prepare_source(source: str, out: Path, **options: Any) -> PrepareAccount:
 
 def prepare_studies(workspace: Workspace, recipe: Recipe, judge: CriticalityJudge) -> None:
     """Write ``prepare/studies.jsonl``: the studies of the recipe, each annotated critical or not."""
-    data = recipe.data
+    data, allow = recipe.data, None
     if data.source == "manifest":
         assert data.manifest is not None
         if not data.manifest.exists():
             raise MissingFileError(f"{data.manifest}: no such manifest; `radflow prepare` writes one")
         source = data.manifest
+        allow = allowed(source, (data.root, data.images), knob="data.root")
     else:
         account = _from_disk(workspace, recipe) if data.source in ADAPTERS else _drawn(workspace, recipe)
         for line in account.lines(most_common=5):
             workspace.say(f"prepare: {line}")
         source = account.manifest
-    manifest = read_manifest(
-        source, max_bad_share=data.max_bad_share, rejected=workspace.path("prepare", "rejected.jsonl")
-    )
+    with ExitStack() as bars:
+        manifest = read_manifest(
+            source,
+            check_images=data.source == "manifest",  # a preparation has looked at what it wrote
+            max_bad_share=data.max_bad_share,
+            rejected=workspace.path("prepare", "rejected.jsonl"),
+            allow=allow,
+            workers=None,
+            progress=_late_bar(workspace, bars, "Looking at images"),
+        )
     if manifest.rejected:
         workspace.say(f"prepare: set {len(manifest.rejected)} studies aside, see prepare/rejected.jsonl")
     _expect_english(workspace, recipe, manifest.studies)
@@ -181,14 +190,16 @@ def triage(
     return annotated
 
 
-def _late_bar(workspace: Workspace, bars: ExitStack) -> Callable[[int, int], None]:
+def _late_bar(
+    workspace: Workspace, bars: ExitStack, title: str = "Preparing studies"
+) -> Callable[[int, int], None]:
     """A progress bar that appears with the first report of a total; none where nobody knows the total."""
     steps: Callable[[int, int], None] | None = None
 
     def progress(done: int, total: int) -> None:
         nonlocal steps
         if steps is None and total:
-            steps = _steps(bars.enter_context(workspace.track("Preparing studies", total)))
+            steps = _steps(bars.enter_context(workspace.track(title, total)))
         if steps is not None:
             steps(done, total)
 

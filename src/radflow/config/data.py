@@ -56,7 +56,8 @@ class Data(Section):
     manifest: Path | None = None
     """The studies.jsonl to use when the source is ``manifest``; relative to the recipe."""
     root: Path | None = None
-    """The folder of a data set on disk; relative to the recipe."""
+    """The folder of a data set on disk; relative to the recipe. For ``manifest``: a folder that its images
+    may lie in, besides its own."""
     images: Path | None = None
     """Folder of the images where they are not in the root. For ``open-i`` of the real ones; without it the
     images are drawn, and every table says so."""

@@ -19,9 +19,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Int
+from PIL import Image
 from torch import Tensor
 
-from radflow.errors import DataError
+from radflow.errors import DataError, MissingFileError
 from radflow.policy.chat import chat_text, reply_type, starts_itself
 from radflow.policy.load import Policy
 from radflow.policy.pixels import crops_ends, squared
@@ -160,11 +161,9 @@ class PromptEncoder:
         chat = chat_text(processor, text, images=len(study.images))
         encoded = self._read(study, chat)
         if encoded is None:
-            pictures = [to_pil(path) for path in study.images]
-            if self._pads:
-                pictures = [squared(picture) for picture in pictures]
             begun = {"add_special_tokens": False} if starts_itself(processor, chat) else {}
-            encoded = _encoded(processor(text=[chat], images=[pictures], return_tensors="pt", **begun))
+            pictures = [self._pictures(study)]
+            encoded = _encoded(processor(text=[chat], images=pictures, return_tensors="pt", **begun))
             if self._files is not None:
                 self._files.write(study.images, chat, _to_tensors(encoded))
         encoded = replace(encoded, reply_type=reply_type(processor))
@@ -175,6 +174,16 @@ class PromptEncoder:
                 "(of one image) or data.max_images"
             )
         return encoded
+
+    def _pictures(self, study: Study) -> list[Image.Image]:
+        try:
+            pictures = [to_pil(path) for path in study.images]
+        except (DataError, MissingFileError) as error:
+            # Each was decoded when the study was prepared, so this is no study to set aside in silence now.
+            raise type(error)(
+                f"study {study.study_id}: {error}; it changed or vanished after the study was prepared"
+            ) from None
+        return [squared(picture) for picture in pictures] if self._pads else pictures
 
     def _read(self, study: Study, chat: str) -> EncodedPrompt | None:
         held = self._files.read(study.images, chat) if self._files is not None else None

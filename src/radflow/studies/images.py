@@ -11,13 +11,15 @@ import numpy as np
 from jaxtyping import Float, Num
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from radflow.errors import DataError, MissingFileError
+from radflow.errors import DataError, MissingFileError, RadflowError
+from radflow.files import open_regular
+from radflow.studies.codestreams import damage
 from radflow.studies.dicom import check_dicom, is_dicom, load_dicom
 
-FORMATS = ("PNG", "JPEG")
+FORMATS = ("PNG", "JPEG")  # JPEG includes MPO, of which the first picture is used: the others are previews
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601-2
-_TAIL_BYTES = 4096  # cameras and archives append a little after the end mark
-_END_MARKS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
+MAX_FILE_BYTES = 2**29  # of a PNG or JPEG file: three times the largest picture that is taken, uncompressed
+MAX_ASPECT = 100  # of the longer side to the shorter: beyond, no processor makes a picture of it
 
 
 def load_image(path: Path) -> Float[np.ndarray, "H W"]:
@@ -57,28 +59,52 @@ def to_pil(path: Path) -> Image.Image:
 
 
 def check_image(path: Path) -> tuple[int, int]:
-    """Check that a file is a whole PNG, JPEG or DICOM image, without decoding it.
+    """Decide whether a file can be used as a picture, by decoding it once; the only place that decides it.
 
-    Reads the header and looks for the format's end mark in the last 4 KiB, so it costs the same for any size.
-    Damage in the middle is found only by `load_image`. Of DICOM the header and the length of the pixel data
-    are checked.
+    Finds everything that `load_image` finds, and what a decoder passes over in silence: any altered byte of a
+    PNG (its check sums), a JPEG cut short that ends with an end mark all the same, JPEG data that libjpeg
+    warns of. It does not find a JPEG or DICOM altered so that it is still valid (docs/datasets.md).
 
     Returns:
         ``(height, width)`` as stored.
 
     Raises:
-        MissingFileError, MissingDependencyError, DataError: as `load_image`.
+        MissingFileError, MissingDependencyError: as `load_image`.
+        DataError: as `load_image`; or damage of these kinds, a side over a hundred times the other, a JPEG
+            of more passes than anybody writes.
     """
     if is_dicom(path):
-        return check_dicom(path)
-    with _opened(path, decode=False) as image:
-        mark = _END_MARKS[image.format or "PNG"]
-        width, height = image.size
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        if mark not in file.read():
-            raise DataError(f"{path}: the image is truncated (no end mark); copy or download it again")
+        height, width = check_dicom(path)
+    else:
+        width, height = _check_plain(path)
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise DataError(f"{path}: expected a picture, got a strip of {width} x {height} pixels")
     return height, width
+
+
+def _check_plain(path: Path) -> tuple[int, int]:
+    """`check_image` of a PNG or JPEG."""
+    with _opened(path, decode=False) as image:
+        size, is_png = image.size, image.format == "PNG"
+        if is_png:
+            image.verify()  # the check sum of every chunk; the file must then be opened again
+        else:
+            _check_jpeg(path, image)
+            image.getexif()
+    if is_png:
+        with _opened(path) as image:
+            image.getexif()  # which is read for the orientation, and may be broken
+    return size
+
+
+def _check_jpeg(path: Path, image: Image.Image) -> None:
+    with open_regular(path) as file:
+        found = damage(file.read(MAX_FILE_BYTES))
+    if found:
+        raise DataError(f"{path}: the image is truncated or broken ({found}); copy or download it again")
+    # Decoding is wanted, pixels are not.
+    image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
+    image.load()
 
 
 def square_pad(image: Num[np.ndarray, "H W"], fill: float = 0.0) -> Num[np.ndarray, "S S"]:
@@ -104,39 +130,47 @@ def _opened(path: Path, *, decode: bool = True) -> Generator[Image.Image]:
             # Half of Pillow's limit only warns: for studies from elsewhere that is an error too.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # odd EXIF, still readable
-            with Image.open(path, formats=FORMATS) as image:
+            with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
                 if decode:
                     image.load()
                 yield image
+    except RadflowError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(
             f"{path}: refused as a possible decompression bomb ({error}); scale it down"
         ) from None
     except UnidentifiedImageError:
-        raise DataError(
-            f"{path}: expected a PNG or JPEG image or a DICOM file, got something else or a broken header"
-        ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, DataError):
-            raise
-        # Truncated data is an OSError, a broken PNG chunk a SyntaxError, others a ValueError or EOFError.
+        raise DataError(f"{path}: expected a PNG or JPEG image or a DICOM file, got {_named(path)}") from None
+    except Exception as error:  # Pillow's readers of pixels, chunks and EXIF raise many kinds
         raise DataError(
             f"{path}: the image is truncated or broken ({error}); copy or download it again"
         ) from None
 
 
-def _refuse_what_cannot_be_an_image(path: Path) -> None:
-    if path.is_dir():
-        raise DataError(f"{path}: expected an image file, got a folder")
+def _named(path: Path) -> str:
+    """What a file is that is neither PNG nor JPEG, where Pillow knows; told by its first bytes."""
     try:
-        with path.open("rb") as file:
-            head = file.read(1)
+        with open_regular(path) as file, Image.open(file) as image:
+            return f"{image.format}; save it as PNG"
+    except Exception:  # as above
+        return "something else or a broken header"
+
+
+def _refuse_what_cannot_be_an_image(path: Path) -> None:
+    try:
+        with open_regular(path, "an image file") as file:
+            size = file.seek(0, 2)
     except FileNotFoundError:
         raise MissingFileError(f"{path}: no such image file") from None
+    except RadflowError:
+        raise
     except OSError as error:
         raise DataError(f"{path}: the image cannot be read ({error.strerror or error})") from None
-    if not head:
+    if not size:
         raise DataError(f"{path}: the image file is empty (0 bytes); copy or download it again")
+    if size > MAX_FILE_BYTES:
+        raise DataError(f"{path}: refused, an image file of {size:,} bytes (at most {MAX_FILE_BYTES:,})")
 
 
 def _gray(image: Image.Image) -> Float[np.ndarray, "H W"]:

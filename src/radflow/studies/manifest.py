@@ -13,19 +13,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from radflow.errors import DataError, MissingFileError, RadflowError, did_you_mean
+from radflow.errors import (
+    DataError,
+    MissingDependencyError,
+    MissingFileError,
+    RadflowError,
+    did_you_mean,
+)
 from radflow.files import write_jsonl, writing
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies.images import check_image
+from radflow.studies.places import Allowed, image_place
+from radflow.studies.prepare import run_jobs
 from radflow.studies.study import MODALITIES, SPLITS, Split, Study
 from radflow.tables.opening import LONGEST, lines, opened, too_long
 
 MAX_BAD_SHARE = 0.05
+_HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _SHOWN = 3  # rejected studies named in an error
 
 # The fields of a line by JSON type. Any other key is an error: a misspelt one would be lost in silence.
@@ -84,41 +94,54 @@ def read_manifest(
     max_bad_share: float = MAX_BAD_SHARE,
     rejected: Path | None = None,
     needs_report: bool = True,
+    allow: Allowed | None = None,
+    workers: int | None = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Read a manifest and set its bad studies aside.
 
     Bad is: a line that is not a JSON object, a field that is missing, misspelt or of the wrong type, an empty
-    report, a study id that came before, a patient who came before in another split, an image that is missing,
-    empty, truncated or not an image. A report without headers is good.
+    report, a study id that came before, a patient who came before in another split, an image that lies where
+    it may not, is missing, or cannot be used (`check_image`). A report without headers is good.
 
     Args:
         path: the manifest.
-        check_images: look at every image file (header and end mark, see `check_image`).
+        check_images: decode every image once.
         max_bad_share: the share of bad studies, 0 to 1, above which reading stops.
         rejected: where to write the bad ones as JSONL (``study``, ``reason``); a file of an earlier reading
             is replaced, or removed when nothing is bad.
         needs_report: whether a study without a report is bad. One without is what a report is drafted for.
+        allow: where images may lie; anywhere when not given.
+        workers: processes that look at images; ``None`` for one a usable core. With more than one, a script
+            must guard its top level with ``if __name__ == "__main__":``.
+        progress: called with (done, total) as images are looked at.
 
     Raises:
         MissingFileError: there is no such manifest.
+        MissingDependencyError: of what reads an image.
         DataError: no study, or a share of bad ones above ``max_bad_share``; names the first few.
     """
+    folder = path.absolute().parent
+    read = [_read(line, f"{path}:{n}", n, folder, needs_report, allow) for n, line in _lines(path)]
+    images = {image: None for _, study in read if isinstance(study, Study) for image in study.images}
+    unusable: dict[Path, str | None] = {}
+    if check_images:
+        said = run_jobs(_why_unusable, list(images), workers=workers, progress=progress)
+        unusable = dict(zip(images, said, strict=True))
     good: list[Study] = []
     bad: list[Rejected] = []
     ids: dict[str, int] = {}
     patients: dict[str, tuple[Split, int]] = {}
-    for number, line in _lines(path):
+    for number, study in read:
+        if isinstance(study, Rejected):
+            bad.append(study)
+            continue
         where = f"{path}:{number}"
-        name: str | int = number
-        try:
-            row = _parse_line(line, where)
-            name = row["study_id"] if isinstance(row.get("study_id"), str) else number
-            study = _from_row(row, where, path.absolute().parent, needs_report)
-            _check_unique(study, where, ids, patients)
-            if check_images:
-                _check_images(study, where)
-        except RadflowError as error:
-            bad.append(Rejected(name, str(error)))
+        reason = _clash(study, where, ids, patients)
+        if reason is None and (broken := next(filter(None, map(unusable.get, study.images)), None)):
+            reason = f"{where}: study {study.study_id!r}: {broken}"
+        if reason is not None:
+            bad.append(Rejected(study.study_id, reason))
             continue
         ids[study.study_id] = number
         patients.setdefault(study.patient_id, (study.split, number))
@@ -130,6 +153,29 @@ def read_manifest(
     if len(bad) > max_bad_share * (len(good) + len(bad)):
         raise DataError(_too_many(path, bad, len(good) + len(bad), max_bad_share, rejected))
     return Manifest(path=path, studies=tuple(good), rejected=tuple(bad))
+
+
+def _read(
+    line: bytes, where: str, number: int, folder: Path, needs_report: bool, allow: Allowed | None
+) -> tuple[int, Study | Rejected]:
+    """One line as a study, or why it is none."""
+    name: str | int = number
+    try:
+        row = _parse_line(line, where)
+        name = row["study_id"] if isinstance(row.get("study_id"), str) else number
+        return number, _from_row(row, where, folder, needs_report, allow)
+    except RadflowError as error:
+        return number, Rejected(name, str(error))
+
+
+def _why_unusable(image: Path) -> str | None:
+    try:
+        check_image(image)
+    except MissingDependencyError:
+        raise  # of the machine, not of this study
+    except RadflowError as error:
+        return str(error)
+    return None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -151,17 +197,32 @@ def _parse_line(line: bytes, where: str) -> dict[str, Any]:
         raise DataError(f"{where}: expected one JSON object, got broken JSON ({error})") from None
     if not isinstance(row, dict):
         raise DataError(f"{where}: expected one JSON object, got {type(row).__name__}")
+    if _HALF_A_PAIR.search(line) and _has_surrogates(row):
+        raise DataError(f"{where}: expected text, got half a surrogate pair, which cannot be written")
     return row
 
 
-def _from_row(row: Mapping[str, Any], where: str, folder: Path, needs_report: bool) -> Study:
+def _has_surrogates(row: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _from_row(
+    row: Mapping[str, Any], where: str, folder: Path, needs_report: bool, allow: Allowed | None
+) -> Study:
     """A study from a line's object, its fields checked."""
     _check_fields(row, where)
     fields = {name: value for name, value in row.items() if value is not None}
     report = _report(fields, where, needs_report)
     for name in ("report", "findings", "impression"):
         fields.pop(name, None)
-    images = tuple(Path(os.path.normpath(folder / image)) for image in fields.pop("images"))
+    try:
+        images = tuple(image_place(folder, image, allow) for image in fields.pop("images"))
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
     return Study(reference=report, images=images, views=tuple(fields.pop("views", ())), **fields)
 
 
@@ -207,25 +268,19 @@ def _filled(text: str | None) -> str | None:
     return text if text and text.strip() else None
 
 
-def _check_unique(
+def _clash(
     study: Study, where: str, ids: Mapping[str, int], patients: Mapping[str, tuple[Split, int]]
-) -> None:
+) -> str | None:
+    """Why a study cannot stand beside those before it."""
     if study.study_id in ids:
-        raise DataError(f"{where}: study {study.study_id!r} was already on line {ids[study.study_id]}")
+        return f"{where}: study {study.study_id!r} was already on line {ids[study.study_id]}"
     split, line = patients.get(study.patient_id, (study.split, 0))
     if split != study.split:
-        raise DataError(
+        return (
             f"{where}: patient {study.patient_id!r} is in {study.split} here, in {split} on line {line}; "
             "keep a patient in one split"
         )
-
-
-def _check_images(study: Study, where: str) -> None:
-    for image in study.images:
-        try:
-            check_image(image)
-        except RadflowError as error:
-            raise DataError(f"{where}: study {study.study_id!r}: {error}") from None
+    return None
 
 
 def manifest_row(study: Study, folder: Path) -> dict[str, Any]:

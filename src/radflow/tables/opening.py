@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import tempfile
 import zlib
 from collections import Counter
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, RadflowError
+from radflow.files import open_regular
 
 LONGEST = 2**24
 """Bytes of one line, field or record: 16 MiB, some thousand times the longest report."""
@@ -36,16 +38,16 @@ def opened(path: Path) -> Generator[io.BufferedIOBase]:
     What breaks while it is read becomes one clear line.
 
     Raises:
-        DataError: it cannot be read, is a broken gzip file, or one that unpacks to more than 256 MiB and more
-            than 200 times its size.
+        DataError: it cannot be read, is no regular file, is a broken gzip file, or one that unpacks to more
+            than 256 MiB and more than 200 times its size.
     """
     try:
         if path.suffix.lower() != ".gz":
-            with path.open("rb") as plain:
+            with open_regular(path) as plain:
                 yield plain
         else:
-            most = max(_UNPACKED, _RATIO * path.stat().st_size)
-            with gzip.open(path) as packed:
+            with open_regular(path) as plain, gzip.open(plain) as packed:
+                most = max(_UNPACKED, _RATIO * os.fstat(plain.fileno()).st_size)
                 yield io.BufferedReader(_Unpacked(packed, path, most))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: expected a whole gzip file, got {error}; fetch it again") from None

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from radflow.files import open_regular
+
 SIZES = ((800, 80), (560, 82), (400, 82), (320, 75), (240, 68), (160, 60))
 """Longest edge in pixels and JPEG quality, tried in this order until a page's pictures fit the budget."""
 BUDGET = 3_500_000
@@ -45,11 +47,11 @@ def embed(path: Path, *, edge: int = 400, quality: int = 82) -> Picture:
     so: one broken image does not cost the page.
     """
     try:
-        with Image.open(path) as opened:
+        with open_regular(path) as file, Image.open(file) as opened:
             image = _eight_bit(opened)
     except FileNotFoundError:
         return Picture(problem=f"{path.name}: the image file is missing")
-    except (OSError, ValueError, SyntaxError):  # what PIL raises on files that are broken or unknown to it
+    except Exception:  # Pillow raises many kinds on files that are broken or unknown to it
         return Picture(problem=f"{path.name}: not an image that can be shown here")
     image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     png, jpeg = _encode(image, "PNG", optimize=True), _encode(image, "JPEG", quality=quality, optimize=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,26 @@ class TestBombs:
         assert path.stat().st_size < 2000
         monkeypatch.setattr(dicom_file, "MAX_INFLATED_BYTES", 100_000)
         assert "inflates to over 100000 bytes" in refusal(path)
+
+    def test_a_bomb_is_refused_within_its_bound(
+        self, make_dicom: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = make_dicom(np.zeros((5000, 5000), np.uint16), syntax=DeflatedExplicitVRLittleEndian)
+        monkeypatch.setattr(dicom_file, "MAX_INFLATED_BYTES", 2**22)
+        tracemalloc.start()
+        assert "decompression bomb" in refusal(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 3 * 2**22, "of 50 MB"
+
+    @pytest.mark.parametrize("pixels", [np.zeros((48, 40, 3), np.uint8), np.zeros((48, 40), np.uint32)])
+    def test_what_costs_more_memory_may_have_fewer_pixels(
+        self, make_dicom: Make, monkeypatch: pytest.MonkeyPatch, pixels: np.ndarray
+    ) -> None:
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 48 * 40)
+        assert "decompression bomb" in refusal(make_dicom(pixels))
+        with opened(make_dicom(PIXELS)) as file:
+            assert decode(file).size == 48 * 40
 
 
 class TestOddButRead:

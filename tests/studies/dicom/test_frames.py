@@ -15,8 +15,8 @@ from pydicom.encaps import get_frame
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from radflow.errors import DataError
+from radflow.studies.codestreams import codestream_shape
 from radflow.studies.dicom.file import opened
-from radflow.studies.dicom.frames import codestream_size
 from radflow.studies.dicom.pixels import decode
 
 Make = Callable[..., Path]
@@ -64,11 +64,12 @@ def test_none_means_one(make_dicom: Make, count: int | None) -> None:
 @pytest.mark.parametrize("shape", [(48, 40), (33, 200), (64, 32, 3)])
 def test_the_size_in_a_compressed_picture(make_dicom: Make, syntax: str, shape: tuple[int, ...]) -> None:
     ds = pydicom.dcmread(make_dicom(np.zeros(shape, np.uint8), syntax=syntax))
-    assert codestream_size(get_frame(ds.PixelData, 0, number_of_frames=1)) == shape[:2]
+    stream = get_frame(ds.PixelData, 0, number_of_frames=1)
+    assert codestream_shape(stream) == (*shape[:2], *(shape[2:] or (1,)))
 
 
 @pytest.mark.parametrize(
     "stream", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00", b"\xff\x4f\xff\x51\x00", b"GIF89a"]
 )
 def test_streams_without_a_size(stream: bytes) -> None:
-    assert codestream_size(stream) in (None, (0, 0))
+    assert codestream_shape(stream) in (None, (0, 0, 0))

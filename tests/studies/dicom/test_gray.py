@@ -194,6 +194,22 @@ def test_a_table_with_too_few_entries_is_passed_over(make_dicom: Make, broken: l
     assert shown(make_dicom(RAMP, VOILUTSequence=Sequence([item]))).remarks == (NOT_USED,)
 
 
+@pytest.mark.parametrize("data", [None, b"", b"\0"])
+@pytest.mark.parametrize("descriptor", [[0, 0, 16], [64, 0, 16], [], [64]])
+@pytest.mark.parametrize("keyword", ["ModalityLUTSequence", "VOILUTSequence"])
+def test_an_empty_table_is_passed_over(
+    make_dicom: Make, keyword: str, descriptor: list[int], data: bytes | None
+) -> None:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", descriptor)
+    item.add_new("LUTData", "OW", data)
+    result = shown(make_dicom(RAMP, **{keyword: Sequence([item])}))
+    assert result.pixels.min() == 0
+    assert result.pixels.max() == 1
+    broken = ("the modality LUT in the file is empty or broken; it was not used",)
+    assert result.remarks == (broken if keyword.startswith("Modality") else ()) + (NOT_USED,)
+
+
 @pytest.mark.parametrize("shape", ["INVERSE", "IDENTITY"])
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_the_presentation_shape_inverts_nothing_twice(make_dicom: Make, photometric: str, shape: str) -> None:

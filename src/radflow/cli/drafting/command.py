@@ -24,6 +24,7 @@ def draft(
     ] = None,
     out: Annotated[list[Path] | None, Parameter(negative=(), consume_multiple=False)] = None,
     manifest: Path | None = None,
+    root: Path | None = None,
     studies: Path | None = None,
     uncertain: float = 0.5,
     keep_patient: bool = False,
@@ -50,6 +51,7 @@ def draft(
         out: File whose ending tells the format (.txt, .json, .html, .fhir.json, .dcm), or a folder; may be
             repeated.
         manifest: Draft every study of a manifest; its reports are not needed.
+        root: A folder that the manifest's images may lie in, besides its own.
         studies: Draft every subfolder of a folder as a study.
         uncertain: Mark words that the model gave a smaller probability than this. It is not calibrated.
         keep_patient: Take patient and study of the DICOM input over into the structured report, and refer to
@@ -70,6 +72,7 @@ def draft(
         forms=tuple(dict.fromkeys(forms)),
         out=tuple(out or ()),
         manifest=manifest,
+        root=root,
         studies=studies,
         uncertain=uncertain,
         keep_patient=keep_patient,

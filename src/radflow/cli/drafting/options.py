@@ -18,6 +18,7 @@ class DraftOptions:
     model: Path
     images: tuple[Path, ...] = ()
     manifest: Path | None = None
+    root: Path | None = None
     studies: Path | None = None
     indication: str | None = None
     modality: Modality | None = None

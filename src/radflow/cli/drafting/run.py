@@ -22,6 +22,7 @@ from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
 from radflow.reports.draft import NOTICE
 from radflow.studies import read_manifest
 from radflow.studies.manifest import Rejected
+from radflow.studies.places import allowed
 from radflow.studies.study import Modality
 from radflow.workspace import Hold
 
@@ -131,7 +132,13 @@ def _check(options: DraftOptions) -> Callable[[Opened, Modality | None], Opened]
 def _waiting(errors: Console, options: DraftOptions) -> tuple[list[Waiting], Sequence[Rejected]]:
     """The studies of the batch, and those whose line in the manifest cannot be read."""
     if options.manifest is not None:
-        manifest = read_manifest(options.manifest, check_images=False, max_bad_share=1.0, needs_report=False)
+        manifest = read_manifest(
+            options.manifest,
+            check_images=False,
+            max_bad_share=1.0,
+            needs_report=False,
+            allow=allowed(options.manifest, (options.root,), knob="--root"),
+        )
         return batch_of_manifest(manifest.studies, frames=options.frames), manifest.rejected
     assert options.studies is not None
     waiting, loose = batch_of_folder(options.studies, frames=options.frames)

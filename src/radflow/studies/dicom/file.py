@@ -11,7 +11,7 @@ import logging
 import struct
 import warnings
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedIOBase
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError, RadflowError
+from radflow.files import open_regular
 from radflow.studies.dicom.frames import encapsulated_frames, native_frames
 from radflow.studies.dicom.tags import MODALITIES, PHOTOMETRIC, READ
 from radflow.studies.dicom.values import number_of, text_of, word_of
@@ -28,7 +29,8 @@ from radflow.studies.dicom.values import number_of, text_of, word_of
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-MAX_INFLATED_BYTES = 2**30  # what a deflated file may grow to
+MAX_INFLATED_BYTES = 2**29  # what a deflated file may grow to, in memory
+_PIECE = 2**20  # bytes inflated at once
 _MAX_META_BYTES = 2**20
 _PIXEL_DATA = (0x7FE0, 0x0010)
 _OTHER_PIXELS = {(0x7FE0, 0x0008): "floating-point", (0x7FE0, 0x0009): "double floating-point"}
@@ -106,9 +108,9 @@ def is_dicom(path: Path) -> bool:
     False too for what cannot be opened.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return looks_like_dicom(file.read(132))
-    except OSError:
+    except (OSError, DataError):
         return False
 
 
@@ -141,7 +143,7 @@ def opened(path: Path) -> Generator[DicomFile]:
     except ImportError:
         raise MissingDependencyError(f"{path}: {_INSTALL}") from None
     try:
-        with quiet(), path.open("rb") as file:
+        with quiet(), open_regular(path, "an image file") as file:
             yield _checked(path, file)
     except RadflowError:
         raise
@@ -170,7 +172,7 @@ def _checked(path: Path, file: BufferedIOBase) -> DicomFile:
     syntax = _transfer_syntax(path, tags)
     vr, length, start = _pixel_element(path, tags, source)
     numbers = _image_numbers(path, tags)
-    limit = Image.MAX_IMAGE_PIXELS
+    limit = Image.MAX_IMAGE_PIXELS and Image.MAX_IMAGE_PIXELS // _weight(numbers)
     if limit and numbers["rows"] * numbers["columns"] > limit:
         raise DataError(
             f"{path}: refused as a possible decompression bomb ({numbers['rows']} x {numbers['columns']} "
@@ -192,6 +194,13 @@ def _checked(path: Path, file: BufferedIOBase) -> DicomFile:
         _vr=vr,
         **numbers,
     )
+
+
+def _weight(numbers: Mapping[str, Any]) -> int:
+    """How many times the memory of a plain gray pixel one costs on its way to the screen, roughly."""
+    if numbers["samples"] == 3 or numbers["photometric"] == "PALETTE COLOR":
+        return 3
+    return 2 if numbers["allocated"] > 16 else 1
 
 
 def _header(path: Path, file: BufferedIOBase) -> tuple[Dataset, BufferedIOBase]:
@@ -226,20 +235,21 @@ def _inflated(path: Path, file: BufferedIOBase) -> BufferedIOBase:
         file.seek(0)
         return file
     meta = FileMetaDataset(read_dataset(io.BytesIO(group), is_implicit_VR=False, is_little_endian=True))
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    content = unpacker.decompress(file.read(), MAX_INFLATED_BYTES)
-    if unpacker.unconsumed_tail:
-        raise DataError(
-            f"{path}: refused as a possible decompression bomb (it inflates to over {MAX_INFLATED_BYTES} "
-            "bytes)"
-        )
-    if not unpacker.eof:
-        raise DataError(f"{path}: the deflated DICOM file is truncated; copy or download it again")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     plain = io.BytesIO()
     plain.write(bytes(128) + b"DICM")
     write_file_meta_info(plain, meta)  # ty: ignore[invalid-argument-type]  # any stream will do
-    plain.write(content)
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    while not unpacker.eof:
+        packed = unpacker.unconsumed_tail or file.read(_PIECE)
+        if not packed:
+            raise DataError(f"{path}: the deflated DICOM file is truncated; copy or download it again")
+        plain.write(unpacker.decompress(packed, _PIECE))
+        if plain.tell() > MAX_INFLATED_BYTES:
+            raise DataError(
+                f"{path}: refused as a possible decompression bomb (it inflates to over "
+                f"{MAX_INFLATED_BYTES} bytes)"
+            )
     plain.seek(0)
     return plain
 

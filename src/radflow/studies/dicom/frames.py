@@ -70,26 +70,3 @@ def _starts(source: BufferedIOBase, fragments: list[int]) -> int:
         source.seek(at + 8)
         count += source.read(2) in (b"\xff\xd8", b"\xff\x4f")
     return count
-
-
-def codestream_size(stream: bytes) -> tuple[int, int] | None:
-    """Rows and columns in the header of a JPEG, JPEG-LS or JPEG 2000 picture; ``None`` where it has none.
-
-    >>> codestream_size(bytes.fromhex("ffd8 ffc0 0011 08 0040 0080 03"))
-    (64, 128)
-    """
-    at = stream.find(b"\xff\x4f\xff\x51")
-    if at >= 0 and not stream.startswith(b"\xff\xd8"):
-        right, bottom, left, top = struct.unpack_from(">4L", stream.ljust(at + 24, b"\0"), at + 8)
-        return bottom - top, right - left
-    at = 2
-    while at + 9 <= len(stream) and stream[at] == 0xFF:
-        marker = stream[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            rows, columns = struct.unpack_from(">HH", stream, at + 5)
-            return rows, columns
-        at += 2 + struct.unpack_from(">H", stream, at + 2)[0]
-    return None

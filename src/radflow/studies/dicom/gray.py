@@ -85,6 +85,8 @@ def shown_as(
     values = modality_values(tags, levels)
     remarks: list[str] = []
     shown = _voi(tags, values)
+    if items_of(tags, "ModalityLUTSequence") and _modality_lut(tags) is None:
+        remarks.append("the modality LUT in the file is empty or broken; it was not used")
     if shown is not None and _blank(shown, values, counts):
         remarks.append("the window in the file shows nothing; it was not used")
         shown = None
@@ -105,7 +107,7 @@ def modality_values(tags: Dataset, levels: Integer[np.ndarray, "L"]) -> Num[np.n
     from pydicom import Dataset
     from pydicom.pixels import apply_modality_lut
 
-    plain = _with_plain_lut(tags, "ModalityLUTSequence", signed=bool(number_of(tags, "PixelRepresentation")))
+    plain = _modality_lut(tags)
     if plain is not None:
         return apply_modality_lut(levels, plain).astype(np.int64)
     slope, intercept = number_of(tags, "RescaleSlope"), number_of(tags, "RescaleIntercept")
@@ -116,6 +118,10 @@ def modality_values(tags: Dataset, levels: Integer[np.ndarray, "L"]) -> Num[np.n
     values = apply_modality_lut(levels, rescale)
     whole = np.rint(values)
     return whole.astype(np.int64) if np.array_equal(whole, values) else values
+
+
+def _modality_lut(tags: Dataset) -> Dataset | None:
+    return _with_plain_lut(tags, "ModalityLUTSequence", signed=bool(number_of(tags, "PixelRepresentation")))
 
 
 def _voi(tags: Dataset, values: Num[np.ndarray, "L"]) -> Float[np.ndarray, "L"] | None:
@@ -233,10 +239,10 @@ def _with_plain_lut(tags: Dataset, keyword: str, *, signed: bool) -> Dataset | N
         item = tags[keyword][0]
         count, first, _ = (int(v) for v in item.LUTDescriptor)
         data, little = item["LUTData"].value, tags.original_encoding[1]
+        count = count or 2**16
+        entries = _entries(data, count, little is not False)
     except Exception:  # missing, empty, or broken in one of pydicom's many ways
         return None
-    count = count or 2**16
-    entries = _entries(data, count, little is not False)
     if len(entries) < count or max(entries) == 0:
         return None
     first -= 2**16 if signed and first >= 2**15 else 0

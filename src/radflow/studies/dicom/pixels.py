@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Integer, Num
 
-from radflow.errors import DataError
+from radflow.errors import DataError, RadflowError
+from radflow.studies.codestreams import codestream_shape, damage
 from radflow.studies.dicom.file import DicomFile
-from radflow.studies.dicom.frames import codestream_size
 from radflow.studies.dicom.gray import (
     Limits,
     frame_tags,
@@ -82,9 +82,17 @@ def render(file: DicomFile, index: int = 0, limits: Limits | None = None) -> Ren
     Raises:
         DataError: as `decode`; or a palette that cannot be applied.
     """
-    tags = frame_tags(file.tags, index)
-    shown, remarks = _shown(file, decode(file, index), tags, limits)
-    upright, turns = turned(shown, tags, file.modality)
+    stored = decode(file, index)
+    try:
+        tags = frame_tags(file.tags, index)
+        shown, remarks = _shown(file, stored, tags, limits)
+        upright, turns = turned(shown, tags, file.modality)
+    except RadflowError:
+        raise
+    except Exception:  # values that no reader expects; the texts of these errors may quote them
+        raise DataError(
+            f"{file.path}: the pixels cannot be shown as the tags say (frame {index + 1}); export it as PNG"
+        ) from None
     return Rendered(pixels=upright, remarks=(*remarks, *turns))
 
 
@@ -145,7 +153,7 @@ def _wide_palette(tags: Dataset, count: int) -> Dataset | None:
 
 
 def _check_codestream(file: DicomFile, index: int) -> None:
-    """Refuse a compressed frame whose own header names another size: a bomb, or a wrong file."""
+    """Refuse a compressed frame that is not whole, or whose own header names another size: a bomb."""
     from pydicom.encaps import get_frame
     from pydicom.uid import UID, RLELossless
 
@@ -158,9 +166,18 @@ def _check_codestream(file: DicomFile, index: int) -> None:
         )
     except Exception:
         raise DataError(f"{file.path}: the compressed pixel data are broken (frame {index + 1})") from None
-    size = codestream_size(stream)
-    if size != (file.rows, file.columns):
-        found = "none" if size is None else f"{size[0]} x {size[1]}"
+    shape = codestream_shape(stream)
+    if shape is None or shape[:2] != (file.rows, file.columns):
+        found = "none" if shape is None else f"{shape[0]} x {shape[1]}"
         raise DataError(
             f"{file.path}: the header says {file.rows} x {file.columns} pixels, the picture {found}"
+        )
+    if shape[2] != file.samples:
+        raise DataError(
+            f"{file.path}: the header says {file.samples} sample(s) a pixel, the picture {shape[2]}"
+        )
+    if found := damage(stream):
+        raise DataError(
+            f"{file.path}: the compressed picture is truncated or broken (frame {index + 1}: {found}); "
+            "export it again"
         )

@@ -74,16 +74,17 @@ def load_dicom(path: Path) -> Float32[np.ndarray, "H W"] | Float32[np.ndarray, "
 
 
 def check_dicom(path: Path) -> tuple[int, int]:
-    """Check that a DICOM file is a whole picture, without decoding it.
+    """Check that a DICOM file is a whole picture, by making it one.
 
     Returns:
         ``(rows, columns)`` as stored.
 
     Raises:
-        MissingFileError, MissingDependencyError, DataError: as `load_dicom`, but for damage in the pixels.
+        MissingFileError, MissingDependencyError, DataError: as `load_dicom`.
     """
     with opened(path) as file:
         _refuse_several(file)
+        render(file)
         return file.rows, file.columns
 
 

@@ -1,0 +1,90 @@
+"""Compressed pictures looked at without being made into pixels: their size, and whether all of them is there.
+
+Decoders make a whole picture of half a file and say nothing: libjpeg only warns, OpenJPEG fills what is
+missing. A byte changed inside the coded data is found only where the code then makes no sense; what else
+has no check sum cannot be told from a picture (docs/datasets.md).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import simplejpeg
+
+MAX_SCANS = 100  # of a progressive JPEG, each a pass over all pixels; encoders write about ten
+_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG")  # the warnings of libjpeg that are about pixels
+_JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
+_END, _SCAN, _TILE = b"\xff\xd9", b"\xff\xda", b"\xff\x90"
+
+
+def codestream_shape(stream: bytes) -> tuple[int, int, int] | None:
+    """Rows, columns and samples in the header of a JPEG, JPEG-LS or JPEG 2000 picture; ``None`` without one.
+
+    >>> codestream_shape(bytes.fromhex("ffd8 ffc0 0011 08 0040 0080 03"))
+    (64, 128, 3)
+    """
+    at = stream.find(_JPEG_2000)
+    if at >= 0 and not stream.startswith(_JPEG):
+        right, bottom, left, top = struct.unpack_from(">4L", stream.ljust(at + 42, b"\0"), at + 8)
+        return bottom - top, right - left, struct.unpack_from(">H", stream.ljust(at + 42, b"\0"), at + 40)[0]
+    at = 2
+    while at + 10 <= len(stream) and stream[at] == 0xFF:
+        marker = stream[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+            continue
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            return struct.unpack_from(">HHB", stream, at + 5)
+        at += 2 + struct.unpack_from(">H", stream, at + 2)[0]
+    return None
+
+
+def damage(stream: bytes) -> str | None:
+    """What shows that a JPEG, JPEG-LS or JPEG 2000 picture is not whole; ``None`` where nothing does."""
+    if stream.startswith(_JPEG):
+        return _jpeg_damage(stream)
+    at = stream.find(_JPEG_2000)
+    return _jpeg_2000_damage(stream, at) if at >= 0 else None
+
+
+def _jpeg_damage(stream: bytes) -> str | None:
+    """Of a JPEG: what libjpeg-turbo warns of when it reads all data, at an eighth of the size."""
+    if stream.count(_SCAN) > MAX_SCANS:
+        return f"more than {MAX_SCANS} passes"
+    if _END not in stream:
+        return "no end mark"
+    try:
+        simplejpeg.decode_jpeg(stream, "GRAY", True, True, min_height=1, min_width=1, min_factor=8)
+    except ValueError as error:  # also what libjpeg-turbo does not read at all: 12 bits, JPEG-LS
+        return str(error) if str(error).startswith(_DAMAGE) else None
+    return None
+
+
+def _jpeg_2000_damage(stream: bytes, at: int) -> str | None:
+    """Of JPEG 2000 (ISO/IEC 15444-1, A.4): whether its tile-parts are all there, each of its length."""
+    try:
+        wanted = _tiles(stream, at)
+        at += 2
+        while stream[at : at + 2] != _TILE:  # over the main header
+            at += 2 + struct.unpack_from(">H", stream, at + 2)[0]
+        found: set[int] = set()
+        while stream[at : at + 2] == _TILE:
+            tile, length = struct.unpack_from(">HL", stream, at + 4)
+            found.add(tile)
+            if not length:  # the last tile-part may leave it out
+                at = len(stream.rstrip(b"\0")) - 2
+                break
+            at += length
+    except struct.error:
+        return "truncated in its header"
+    if stream[at : at + 2] != _END:
+        return "no end mark where its lengths say"
+    return None if len(found) == wanted else f"{len(found)} of {wanted} tiles"
+
+
+def _tiles(stream: bytes, at: int) -> int:
+    right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", stream, at + 8)
+    if not (width and height):
+        raise struct.error
+    return math.ceil((right - left) / width) * math.ceil((bottom - top) / height)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 import subprocess
 import sys
 import time
@@ -85,12 +84,12 @@ def test_killed_with_its_processes_at_work_and_started_again(
     command: Command, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     root = make_mimic(tmp_path / "mimic", count=260, images=260)
-    picture = root / "files/p10/p10000100/s50000200/0000-200.jpg"
-    content = picture.read_bytes()
-    picture.unlink()
-    os.mkfifo(
-        picture
-    )  # whoever looks at it waits, so the kill comes in the middle, however quick the rest is
+    slow = [root / f"files/p10/p10000{n // 2:03d}/s50000{n}/0000-{n}.jpg" for n in range(200, 206)]
+    content = slow[0].read_bytes()
+    # Whoever looks at these takes long, so the kill comes in the middle, however quick the rest is.
+    Image.new("L", (9000, 9000)).save(slow[0], format="PNG", compress_level=1)
+    for path in slow[1:]:
+        path.write_bytes(slow[0].read_bytes())
     arguments = ("prepare", "mimic-cxr", "--root", root, "--out")
     part = tmp_path / "killed" / "studies.jsonl.part"
     process = subprocess.Popen(
@@ -104,8 +103,8 @@ def test_killed_with_its_processes_at_work_and_started_again(
         time.sleep(0.05)
     process.kill()
     process.wait()
-    picture.unlink()
-    picture.write_bytes(content)
+    for path in slow:
+        path.write_bytes(content)
     left = sorted(path.name for path in part.parent.iterdir())
     assert left == [".studies.jsonl.lock", "studies.jsonl.part"]
     assert command(*arguments, part.with_suffix(""), "--workers", 1)[0] == 0

@@ -20,7 +20,7 @@ from radflow.judges.agreement import agreement
 from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
-from radflow.studies.places import note, noted
+from radflow.studies.places import noted
 from radflow.studies.study import SPLITS
 from radflow.tables.writing import csv_writer
 
@@ -60,9 +60,7 @@ def triage_command(screen: Console, errors: Console, studies: Path, options: Tri
     with opened(options.judge, knobs, errors) as judge, bar("triage", len(before), errors) as advance:
         blank = [replace(study, critical=None, critical_by=None) for study in before]
         after = triage(blank, judge, advance=advance)
-    write_manifest(out, after)
-    if out != studies:
-        note(out, (studies.parent, *noted(studies)))
+    write_manifest(out, after, places=(studies.parent, *noted(studies)))  # it allows no more than before
     by_rules = readers.load(TRIAGE)([study.reference for study in after])
     _print(screen, after, by_rules)
     _say_before(screen, before)

@@ -29,7 +29,7 @@ from radflow.errors import (
 from radflow.files import write_jsonl, writing
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies.images import check_image
-from radflow.studies.places import Allowed, image_place
+from radflow.studies.places import Allowed, around, image_place, note
 from radflow.studies.prepare import run_jobs
 from radflow.studies.study import MODALITIES, SPLITS, Split, Study
 from radflow.tables.opening import LONGEST, lines, opened, too_long
@@ -76,15 +76,21 @@ class Manifest:
         return tuple(study for study in self.studies if study.split == name)
 
 
-def write_manifest(path: Path, studies: Iterable[Study]) -> None:
-    """Write a manifest, whole or not at all.
+def write_manifest(path: Path, studies: Iterable[Study], *, places: Iterable[Path] | None = None) -> None:
+    """Write a manifest, whole or not at all, and note beside it where images outside its folder lie.
+
+    Args:
+        path: the manifest.
+        studies: in the order of its lines.
+        places: the folders to note; those of the studies' images when not given (`radflow.studies.places`).
 
     Raises:
         NotWritableError: the folder cannot be made or written.
     """
-    folder = path.absolute().parent
+    folder, studies = path.absolute().parent, list(studies)
     rows = (manifest_row(study, folder) for study in studies)
     write_jsonl(path, rows, what="the manifest cannot be written")
+    note(path, around(studies, folder) if places is None else places)
 
 
 def read_manifest(

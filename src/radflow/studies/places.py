@@ -1,9 +1,9 @@
 """Where the images of a manifest may lie: below its own folder, and below folders that its reader allows.
 
 A manifest can come from anybody, and what its images show goes into pages and models. So a path that leads
-elsewhere is followed only where the recipe or the command names a folder around it, or where ``radflow
-prepare`` wrote the manifest on this machine: it leaves a note beside it of where the data set lay. The note
-holds its own number in the file system: one that was copied or unpacked with a manifest means nothing.
+elsewhere is followed only where the recipe or the command names a folder around it, or where radflow wrote
+the manifest on this machine: it leaves a note beside it of where the images lay. The note holds its own
+number in the file system: one that was copied or unpacked with a manifest means nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from radflow.errors import DataError
 from radflow.files import atomic_file, open_regular
+from radflow.studies.study import Study
 
 _LONGEST_PATH, _LONGEST_NAME = 4095, 255  # bytes, of Linux; macOS and Windows allow less
 
@@ -72,6 +73,16 @@ def note(manifest: Path, folders: Iterable[Path | None]) -> None:
         return
     with atomic_file(_note_of(manifest)) as file:
         json.dump({"folders": sorted(outside), "inode": os.fstat(file.fileno()).st_ino}, file)
+
+
+def around(studies: Iterable[Study], folder: Path) -> tuple[Path, ...]:
+    """The folder around all images that do not lie below ``folder``; none where all do."""
+    parents = {image.absolute().parent for study in studies for image in study.images}
+    outside = [parent for parent in parents if not parent.is_relative_to(folder)]
+    try:
+        return (Path(os.path.commonpath(outside)),) if outside else ()
+    except ValueError:  # on several drives of Windows
+        return tuple(outside)
 
 
 def noted(manifest: Path) -> tuple[Path, ...]:

@@ -7,8 +7,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
 from radflow.errors import NotWritableError
 from radflow.files import (
@@ -44,7 +46,7 @@ def test_new_files_and_folders_obey_the_umask(tmp_path: Path, mask: int) -> None
     with umask(mask):
         write_atomic(tmp_path / "new" / "a.json", "{}")
         with replaced_folder(tmp_path / "model") as fresh:
-            (fresh / "w").write_text("1")
+            save_file({"a": np.zeros(1)}, fresh / "w")
         with atomic_file(tmp_path / "secret", mode=0o640):
             pass
     for folder in ("new", "model"):

@@ -255,8 +255,10 @@ def replaced_folder(path: Path) -> Generator[Path]:
             try_lock(handle)
             yield fresh
             write_atomic(fresh / SUMS, "".join(f"{s}  {name}\n" for name, s in digests(fresh).items()))
+            mode = (fresh / SUMS).stat().st_mode & 0o777
             for folder, _, names in os.walk(fresh):
                 for name in names:
+                    Path(folder, name).chmod(mode)  # safetensors gives 0600, whatever the umask
                     _to_disk(Path(folder, name))
                 _to_disk(Path(folder))
             shutil.rmtree(old, ignore_errors=True)
@@ -381,6 +383,19 @@ def damaged(folder: Path, promised: Mapping[str, str]) -> dict[str, str]:
         elif digest(path) != promise:
             found[name] = "damaged"
     return found
+
+
+def check_model(folder: Path) -> None:
+    """Refuse a model's folder that is not what radflow saved; one that others saved is not looked at.
+
+    Raises:
+        DataError: a file is damaged or missing.
+    """
+    if (folder / SUMS).is_file() and (damage := sealed_damage(folder)):
+        raise DataError(
+            f"{folder}: {damage}, against {SUMS} there; copy it again, or make it again (a run makes its own "
+            "when it is started again)"
+        )
 
 
 def sealed_damage(folder: Path) -> str | None:

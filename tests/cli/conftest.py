@@ -87,7 +87,7 @@ def environment() -> dict[str, str]:
 def radflow(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Ran]:
     """Run a command in ``tmp_path``, as a user would."""
 
-    def radflow(*arguments: object) -> Ran:
+    def radflow(*arguments: object, umask: int = -1) -> Ran:
         return subprocess.run(
             [sys.executable, "-m", "radflow", *map(str, arguments)],
             cwd=tmp_path,
@@ -96,6 +96,7 @@ def radflow(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Ran]:
             text=True,
             timeout=300,
             check=False,
+            umask=umask,
         )
 
     return radflow

@@ -32,8 +32,9 @@ def digests(run: Path) -> dict[str, str]:
 
 
 def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp_path: Path) -> None:
-    first = radflow("run", recipe, "--out", "run")
+    first = radflow("run", recipe, "--out", "run", umask=0o027)
     assert first.returncode == 0, first.stderr
+    check_modes(tmp_path / "run", 0o027)
     assert skipped(first.stdout) == []
     run = tmp_path / "run"
     check_results(json.loads((run / "results.json").read_text()))
@@ -48,12 +49,40 @@ def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp
     second = radflow("run", recipe, "--out", "run")
     assert second.returncode == 0, second.stderr
     assert skipped(second.stdout) == STAGES
+    check_damage(radflow, recipe, run)
 
     changed = radflow("run", recipe, "--out", "run", "--rft.beta", "0.1")
     assert changed.returncode == 0, changed.stderr
     assert skipped(changed.stdout) == STAGES[:3]
 
     check_draft(radflow, run)
+
+
+def check_modes(run: Path, umask: int) -> None:
+    for path in (run, *run.rglob("*")):
+        wide = 0o777 if path.is_dir() else 0o666
+        assert path.stat().st_mode & 0o777 == wide & ~umask, path
+
+
+def check_damage(radflow: Callable, recipe: Path, run: Path) -> None:
+    """What is damaged is made again from what is left, bit for bit, and nothing else is."""
+    before = digests(run)
+    weights, picture = run / "rft" / "model" / "model.safetensors", next(run.rglob("*-left.png"))
+    for path in (weights, picture):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    (run / "generate" / "sft.jsonl").unlink()
+    refused = radflow("draft", next(run.rglob("*-right.png")), "--model", run)
+    assert refused.returncode == 1
+    assert "model.safetensors is damaged" in refused.stderr
+    again = radflow("run", recipe, "--out", "run")
+    assert again.returncode == 0, again.stderr
+    assert skipped(again.stdout) == ["sft", "exploration"]  # the model card lay beside the weights
+    assert "rft: rft/model/model.safetensors is damaged; the stage is done again" in again.stdout
+    assert "generate: generate/sft.jsonl is missing" in again.stdout
+    assert "rft: picking up at step 2 of 2" in again.stdout
+    assert digests(run) == before
 
 
 def check_results(results: dict) -> None:
@@ -132,8 +161,9 @@ def test_a_run_killed_twice_ends_with_the_same_weights(
     long += ("--rft.stale_updates", "1", "--policy.image_features", "disk")  # the most there is to lose
     assert radflow("prepare", "carotid-phantom", "--count", 60, "--image-size", 64).returncode == 0
     data = ("--data.source", "manifest", "--data.manifest", "data/studies.jsonl")
-    whole = radflow("run", recipe, *data, *long, "--out", "whole")
+    whole = radflow("run", recipe, *data, *long, "--out", "whole", umask=0o077)
     assert whole.returncode == 0, whole.stderr
+    check_modes(tmp_path / "whole", 0o077)
 
     run = tmp_path / "killed"
     arguments = ["run", str(recipe), *data, *long, "--out", str(run)]

@@ -87,7 +87,7 @@ def test_chunks_of_another_judge_are_not_taken_over(
         command("score", reports, *name, *judge, "--judge.base-url", server.url, "--out", "s")
         (folder,) = (tmp_path / "s" / ".partial").iterdir()
         keys.append(folder.name)
-        assert np.load(folder / "000000.npy").shape[0] == 3
+        assert np.load(folder / "000000.npz")["table"].shape[0] == 3
     assert keys[0] == keys[1] != keys[2]
 
 

@@ -6,6 +6,7 @@ Nothing here imports torch until a command needs it, so that ``radflow --help`` 
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from pathlib import Path
@@ -39,6 +40,12 @@ def main(tokens: list[str] | None = None) -> None:
         app(tokens)
     except RadflowError as error:
         screens.errors.print(f"[bold red]error[/]: {screens.plain(str(error))}")
+        sys.exit(1)
+    except OSError as error:  # of a library: radflow's own writers say which file
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        screens.errors.print(f"[bold red]error[/]: {where}{error.strerror}; make room, then start it again")
         sys.exit(1)
     except KeyboardInterrupt:
         screens.errors.print("stopped; run the same command again to go on from the last checkpoint")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from radflow.cli import screens
 from radflow.errors import DataError, MissingFileError
+from radflow.files import check_model, replaced_folder, sweep
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,10 +51,10 @@ def merge_command(screen: Console, model: Path, out: Path, base: str | None, dty
         NotWritableError: ``out`` cannot be written.
     """
     adapter = find_adapter(model)
+    check_model(adapter.folder)
     check_out(out)
 
     from radflow.cli.merged_card import write_merged_card
-    from radflow.files import replaced_folder, sweep
 
     sweep(out.absolute().parent, out.name)
 

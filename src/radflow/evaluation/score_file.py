@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import io
 import shutil
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
 
-from radflow.errors import DataError
 from radflow.evaluation.consistency import consistency_rate
 from radflow.evaluation.hacking import SIGNALS, read_signals
 from radflow.evaluation.pair_store import Pair, PairStore
@@ -155,10 +156,9 @@ def score_store(
     for number, start in enumerate(range(0, len(store), chunk)):
         size = min(chunk, len(store) - start)
         shape = (size, len(scorer.columns))
-        kept = folder and folder / f"{number:06d}.npy"
-        if kept is not None and kept.is_file():
-            table = _load(kept, shape)
-        else:
+        kept = folder and folder / f"{number:06d}.npz"
+        table = None if kept is None else _load(kept, shape)
+        if table is None:
             columns = scorer(store.chunk(start, chunk))
             table = np.stack([columns[name] for name in scorer.columns], axis=1)
             if kept is not None:
@@ -175,15 +175,15 @@ def forget_chunks(out: Path) -> None:
 
 def _save(path: Path, table: np.ndarray) -> None:
     content = io.BytesIO()
-    np.save(content, table)
+    np.savez(content, table=table)  # a zip, for its checksums
     write_atomic(path, content.getvalue())
 
 
-def _load(path: Path, shape: tuple[int, int]) -> np.ndarray:
+def _load(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    """A finished chunk; ``None`` where there is none, or a damaged one, which is scored again."""
     try:
-        table = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: expected a finished chunk, got {error}; delete {path.parent}") from None
-    if table.shape != shape:
-        raise DataError(f"{path}: expected a table of shape {shape}, got {table.shape}; delete {path.parent}")
-    return table
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+            table = kept["table"]
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error):
+        return None
+    return table if table.shape == shape else None

@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from radflow import config as recipe
 from radflow.errors import MissingFileError, TrainingError
+from radflow.files import check_model
 from radflow.policy.adapters import put_on
 from radflow.policy.chat import chat_text
 from radflow.policy.image_tokens import limit_image_tokens
@@ -122,6 +123,7 @@ def load_policy(
     """
     folder = Path(source)
     has_adapter = (folder / "adapter_config.json").is_file()
+    check_model(folder)
     base = base_of(folder) if has_adapter else str(source)
     model: nn.Module = load_pretrained(
         AutoModelForImageTextToText,

@@ -21,7 +21,7 @@ from radflow.config import Policy as PolicyKnobs
 from radflow.config import dump_recipe, load_recipe, make_recipe
 from radflow.evaluation import Results, ShuffledImages, write_results
 from radflow.evaluation.intervals import Interval
-from radflow.files import write_json
+from radflow.files import read_json, write_json
 from radflow.policy import PromptEncoder, greedy_reports, load_policy, save_policy
 from radflow.studies import Study
 from radflow.studies.manifest import write_manifest
@@ -258,3 +258,28 @@ def test_the_card_of_the_tiny_policy(
     assert "vllm" not in card.lower()
     assert "PeftModel" not in card
     assert "all weights; " in card
+
+
+def test_what_a_card_quotes_is_text_and_no_markup(run: Path) -> None:
+    nasty = "a|b `c` <script>alert(1)</script> [d](javascript:e) ![f](http://g) \n---\n# h"
+    recipe = load_recipe(run / "recipe.toml")
+    policy = recipe.policy.model_copy(update={"prompt": nasty})
+    reward = recipe.reward.model_copy(update={"judge": "local:/home/me/a|b `c`"})
+    changed = recipe.model_copy(update={"name": nasty, "policy": policy, "reward": reward})
+    (run / "recipe.toml").write_text(dump_recipe(changed))
+    results = read_json(run / "results.json")
+    results["labels"]["reward/consistency"] = f"Consistency ({nasty})"
+    results["warnings"] = [nasty, "The judge 'local:/home/me/llama' says yes/no."]
+    write_json(run / "results.json", results)
+    write_card(run, "rft", run / "rft" / "model")
+    card = (run / "rft" / "model" / "README.md").read_text()
+    text = ModelCard(card).text
+    outside = re.sub(r"```.*?```|(?<!\\)`[^`\n]*`", "", text, flags=re.DOTALL)
+    assert "<" not in outside
+    assert "](" not in outside.replace(r"\](", "")
+    assert "/home" not in card
+    assert "The judge 'local:llama' says yes/no." in card
+    rows = [line for line in text.splitlines() if line.startswith(("| Instruction", "| Reward |"))]
+    assert [row.count("|") for row in rows] == [3, 3]
+    assert "---" not in text.splitlines()
+    assert [line for line in text.splitlines() if line.startswith("# ")] == [text.strip().splitlines()[0]]

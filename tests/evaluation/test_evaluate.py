@@ -126,6 +126,10 @@ def test_cases_show_gains_and_losses_without_repeats(
     assert all(set(case["systems"]) == {TEMPLATE, SFT, RADFLOW} for case in cases)
     marks = [mark for case in cases for mark in case["systems"][RADFLOW]["marks"]]
     assert {mark["kind"] for mark in marks} == {"agree"}
+    images = [image for case in cases for image in case["images"]]
+    assert images
+    assert not [image for image in images if Path(image).is_absolute()]
+    assert workspace.root.joinpath(images[0]).resolve() == Path(f"{ids[0][1:]}.png").resolve()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 8, 99])

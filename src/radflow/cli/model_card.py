@@ -6,6 +6,7 @@ path of this machine. Its head is what the Hugging Face hub reads.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import jinja2
 import tomli_w
 
 from radflow.cli.loading_lines import loading_lines, vllm_line
-from radflow.config import Recipe, load_recipe
+from radflow.config import Recipe, load_recipe, without_folders
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, TEMPLATE
 from radflow.evaluation.notation import with_interval
@@ -126,9 +127,7 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
             source=SOURCES.get(recipe.data.source, "Studies of the user's own"),
             images="drawn" if drawn else "real",
             splits=split_rows(studies),
-            critical_by=", ".join(
-                sorted({without_folders(s.critical_by or "not recorded") for s in studies})
-            ),
+            critical_by=", ".join(sorted({in_words(s.critical_by or "not recorded") for s in studies})),
             recipe=recipe_rows(run, recipe, stage),
             metrics=metric_table(results, stage) if results else None,
             cases=results.cases if results else 0,
@@ -174,22 +173,28 @@ def base_in_words(model: str) -> str:
     return hub_name(model) or f"{one_line(Path(model).name)}, from a local folder"
 
 
-def without_folders(text: str) -> str:
-    """Text that may name judges, without the way to their folders.
-
-    >>> without_folders("Consistency (local:/home/me/llama)"), without_folders("openai:gpt-4o")
-    ('Consistency (local:llama)', 'openai:gpt-4o')
-    """
-    return re.sub(r"local:[^)]*/", "local:", one_line(text))
-
-
 def one_line(text: str) -> str:
-    """Text of a recipe as it may stand in a table cell.
+    """Text of a recipe, a study or a file's name as it may stand in the card: as text, not as markup.
 
-    >>> one_line("two\\nlines | a bar")
-    'two lines - a bar'
+    >>> one_line("two\\nlines | a bar"), one_line("[a](javascript:b) <script>")
+    ('two lines - a bar', '\\\\[a\\\\](javascript:b) &lt;script&gt;')
     """
-    return " ".join(text.split()).replace("|", "-")
+    text = html.escape(" ".join(text.split()).replace("|", "-"), quote=False)
+    return re.sub(r"[\\`*\[\]]", r"\\\g<0>", text)
+
+
+def in_words(text: str) -> str:
+    """What names judges and files, as text of the card, without the way to their folders."""
+    return one_line(without_folders(text))
+
+
+def as_code(text: str) -> str:
+    """The same in a code span, where markup is text but for the backtick.
+
+    >>> as_code("say `so` | now")
+    "`say 'so' - now`"
+    """
+    return f"`{' '.join(text.split()).replace('|', '-').replace('`', chr(39))}`"
 
 
 def split_rows(studies: Sequence[Study]) -> list[dict[str, Any]]:
@@ -216,7 +221,7 @@ def recipe_rows(run: Path, recipe: Recipe, stage: Stage) -> list[tuple[str, str]
     whole = policy.model == TINY
     rows = [
         ("Base model", base_in_words(policy.model)),
-        ("Instruction", f"`{one_line(policy.prompt)}`"),
+        ("Instruction", as_code(policy.prompt)),
         (
             "SFT",
             f"{'all weights' if whole else f'LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}'}; "
@@ -245,7 +250,7 @@ def recipe_rows(run: Path, recipe: Recipe, stage: Stage) -> list[tuple[str, str]
             (
                 "Reward",
                 f"{reward.syntax:g} syntax + {reward.domain:g} domain + {reward.consistency:g} consistency + "
-                f"{reward.gamma:g} impression; judge of consistency: {without_folders(reward.judge)}",
+                f"{reward.gamma:g} impression; judge of consistency: {in_words(reward.judge)}",
             ),
         ]
     return [*rows, ("Seed", str(recipe.seed))]
@@ -269,7 +274,7 @@ def _label(name: str, labels: Mapping[str, str]) -> str:
     """As in the run's tables; the consistency term says which judge it asked."""
     if name in METRICS:
         return row_label(name)
-    term = without_folders(labels.get(name, row_label(name).strip(" ↑")))
+    term = in_words(labels.get(name, row_label(name).strip(" ↑")))
     return f"Reward: {term[0].lower()}{term[1:]} ↑" if name != "reward" else "Reward ↑"
 
 
@@ -282,7 +287,7 @@ def _limits(drawn: bool, results: Results | None) -> list[str]:
     if drawn:
         said.insert(0, "Its images were drawn by a program: nothing here was shown on images of patients.")
     warnings = results.extra.get("warnings", []) if results else []
-    return said + [without_folders(warning) for warning in warnings]
+    return said + [in_words(warning) for warning in warnings]
 
 
 def _metadata(recipe: Recipe, public: str | None, kind: Kind) -> dict[str, Any]:

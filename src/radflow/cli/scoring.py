@@ -128,7 +128,7 @@ def _judge_knobs(predictions: Path, options: ScoreOptions, chosen: Chosen) -> co
 def _judged_by(name: str, chosen: Chosen) -> Chosen:
     return replace(
         chosen,
-        labels={**chosen.labels, CONSISTENCY: f"Consistency ({name})"},
+        labels={**chosen.labels, CONSISTENCY: config.without_folders(f"Consistency ({name})")},
         names={**chosen.names, CONSISTENCY: name},
     )
 

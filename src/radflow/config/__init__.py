@@ -7,6 +7,7 @@ applies overrides the way ``radflow run r.toml --rft.steps 20`` does.
 
 from radflow.config.data import Columns, Data
 from radflow.config.files import dump_recipe, knob_of, knobs, load_recipe, make_recipe, suggest_option
+from radflow.config.places import without_folders
 from radflow.config.recipe import (
     Evaluation,
     Exploration,
@@ -39,4 +40,5 @@ __all__ = [
     "load_recipe",
     "make_recipe",
     "suggest_option",
+    "without_folders",
 ]

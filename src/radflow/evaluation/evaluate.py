@@ -7,9 +7,11 @@ Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line a study)
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,18 +114,18 @@ def evaluate_run(
             "seed": workspace.recipe.seed,
             "modality": modality,
             "split": "test",
-            "warnings": said,
+            "warnings": [config.without_folders(warning) for warning in said],
             "date": time.strftime("%Y-%m-%d"),
             "versions": {name: version(name) for name in ("radflow", "torch", "transformers", "peft")},
             "labels": {
                 **{name: METRICS[name].label for name in default_metrics(modality)},
-                "reward/consistency": f"Consistency ({reward.judge.name})",
+                "reward/consistency": config.without_folders(f"Consistency ({reward.judge.name})"),
             },
             "higher_is_better": {name: METRICS[name].higher_is_better for name in default_metrics(modality)},
         },
     )
     write_results(workspace.path("results.json"), results)
-    cases = _cases(studies, predictions, rewards, knobs.cases)
+    cases = _cases(studies, predictions, rewards, knobs.cases, workspace.root)
     write_json(workspace.path("evaluation", "cases.json"), cases)
     write_json(workspace.path("evaluation", "evidence.json"), _evidence(cases, studies, modality))
     return results
@@ -216,6 +218,7 @@ def _cases(
     predictions: Mapping[str, Sequence[str]],
     rewards: Mapping[str, Sequence[Reward]],
     count: int,
+    root: Path,
 ) -> list[dict[str, Any]]:
     """A third where RadFlow gained most, a third where it lost most, the rest spread evenly."""
     change = np.array([a.total - b.total for a, b in zip(rewards[RADFLOW], rewards[SFT], strict=True)])
@@ -226,7 +229,7 @@ def _cases(
     stride = max(1, len(rest) // max(1, count - len(chosen)))
     chosen += rest[::stride][: count - len(chosen)]
     return [
-        _case(studies[i], {n: (predictions[n][i], rewards[n][i]) for n in (TEMPLATE, SFT, RADFLOW)})
+        _case(studies[i], root, {n: (predictions[n][i], rewards[n][i]) for n in (TEMPLATE, SFT, RADFLOW)})
         for i in chosen
     ]
 
@@ -246,8 +249,11 @@ def _evidence(
     ]
 
 
-def _case(study: Study, systems: Mapping[str, tuple[str, Reward]]) -> dict[str, Any]:
-    """One study as the page shows it; positions of ``missed`` count the characters of ``canonical``."""
+def _case(study: Study, root: Path, systems: Mapping[str, tuple[str, Reward]]) -> dict[str, Any]:
+    """One study as the page shows it.
+
+    Images are relative to the run; positions of ``missed`` count the characters of ``canonical``.
+    """
     truth = study.reference.canonical
     labels = labeler(study.modality)([truth, *(text for text, _ in systems.values())])
     shown = {}
@@ -267,7 +273,7 @@ def _case(study: Study, systems: Mapping[str, tuple[str, Reward]]) -> dict[str, 
         "study_id": study.study_id,
         "critical": study.critical,
         "critical_because": critical_because(study),
-        "images": [str(path) for path in study.images],
+        "images": [Path(os.path.relpath(path, root)).as_posix() for path in study.images],
         "views": list(study.views),
         "indication": study.indication,
         "reference": {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from radflow.evaluation.notation import brackets, number, signed
@@ -81,8 +80,7 @@ def subject(files: RunFiles) -> str:
     if results is None or results.modality is None:
         return ""
     model = str(_flat(tomllib.loads(files.recipe or "")).get("policy.model", ""))
-    name = Path(model).name if Path(model).is_absolute() else model
-    who = f"The model “{name}” was trained" if name else "Trained"
+    who = f"The model “{model}” was trained" if model else "Trained"
     count = f"{files.trained_on:,} studies of " if files.trained_on else ""
     studies = _MODALITIES.get(results.modality, results.modality)
     drawn = " (images drawn by a program)" if results.images == "drawn" else ""

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from radflow.config import without_folders
 from radflow.errors import DataError, MissingFileError
 from radflow.viewer.records import Case, Exploration, MetricLog, ReadReport, Results, RftSummary
 
@@ -113,7 +114,7 @@ def _read_json(path: Path, kind: Any) -> Any:
 
 
 def _read_recipe(path: Path) -> str | None:
-    """Return the recipe as written, after checking that it is TOML."""
+    """Return the recipe as written, without the way to folders, after checking that it is TOML."""
     if not path.is_file():
         return None
     text = _read_text(path)
@@ -121,7 +122,7 @@ def _read_recipe(path: Path) -> str | None:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path}: expected TOML, got: {error}. Mend the recipe.") from None
-    return text
+    return without_folders(text)
 
 
 def _count_training(path: Path) -> int | None:

@@ -21,6 +21,7 @@ from radflow.baselines import most_frequent_report
 from radflow.cli.figures import describe, label_vectors, measure
 from radflow.cli.judges import Judges, judge_inputs
 from radflow.cli.model_card import write_cards
+from radflow.cli.named_model import TINY
 from radflow.cli.predicting import feature_store, greedy_texts, prompt_encoder
 from radflow.cli.processes import make_accelerator
 from radflow.cli.studies import prepare_studies
@@ -45,7 +46,6 @@ from radflow.viewer import write_page
 from radflow.workspace import Workspace, file_fingerprint, fingerprint
 
 STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
-TINY = "tiny"
 _BESIDE = ("README.md", "recipe.toml", "training.json")
 ALSO = {
     "evaluation": (
@@ -211,10 +211,7 @@ class Pipeline:
         self._needs("prepare")
 
         def work() -> None:
-            torch.manual_seed(self.workspace.seed("sft", "adapter"))
-            tiny = self.recipe.policy.model == TINY
-            source = str(self._tiny_base()) if tiny else self.recipe.policy.model
-            policy = self._load(source, "none" if tiny else "fresh")
+            policy = self.untrained()
             run_sft(
                 self.workspace,
                 self.recipe,
@@ -352,6 +349,13 @@ class Pipeline:
             return test
         order = np.random.default_rng(self.workspace.seed("evaluation", "sample")).permutation(len(test))
         return [test[i] for i in np.sort(order[:at_most])]
+
+    def untrained(self) -> Policy:
+        """The policy that SFT starts from."""
+        torch.manual_seed(self.workspace.seed("sft", "adapter"))
+        tiny = self.recipe.policy.model == TINY
+        source = str(self._tiny_base()) if tiny else self.recipe.policy.model
+        return self._load(source, "none" if tiny else "fresh")
 
     def _load(self, source: Path | str, adapter: str) -> Policy:
         if isinstance(source, Path):

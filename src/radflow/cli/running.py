@@ -100,6 +100,16 @@ def _run(
     with in_flags(flags_of(recipe)):
         knobs = read_recipe(recipe, overrides)
 
+        if dry_run:
+            from radflow.cli.preflight import dry_run as try_once
+
+            try_once(screens.screen, knobs, after=after, flags=flags_of(recipe))
+            return
+
+        from radflow.cli.starting import check_start
+
+        check_start(knobs, needs_model=after != "generate")
+
         from radflow.cli.pipeline import Pipeline
         from radflow.cli.summary import print_results
         from radflow.evaluation import Results

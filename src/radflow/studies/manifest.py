@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,6 +104,7 @@ def read_manifest(
     allow: Allowed | None = None,
     workers: int | None = 1,
     progress: Callable[[int, int], None] | None = None,
+    first: int | None = None,
 ) -> Manifest:
     """Read a manifest and set its bad studies aside.
 
@@ -121,6 +123,7 @@ def read_manifest(
         workers: processes that look at images; ``None`` for one a usable core. With more than one, a script
             must guard its top level with ``if __name__ == "__main__":``.
         progress: called with (done, total) as images are looked at.
+        first: at most so many lines are read.
 
     Raises:
         MissingFileError: there is no such manifest.
@@ -128,7 +131,8 @@ def read_manifest(
         DataError: no study, or a share of bad ones above ``max_bad_share``; names the first few.
     """
     folder = path.absolute().parent
-    read = [_read(line, f"{path}:{n}", n, folder, needs_report, allow) for n, line in _lines(path)]
+    lines = islice(_lines(path), first)
+    read = [_read(line, f"{path}:{n}", n, folder, needs_report, allow) for n, line in lines]
     images = {image: None for _, study in read if isinstance(study, Study) for image in study.images}
     unusable: dict[Path, str | None] = {}
     if check_images:

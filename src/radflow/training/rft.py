@@ -156,7 +156,8 @@ def run_rft(
         for step in range(state["step"], knobs.steps):
             begun = time.perf_counter()
             row, tokens = stepper(step)
-            row["tokens_per_second"] = ranks * tokens / (time.perf_counter() - begun)
+            row["seconds"] = time.perf_counter() - begun
+            row["tokens_per_second"] = ranks * tokens / row["seconds"]
             last = step + 1 == knobs.steps
             if (step + 1) % knobs.validate_every == 0 or last:
                 row |= judge_step(step + 1)

@@ -172,7 +172,9 @@ class _SftLoop:
         with self.workspace.track("SFT", self.steps) as advance:
             advance(self.state["step"])
             for step in range(self.state["step"], self.steps):
+                begun = time.perf_counter()
                 row = self._train(step)
+                row["seconds"] = time.perf_counter() - begun
                 done = step + 1
                 if step >= self.label_steps and self._due(done, self.knobs.validate_every):
                     row |= self._validate(done)

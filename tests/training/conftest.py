@@ -51,7 +51,7 @@ def rows() -> Callable[[Workspace], list[Knobs]]:
 
     def rows(workspace: Workspace) -> list[Knobs]:
         lines = read_jsonl(workspace.path("metrics.jsonl"))
-        return [{k: v for k, v in row.items() if k != "tokens_per_second"} for row in lines]
+        return [{k: v for k, v in row.items() if k not in ("seconds", "tokens_per_second")} for row in lines]
 
     return rows
 

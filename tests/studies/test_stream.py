@@ -197,6 +197,53 @@ def test_text_that_cannot_be_written_costs_its_study_only(root: Path, adapter: C
     }
 
 
+def test_the_same_pixels_under_another_name(
+    root: Path, adapter: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_CHUNK", 1)
+    picture = Image.linear_gradient("L").resize((8, 8))
+    picture.save(root / "a.png")
+    picture.convert("RGB").save(root / "b.png", compress_level=0)  # other bytes, other mode, no other picture
+    picture.save(root / "c.png", dpi=(300, 300))
+    picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(root / "d.png")
+    Image.new("L", (8, 8), 7).save(root / "blank.png")
+    Image.new("L", (8, 8), 7).save(root / "blank2.png", compress_level=0)
+
+    def studies(root: Path) -> Iterator[Study | Rejected]:
+        found = {
+            "s0": ("train", ["a.png", "blank.png"]),
+            "s1": ("train", ["b.png", "d.png"]),
+            "s2": ("test", ["c.png"]),
+            "s3": ("test", ["blank2.png"]),
+            "s4": ("train", ["a2.png", "d2.png", "d3.png"]),
+        }
+        for name, (split, files) in found.items():
+            yield a_study(
+                root,
+                0,
+                study_id=name,
+                patient_id=name,
+                split=split,
+                images=tuple(root / file for file in files),
+            )
+
+    (root / "a2.png").write_bytes((root / "1.png").read_bytes())
+    for name in ("d2.png", "d3.png"):
+        Image.radial_gradient("L").resize((9, 9)).save(root / name, compress_level=int(name[1]))
+    adapter(studies)
+    with pytest.raises(Stopped):
+        prepare(root, progress=stop)
+    account = prepare(root)  # gone on with: what came before is known from the journal
+    assert reasons(root) == {
+        "s2": "same picture in two splits: ../c.png is in test here, "
+        "and has the pixels of one in train, in study s0"
+    }
+    assert account.notes[1:] == (
+        "a picture in two splits is a leak; left out for pixels before: s2 (as in s0)",
+        "kept, with pixels that came before in the same split: s1 (as in s0), s4 (twice)",
+    )
+
+
 def test_a_rejected_study_lays_no_claim(root: Path, adapter: Callable[..., None]) -> None:
     adapter(
         lambda root: iter(

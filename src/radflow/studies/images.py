@@ -58,6 +58,15 @@ def to_pil(path: Path) -> Image.Image:
         return _flattened(image)
 
 
+def to_gray_pil(path: Path) -> Image.Image:
+    """What `to_pil` reads, in gray of 8 bits."""
+    if not is_dicom(path):
+        with _opened(path) as image:
+            if image.mode == "L" and not image.has_transparency_data:
+                return ImageOps.exif_transpose(image)
+    return to_pil(path).convert("L")
+
+
 def check_image(path: Path) -> tuple[int, int]:
     """Decide whether a file can be used as a picture, by decoding it once; the only place that decides it.
 

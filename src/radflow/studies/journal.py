@@ -116,7 +116,7 @@ class Journal:
             next(file)
             for line in file:
                 fields = json.loads(line[_CHECK:])
-                for name in ("pictures", "labels"):
+                for name in ("pictures", "pixels", "labels"):
                     fields[name] = tuple(fields.get(name, ()))
                 yield Entry(**fields)
 

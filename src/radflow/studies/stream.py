@@ -33,7 +33,7 @@ from radflow.studies.prepare import (
     process_pool,
     usable_cores,
 )
-from radflow.studies.seen import Seen, picture_key
+from radflow.studies.seen import Seen, picture_key, pixels_key
 from radflow.studies.study import Study
 from radflow.studies.tally import Entry, printable
 from radflow.workspace import fingerprint
@@ -191,10 +191,12 @@ class _Examine:
         if isinstance(item, Rejected):
             return Entry(study=printable(str(item.study)), reason=printable(item.reason))
         bad: list[str] = []
+        pixels: list[int | None] = []
         missing = 0
         for image in item.images:
             try:
                 check_image(image)
+                pixels.append(pixels_key(image))
             except MissingDependencyError:
                 raise  # of the machine, not of this study
             except MissingFileError:
@@ -210,7 +212,8 @@ class _Examine:
         row = manifest_row(item, self.folder)
         if (written := json.dumps(row, ensure_ascii=False)) != printable(written):
             return replace(entry, reason=_NOT_UTF8)
-        return replace(entry, row=row, pictures=tuple(picture_key(image) for image in item.images))
+        pictures = tuple(picture_key(image) for image in item.images)
+        return replace(entry, row=row, pictures=pictures, pixels=tuple(pixels))
 
 
 def _annotated(entry: Entry, study: Study, said: Annotation) -> Entry:

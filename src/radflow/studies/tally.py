@@ -11,6 +11,7 @@ from typing import Any
 from radflow.reports.language import LanguageCount
 from radflow.studies.prepare import PrepareAccount
 
+_PAIRS_SHOWN = 5
 _REASONS_SHOWN = 3  # in the error when nothing is kept
 _MORE_SECTIONS = {"indication": "indication", "comparison": "comparison", "prior_report": "a prior report"}
 
@@ -24,6 +25,8 @@ class Entry:
         row: its line of the manifest; ``None`` where it is left out.
         reason: why it is left out: the kind, and after a colon the particulars.
         pictures: a hash of each image's place on disk.
+        pixels: a hash of each image's pixels; ``None`` where it is blank.
+        twin: the study that has one of these pixels too, under another name; itself where it has one twice.
         labels: the observations its report states, where readers were asked.
         images: images that the data set names for it.
         missing: how many of these are not on disk.
@@ -33,6 +36,8 @@ class Entry:
     row: Mapping[str, Any] | None = None
     reason: str = ""
     pictures: tuple[int, ...] = ()
+    pixels: tuple[int | None, ...] = ()
+    twin: str = ""
     labels: tuple[str, ...] = ()
     images: int = 0
     missing: int = 0
@@ -60,6 +65,8 @@ class Tally:
         self.splits: Counter[str] = Counter()
         self.patients: dict[str, str] = {}
         self.twice: set[str] = set()
+        self.twins: list[str] = []
+        self.leaks: list[str] = []
         self.languages = LanguageCount()
 
     def add(self, entry: Entry) -> None:
@@ -67,6 +74,9 @@ class Tally:
         self.found += 1
         self.named += entry.images
         self.missing += entry.missing
+        if entry.twin:
+            pair = f"{entry.study} ({'twice' if entry.twin == entry.study else f'as in {entry.twin}'})"
+            (self.twins if entry.row is not None else self.leaks).append(pair)
         if entry.row is None:
             kind, _, particulars = entry.reason.partition(": ")
             self.reasons[kind] += 1
@@ -98,6 +108,10 @@ class Tally:
             notes += (f"{images} are not on disk: is the download whole?",)
         if self.languages.said:
             notes += (f"{self.languages.said}; what the readers by rules say of them is wrong",)
+        if self.leaks:
+            notes += (f"a picture in two splits is a leak; left out for pixels before: {_first(self.leaks)}",)
+        if self.twins:
+            notes += (f"kept, with pixels that came before in the same split: {_first(self.twins)}",)
         return PrepareAccount(
             source=source,
             manifest=manifest,
@@ -122,6 +136,12 @@ class Tally:
             example = f", e.g. {self.examples[kind]}" if kind in self.examples else ""
             why += f"\n  {count:,} times: {kind}{example}"
         return f"{source}: expected studies that can be used, kept none of {self.found:,}:{why}"
+
+
+def _first(pairs: list[str]) -> str:
+    """Some of the pairs, and how many there are."""
+    more = f", and {len(pairs) - _PAIRS_SHOWN:,} more" if len(pairs) > _PAIRS_SHOWN else ""
+    return ", ".join(pairs[:_PAIRS_SHOWN]) + more
 
 
 def _which(row: Mapping[str, Any]) -> str:

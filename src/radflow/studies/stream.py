@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -100,7 +101,7 @@ def open_source(name: str, root: Path, **options: Any) -> Source:
     opener = _opener(name)
     if not root.exists():
         raise MissingFileError(f"{root}: no such folder; expected the root of the data set {name}")
-    return opener(root.absolute(), **options)
+    return opener(Path(os.path.normpath(root.absolute())), **options)  # "../data": paths are held against it
 
 
 def options_of(name: str) -> list[str]:

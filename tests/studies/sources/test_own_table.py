@@ -280,6 +280,14 @@ def test_images_in_a_folder_of_their_own(root: Path, tmp_path_factory: pytest.Te
         open_table(root, images=apart / "none")
 
 
+def test_a_root_with_dots_in_its_path(root: Path) -> None:
+    write_csv(root / "reports.csv", [{"id": "s1", "image": "sub/*.png", "report": "Clear."}])
+    account = prepare_adapter("table", root / "sub" / "..", root / "out/m.jsonl", workers=1)
+    assert account.kept == 1
+    again = {"workers": 1, "images": root / "images" / ".."}
+    assert prepare_adapter("table", root / "sub" / "..", root / "out/n.jsonl", **again).kept == 1
+
+
 def test_links_that_lead_nowhere_or_round_and_round(root: Path) -> None:
     (root / "loop.png").symlink_to(root / "loop.png")
     (root / "gone.png").symlink_to(root / "nothing.png")

@@ -36,7 +36,7 @@ def find_file(root: Path, places: Sequence[str], data_set: str) -> Path:
 
 
 def image_root(root: Path, images: Path | None) -> Path:
-    """Where the images are: ``images``, absolute, or else the root.
+    """Where the images are: ``images``, absolute and without ``..``, or else the root.
 
     Raises:
         MissingFileError: ``images`` is no folder.
@@ -45,7 +45,7 @@ def image_root(root: Path, images: Path | None) -> Path:
         return root
     if not images.is_dir():
         raise MissingFileError(f"{images}: expected a folder of images (--images, data.images), found none")
-    return images.absolute()
+    return Path(os.path.normpath(images.absolute()))
 
 
 def matching(root: Path, place: str) -> list[Path]:

@@ -75,6 +75,14 @@ def open_regular(path: Path, what: str = "a file") -> BufferedReader:
     raise DataError(f"{path}: cannot be read: expected {what}, got {kind}")
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; false too for a name that is too long for one, where pathlib raises."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 @contextmanager
 def writing(path: Path, what: str = "cannot be written") -> Generator[None]:
     """Say in one line why ``path`` cannot be written, whoever found out.

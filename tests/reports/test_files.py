@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from radflow.errors import DataError, MissingFileError
 from radflow.reports.files import read_rows
+from radflow.tables.rows import Remarks
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=30)
 
@@ -112,6 +113,23 @@ def test_a_folder_holds_one_report_a_file(write, tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_with_its_place(name: str, content: str | bytes, message: str, write) -> None:
     with pytest.raises(DataError, match=message):
         fields(write(name, content))
+
+
+HALF = '{"study_id": "b", "report": "\\ud800"}'
+
+
+def test_what_no_file_can_hold_is_set_aside_and_said(write) -> None:
+    remarks = Remarks()
+    rows = [row.fields for row in read_rows(write("r.jsonl", f'{{"study_id": "a"}}\n{HALF}\n'), remarks)]
+    assert rows == [{"study_id": "a"}]
+    [line] = remarks.lines()
+    assert line.startswith("rows set aside: half a surrogate pair")
+    assert line.endswith("r.jsonl:2)")
+    assert fields(write("r.json", '{"\\udfff": {"report": "x"}, "c": {"report": "y"}}')) == [
+        {"study_id": "c", "report": "y"}
+    ]
+    with pytest.raises(DataError, match=r"only\.jsonl:1: expected text, got half a surrogate pair"):
+        list(read_rows(write("only.jsonl", HALF)))
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from radflow.errors import DataError, MissingFileError
 from radflow.reports.parser import parse_report
 from radflow.tables import TABLES, TEXT, Remarks, Row, ending, open_table
 from radflow.tables.opening import LONGEST, decoded, lines, opened_text
-from radflow.tables.rows import AS_CP1252, AS_UTF16
+from radflow.tables.rows import AS_CP1252, AS_UTF16, HALF_A_PAIR
 
 _ONE_REPORT = 2**16  # bytes: a longer text file is not one report
 
@@ -61,6 +61,9 @@ def _table_rows(path: Path, remarks: Remarks) -> Iterator[Row]:
     except MissingFileError as error:
         raise MissingFileError(f"{error}; nor one report a .txt file: found no .txt in it") from None
     for row in table.rows():
+        if row.problem is not None and row.problem.endswith(HALF_A_PAIR):
+            remarks.add(f"rows set aside: {HALF_A_PAIR}", row.where)
+            continue
         if row.problem is not None:
             raise DataError(row.problem.removeprefix("broken row: "))
         yield row

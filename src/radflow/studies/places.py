@@ -51,13 +51,19 @@ def image_place(folder: Path, name: str, allow: Allowed | None) -> Path:
     if "\0" in name:
         raise DataError(f"image {name[:80]!r}: no file has a NUL in its name")
     path = Path(os.path.normpath(folder / name))
-    if len(os.fsencode(path)) > _LONGEST_PATH or max(len(os.fsencode(p)) for p in path.parts) > _LONGEST_NAME:
-        raise DataError(f"image '{name[:80]}...': the name is too long for a file")
+    refuse_too_long(path)
     if allow is not None and not any(path.is_relative_to(place) for place in (folder, *allow.folders)):
         raise DataError(
             f"image outside {folder}: {name!r}; if it is meant, name the folder it lies in with {allow.knob}"
         )
     return path
+
+
+def refuse_too_long(path: Path) -> None:
+    """Raise a `DataError` for a path that no file can have for its length."""
+    lengths = [len(part.encode("utf-8", "surrogatepass")) for part in path.parts]
+    if sum(lengths) + len(lengths) > _LONGEST_PATH or max(lengths, default=0) > _LONGEST_NAME:
+        raise DataError(f"image with a name too long for a file: {str(path)[:80]!r}...")
 
 
 def note(manifest: Path, folders: Iterable[Path | None]) -> None:

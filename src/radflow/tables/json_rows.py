@@ -13,7 +13,7 @@ from radflow.errors import DataError
 from radflow.tables.chats import has_chats
 from radflow.tables.json_records import read_records
 from radflow.tables.opening import LONGEST, ending, lines, opened_text, too_long, twice
-from radflow.tables.rows import AS_UTF16, Remarks, Row, Table, broken, table_columns
+from radflow.tables.rows import AS_UTF16, HALF_A_PAIR, Remarks, Row, Table, broken, table_columns
 
 _LOOKED_AT = 100  # rows read for the names of the fields
 
@@ -81,6 +81,10 @@ def _line(where: str, line: bytes) -> Row:
 def _row(where: str, value: Any) -> Row:
     if not isinstance(value, dict):
         return broken(where, f"expected an object with fields, got {str(value)[:40]!r}")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return broken(where, f"expected text, got {HALF_A_PAIR}")
     return Row(where, value)
 
 
@@ -98,10 +102,13 @@ def _records(path: Path) -> Iterator[Row]:
         if isinstance(key, str) and hash(key) in names:
             raise DataError(f"{path}: {key!r} stands twice in one object")
         names.add(hash(key))
-        where = f"{path}: {key if isinstance(key, str) else f'record {key + 1}'}"
+        shown = f"record {key + 1}" if isinstance(key, int) else key
+        where = f"{path}: {shown}".encode("utf-8", "backslashreplace").decode()
         row = _row(where, record.value)
         if record.twice is not None:
             row = broken(where, f"{record.twice!r} stands twice in one object")
+        if not where.endswith(shown):
+            row = broken(where, f"expected text, got {HALF_A_PAIR}")
         if isinstance(key, str) and row.problem is None:
             row = row._replace(fields={"study_id": key, **row.fields})
         yield row

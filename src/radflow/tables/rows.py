@@ -14,6 +14,7 @@ from radflow.tables.chats import as_report, report_columns
 AS_CP1252 = "lines that are not UTF-8, read as cp1252"
 AS_UTF16 = "files in UTF-16, read as such"
 EMPTY = "empty rows, passed over"
+HALF_A_PAIR = "half a surrogate pair, which no file can hold"
 
 
 class Row(NamedTuple):

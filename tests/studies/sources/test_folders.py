@@ -12,6 +12,12 @@ from radflow.errors import DataError, MissingFileError
 from radflow.studies.sources.folders import find_file, find_folders, first_there, inside, lies_in
 
 
+def test_a_name_too_long_for_a_file_is_no_image() -> None:
+    for name in ("x" * 300 + ".png", "x/" * 3000 + "a.png"):
+        with pytest.raises(DataError, match="too long for a file"):
+            inside(Path("/data"), name)
+
+
 def test_a_wrong_root_says_what_was_looked_for_and_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     (tmp_path / "pictures").mkdir()

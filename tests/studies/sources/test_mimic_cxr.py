@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
+import random
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from radflow.studies import Study, read_manifest
 from radflow.studies.manifest import Rejected
 from radflow.studies.prepare import PrepareAccount
 from radflow.studies.sources.mimic_cxr import open_mimic_cxr
+from radflow.studies.sources.mimic_reports import ZipTexts
 from radflow.studies.stream import prepare_adapter
 
 METADATA = "mimic-cxr-2.0.0-metadata.csv.gz"
@@ -233,8 +236,8 @@ def take_reports(root: Path) -> dict[str, str]:
     return texts
 
 
-def pack(path: Path, texts: dict[str, str]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def pack(path: Path, texts: dict[str, str], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("LICENSE.txt", "words")
         for name, text in texts.items():
             archive.writestr(name, text)
@@ -309,6 +312,42 @@ def test_a_damaged_member_costs_its_study_only(root: Path) -> None:
     content[at + 80 : at + 100] = bytes(20)
     archive.write_bytes(content)
     assert reason(root, "s57375967").startswith(f"broken report: {archive}:files/p10/p10000764/s57375967.txt")
+    assert len(kept(root)) == 5
+
+
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_no_damage_to_an_archive_is_a_traceback(tmp_path: Path, method: int) -> None:
+    """One line for each member that cannot be read, or for the archive where its list is damaged."""
+    places = [f"p10/p1000000{n}/s{n}.txt" for n in range(4)]
+    archive = pack(
+        tmp_path / "reports.zip", {f"files/{place}": "Clear lungs. " * 9 for place in places}, method
+    )
+    whole, draw, members = archive.read_bytes(), random.Random(0), 0
+    for _ in range(300):
+        altered = bytearray(whole)
+        altered[draw.randrange(len(whole))] = draw.randrange(256)
+        archive.write_bytes(altered)
+        try:
+            reports = ZipTexts(archive)
+        except DataError as error:
+            assert f"{archive}: expected a whole zip archive" in str(error)
+            continue
+        for place in places:
+            try:
+                reports.read(place)
+            except DataError as error:
+                assert place in str(error)
+                members += 1
+    assert members > 20
+
+
+def test_a_report_that_is_a_pipe_costs_its_study_only(root: Path) -> None:
+    report = root / "files/p10/p10000764/s57375967.txt"
+    report.unlink()
+    os.mkfifo(report)
+    assert reason(root, "s57375967").startswith(f"broken report: {report}: cannot be read")
     assert len(kept(root)) == 5
 
 

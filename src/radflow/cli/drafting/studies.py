@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from radflow.errors import DataError, MissingFileError
+from radflow.files import open_regular
 from radflow.reports import Report
 from radflow.studies import Study
 from radflow.studies.dicom import expand, inspect, is_dicom
@@ -260,9 +261,9 @@ def _is_meant_as_picture(path: Path) -> bool:
     if path.name.lower().endswith(_ENDINGS):
         return True
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(8).startswith(_MAGIC) or is_dicom(path)
-    except OSError:
+    except (OSError, DataError):
         return False
 
 

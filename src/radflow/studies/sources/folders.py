@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from radflow.errors import DataError, MissingFileError
+from radflow.files import is_file
+from radflow.studies.places import refuse_too_long
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".dcm")
 
@@ -109,7 +111,7 @@ def inside(root: Path, name: str) -> Path:
         name: as the table has it.
 
     Raises:
-        DataError: it leads out of ``root``, or is no path at all.
+        DataError: it leads out of ``root``, is no path at all, or longer than one can be.
 
     >>> inside(Path("/data"), "images/a.png").as_posix(), inside(Path("/data"), "x/../a.png").as_posix()
     ('/data/images/a.png', '/data/a.png')
@@ -125,6 +127,7 @@ def inside(root: Path, name: str) -> Path:
     path = Path(os.path.normpath(root / name))
     if ntpath.splitdrive(name)[0] or not path.is_relative_to(root) or path == root:
         raise DataError(f"image outside the data set: {name!r} is not below {root}")
+    refuse_too_long(path)
     return path
 
 
@@ -149,10 +152,10 @@ def first_there(folders: Iterable[Path], name: str, endings: Sequence[str] = IMA
     own = PurePosixPath(name).suffix.lower()
     others = [ending for ending in endings if ending != own]
     for candidate in candidates:
-        if candidate.is_file():
+        if is_file(candidate):
             return candidate
     for candidate in candidates:
         for ending in others:
-            if (other := candidate.with_suffix(ending)).is_file():
+            if is_file(other := candidate.with_suffix(ending)):
                 return other
     return candidates[0]

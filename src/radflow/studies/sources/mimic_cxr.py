@@ -23,6 +23,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from radflow.errors import DataError, MissingFileError
+from radflow.files import is_file
 from radflow.reports.mimic import MimicSections
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.cells import Sections, check_sections, report_of
@@ -190,7 +191,7 @@ class _MimicCxr:
         subject = str(study.subject)
         stem = f"{self.files}/p{subject[:2]}/p{subject}/s{study.study}/{image}"
         candidates = [Path(stem + ending) for ending in _ENDINGS]
-        return next((path for path in candidates if path.exists()), candidates[0])
+        return next((path for path in candidates if is_file(path)), candidates[0])
 
 
 def _said(sections: MimicSections) -> str | None:

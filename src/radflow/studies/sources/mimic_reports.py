@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from array import array
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from radflow.errors import DataError
+from radflow.files import open_regular
 from radflow.reports.mimic import MimicSections, parse_mimic
 from radflow.tables import CsvTable, open_csv, words
 
 SECTIONED = "mimic_cxr_sectioned.csv"
 _LARGEST = 2**20  # bytes: the longest report has some 10 KB, so more is no report
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
-"""What `zipfile` raises on a damaged, encrypted or strangely compressed member."""
 _TABLED = ("findings", "impression", "last_paragraph")
 
 
@@ -35,10 +33,12 @@ class TreeTexts:
         """
         path = self.folder / place
         try:
-            with path.open("rb") as file:
+            with open_regular(path, "a report") as file:
                 content = file.read(_LARGEST + 1)
         except FileNotFoundError:
             return None
+        except DataError as error:
+            raise DataError(f"broken report: {error}") from None
         except OSError as error:
             raise DataError(f"broken report: {path} cannot be read ({error.strerror or error})") from None
         if len(content) > _LARGEST:
@@ -57,7 +57,7 @@ class ZipTexts:
         self._path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except Exception as error:  # as below
             raise DataError(f"{path}: expected a whole zip archive, got {error}; fetch it again") from None
         reports = (name for name in self._zip.NameToInfo if name.endswith(".txt") and "p1" in name)
         self._prefix = next((name[: name.index("p1")] for name in reports), "files/")
@@ -73,7 +73,7 @@ class ZipTexts:
         try:
             with self._zip.open(info) as file:
                 return file.read(_LARGEST).decode("utf-8", "replace")
-        except _BROKEN as error:
+        except Exception as error:  # zipfile and its decompressors raise many kinds on damage
             raise DataError(f"broken report: {where} cannot be unpacked ({error})") from None
 
 

@@ -174,3 +174,11 @@ def test_reading_ends_in_one_line_within_the_stated_memory(
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) <= 3
     assert name in done.stdout
+
+
+def test_a_table_of_many_columns_is_read_in_linear_time(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    row = ",".join(f"c{number}" for number in range(300_000))
+    path.write_text(f"{row}\n{row}\n")
+    [read] = read_rows(path)
+    assert len(read.fields) == 300_000

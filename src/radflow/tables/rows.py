@@ -110,8 +110,9 @@ def names_of(cells: Sequence[Any], where: str) -> tuple[str, ...]:
     if not any(said):
         raise DataError(f"{where}: expected the names of the columns, got nothing")
     names = tuple(name or f"column {number}" for number, name in enumerate(said, start=1))
+    first: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
-        if (before := names.index(name) + 1) != number:
+        if (before := first.setdefault(name, number)) != number:
             raise DataError(
                 f"{where}: expected each column once, got {name} twice: columns {before} and {number}; "
                 "rename one"

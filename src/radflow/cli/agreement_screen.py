@@ -48,11 +48,10 @@ def plain_table(*columns: str) -> Table:
 def agreement_record(found: Agreement) -> dict[str, Any]:
     """Counts and measures for JSON; what is undefined is null.
 
-        >>> from radflow.evaluation.notation import brackets, number
-    from radflow.judges.agreement import agreement
-        >>> record = agreement_record(agreement([True, True], [True, True]))
-        >>> record["yes_yes"], record["raw"]["value"], record["kappa"]["value"]
-        (2, 1.0, None)
+    >>> from radflow.judges.agreement import agreement
+    >>> record = agreement_record(agreement([True, True], [True, True]))
+    >>> record["yes_yes"], record["raw"]["value"], record["kappa"]["value"]
+    (2, 1.0, None)
     """
     counts = {name: getattr(found, name) for name in ("yes_yes", "yes_no", "no_yes", "no_no")}
     return counts | {name: _record(getattr(found, name)) for name in MEASURES}

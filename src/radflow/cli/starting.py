@@ -88,7 +88,7 @@ def look_for_data(recipe: Recipe) -> str:
     data = recipe.data
     if data.source == "manifest":
         assert data.manifest is not None
-        if not data.manifest.is_file():
+        if not data.manifest.exists():
             raise MissingFileError(
                 f"{data.manifest}: no such manifest; `radflow prepare` writes one{near(data.manifest)}"
             )

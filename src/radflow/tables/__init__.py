@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from radflow.errors import DataError, MissingFileError
+from radflow.files import open_regular
 from radflow.tables.arrow import ArrowTable, open_arrow, shards_of
 from radflow.tables.cells import find_column, identifier, listed, missing, plain_name, words
 from radflow.tables.delimited import CsvTable, open_csv
@@ -66,8 +67,9 @@ def open_table(path: Path, *, encoding: str = "utf-8", pictures: bool = True) ->
     """
     if path.is_dir():
         return open_arrow(path, shards_of(path), pictures=pictures)
-    if not path.is_file():
+    if not path.exists():
         raise MissingFileError(f"{path}: no such table")
+    open_regular(path, "a table").close()
     kind = ending(path)
     if kind in ARROW:
         return open_arrow(path, [(path, None)], pictures=pictures)

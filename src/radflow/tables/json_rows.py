@@ -75,16 +75,18 @@ def _line(where: str, line: bytes) -> Row:
         return broken(where, f"expected JSON, got {error}")
     except RecursionError:
         return broken(where, "expected JSON, got more nested brackets than can be read")
-    return _row(where, value)
+    return _row(where, value, escapes=b"\\u" in line)
 
 
-def _row(where: str, value: Any) -> Row:
+def _row(where: str, value: Any, *, escapes: bool = True) -> Row:
+    """A record as a row; half a surrogate pair can only come from an escape."""
     if not isinstance(value, dict):
         return broken(where, f"expected an object with fields, got {str(value)[:40]!r}")
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return broken(where, f"expected text, got {HALF_A_PAIR}")
+    if escapes:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return broken(where, f"expected text, got {HALF_A_PAIR}")
     return Row(where, value)
 
 

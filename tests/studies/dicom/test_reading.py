@@ -5,6 +5,7 @@ What each real file looks like to the eye is in docs/dicom.md; here it is held f
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,15 +17,31 @@ from hypothesis import strategies as st
 pytest.importorskip("pydicom", reason="pydicom is not installed (the extra 'dicom')")
 
 import pydicom
+from pydicom import Dataset
 from pydicom.pixels import pixel_array
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
-from radflow.errors import DataError, RadflowError
+from radflow.errors import DataError, MissingDependencyError, RadflowError
 from radflow.studies import load_image, to_pil
 from radflow.studies.dicom import DicomInfo, expand, inspect, load_dicom
 from radflow.studies.images import check_image
 
 Make = Callable[..., Path]
+DAMAGED = (
+    ExplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    RLELossless,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+)
 FILM = np.random.default_rng(0).integers(0, 4096, (40, 36), dtype=np.uint16)
 COLOURS = np.random.default_rng(1).integers(0, 256, (40, 36, 3), dtype=np.uint8)
 
@@ -205,3 +222,23 @@ def test_the_bars_of_pydicom_s_own_files(name: str) -> None:
         [0, 0, 0], [64, 64, 64], [192, 192, 192], [255, 255, 255],
     ]  # fmt: skip
     assert np.abs(bars - expected).max() <= 5  # lossy ones
+
+
+@pytest.mark.parametrize("syntax", DAMAGED, ids=lambda syntax: syntax.name)
+def test_no_damage_is_a_traceback_or_breaks_a_picture_that_was_passed(make_dicom: Make, syntax: UID) -> None:
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [64, 0, 16])
+    table.add_new("LUTData", "US", list(range(64)))
+    tags = {"ModalityLUTSequence": Sequence([table]), "WindowCenter": 30, "WindowWidth": 60}
+    path = make_dicom(np.arange(4096, dtype=np.uint16).reshape(64, 64) // 64, syntax=syntax, **tags)
+    whole, draw = path.read_bytes(), random.Random(0)
+    for _ in range(120):
+        altered = bytearray(whole[: draw.randrange(len(whole))] if draw.random() < 0.2 else whole)
+        for _ in range(draw.randrange(1, 5)):
+            altered[draw.randrange(len(altered) // 2, len(altered))] = draw.randrange(256)
+        path.write_bytes(altered)
+        try:
+            check_image(path)
+        except (DataError, MissingDependencyError):  # of a transfer syntax that the damage made
+            continue
+        to_pil(path)

@@ -371,13 +371,13 @@ def digest(path: Path) -> str:
 def digests(folder: Path, *, but: Sequence[str] = ()) -> dict[str, str]:
     """SHA-256 of every file below a folder, by its path from there.
 
-    Left out are ``SHA256SUMS``, temporaries, and what lies in a folder named in ``but``.
+    Left out are temporaries, and what lies in a folder named in ``but``.
     """
     found = {p.relative_to(folder): p for p in sorted(folder.rglob("*")) if p.is_file()}
     return {
         name.as_posix(): digest(path)
         for name, path in found.items()
-        if name.parts[0] not in but and name.name != SUMS and not _LEFT.fullmatch(name.name)
+        if name.parts[0] not in but and not _LEFT.fullmatch(name.name)
     }
 
 

@@ -73,13 +73,15 @@ def check_damage(radflow: Callable, recipe: Path, run: Path) -> None:
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     (run / "generate" / "sft.jsonl").unlink()
+    (run / "rft" / "model" / "SHA256SUMS").write_text("")
     refused = radflow("draft", next(run.rglob("*-right.png")), "--model", run)
     assert refused.returncode == 1
-    assert "model.safetensors is damaged" in refused.stderr
+    assert "SHA256SUMS is damaged" in refused.stderr
     again = radflow("run", recipe, "--out", "run")
     assert again.returncode == 0, again.stderr
     assert skipped(again.stdout) == ["sft", "exploration"]  # the model card lay beside the weights
-    assert "rft: rft/model/model.safetensors is damaged; the stage is done again" in again.stdout
+    for name in ("SHA256SUMS", "model.safetensors"):
+        assert f"rft/model/{name} is damaged" in again.stdout
     assert "generate: generate/sft.jsonl is missing" in again.stdout
     assert "rft: picking up at step 2 of 2" in again.stdout
     assert digests(run) == before

@@ -98,6 +98,7 @@ def test_a_folder_holds_one_report_a_file(write, tmp_path: Path) -> None:
         ("r.csv", b"id,report\n1,a\n2,\x81\n", r"r\.csv:3: not utf-8.*save it as UTF-8"),
         ("r.txt", b"Clear.\n\x81\n", r"r\.txt:2: not utf-8"),
         ("r.jsonl", b'{"report": "\xe9"}\n', r"r\.jsonl:1: expected UTF-8 text"),
+        ("r.xls", b"id,report\n", r"r\.xls: expected a table or text; save the workbook as"),
         ("r.csv", 'id,report\n1,"a\n2,b\n', r"r\.csv:2: expected CSV, got unexpected end of data"),
         ("r.csv", "id,id\n1,2\n", r"r\.csv:1: expected each column once, got id twice"),
         ("r.csv", "id;report\n1;a;b\n", r"r\.csv:2: expected 2 fields as in the first line, got 3"),

@@ -299,3 +299,11 @@ def test_a_failed_writing_leaves_the_old_manifest(manifest: Path, make_study: Ma
         write_manifest(manifest, [make_study("fine"), broken])
     assert manifest.read_bytes() == before
     assert sorted(path.name for path in manifest.parent.iterdir()) == ["images", "studies.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.xlsx", "folder"])
+def test_a_table_is_no_manifest(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=rf"{name}: expected a manifest .* radflow prepare table makes"):
+        read_manifest(tmp_path / name)

@@ -16,6 +16,7 @@ from radflow.tables import TABLES, TEXT, Remarks, Row, ending, open_table
 from radflow.tables.opening import LONGEST, decoded, lines, opened_text
 from radflow.tables.rows import AS_CP1252, AS_UTF16, HALF_A_PAIR
 
+_BOOKS = (".xls", ".xlsb", ".ods", ".numbers")  # of spreadsheets that nothing here reads
 _ONE_REPORT = 2**16  # bytes: a longer text file is not one report
 
 
@@ -34,6 +35,8 @@ def read_rows(path: Path, remarks: Remarks | None = None) -> Iterator[Row]:
     remarks = remarks or Remarks()
     if not path.exists():
         raise MissingFileError(f"{path}: no such file; expected reports as CSV, JSON, JSONL or plain text")
+    if ending(path) in _BOOKS:
+        raise DataError(f"{path}: expected a table or text; save the workbook as .xlsx or CSV UTF-8")
     if path.is_dir() and (texts := sorted(file for file in path.rglob("*.txt") if file.is_file())):
         for file in texts:
             yield Row(str(file), {"study_id": file.stem, "report": _whole(file, remarks)})

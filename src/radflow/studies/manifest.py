@@ -33,10 +33,12 @@ from radflow.studies.images import check_image
 from radflow.studies.places import Allowed, around, image_place, note
 from radflow.studies.prepare import run_jobs
 from radflow.studies.study import MODALITIES, SPLITS, Split, Study
+from radflow.tables import ARROW, EXCEL, TEXT, ending
 from radflow.tables.opening import LONGEST, lines, opened, too_long
 
 MAX_BAD_SHARE = 0.05
 _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+_OF_A_TABLE = "radflow prepare table makes a manifest of one"
 _SHOWN = 3  # rejected studies named in an error
 
 # The fields of a line by JSON type. Any other key is an error: a misspelt one would be lost in silence.
@@ -192,6 +194,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines that are not blank, as bytes, so that broken UTF-8 spoils one study and not the file."""
     if not path.exists():
         raise MissingFileError(f"{path}: no such manifest; make one with 'radflow prepare'")
+    if path.is_dir() or ending(path) in (*TEXT, *ARROW, *EXCEL):
+        raise DataError(f"{path}: expected a manifest (JSONL), got a table; {_OF_A_TABLE}")
     with opened(path) as file:
         for number, line in enumerate(lines(file), start=1):
             if line.strip():
@@ -339,7 +343,10 @@ def _too_many(path: Path, bad: list[Rejected], total: int, allowed: float, rejec
     first = "".join(f"\n  {item.reason}" for item in bad[:_SHOWN])
     more = f"\n  and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     place = f", all listed in {rejected}" if rejected is not None else ""
+    remedy = "mend them, prepare again, or allow a larger share"
+    if len(bad) == total:
+        remedy += f"; is it a table of your own? {_OF_A_TABLE}"
     return (
         f"{path}: {len(bad)} of {total} studies are bad, more than the allowed {allowed:.0%}{place}; "
-        f"mend them, prepare again, or allow a larger share:{first}{more}"
+        f"{remedy}:{first}{more}"
     )

@@ -28,6 +28,7 @@ TABLES = (*TEXT, *JSON, *ARROW, *EXCEL)
 
 __all__ = [
     "ARROW",
+    "EXCEL",
     "TABLES",
     "TEXT",
     "ArrowTable",

@@ -16,6 +16,7 @@ from radflow.tables.rows import Row, Table, table_columns
 
 _BATCH = 256  # rows in memory at once
 _PICTURES = 8  # the same where rows hold pictures
+_BUFFER = 2**20  # bytes read at once of a column, whose part in a row group may be gigabytes of pictures
 _SPLIT = re.compile(r"(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
 
 Shard = tuple[Path, str | None]  # a file, and the split that its name says
@@ -154,7 +155,7 @@ class _Parquet:
     def __init__(self, file: Path) -> None:
         import pyarrow.parquet
 
-        self.file = pyarrow.parquet.ParquetFile(file)
+        self.file = pyarrow.parquet.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
         self.schema = self.file.schema_arrow
 
     def batches(self, columns: list[str], size: int) -> Iterator[Any]:

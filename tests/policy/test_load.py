@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,8 @@ def test_continue_keeps_a_frozen_copy_as_reference(
     sft = load_policy(folder, knobs, adapter="fresh")
     nudge(sft)
     save_policy(sft, tmp_path / "sft")
+    layers = json.loads((tmp_path / "sft" / "adapter_config.json").read_text())["target_modules"]
+    assert layers == sorted(layers), "the same bytes in every process"
     before = logprobs(sft, encoder, studies[0])
     policy = load_policy(tmp_path / "sft", knobs, adapter="continue")
     assert torch.allclose(logprobs(policy, encoder, studies[0]), before, atol=1e-6)

@@ -23,7 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from radflow import config as recipe
 from radflow.errors import MissingFileError, TrainingError
-from radflow.files import check_model
+from radflow.files import check_model, read_json, write_json
 from radflow.policy.adapters import put_on
 from radflow.policy.chat import chat_text
 from radflow.policy.image_tokens import limit_image_tokens
@@ -193,6 +193,10 @@ def save_policy(policy: Policy, folder: Path) -> None:
     if isinstance(model, PeftModel):
         model.save_pretrained(str(folder), selected_adapters=["default"])
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's blank form, with the path of the base in it
+        written = folder / "adapter_config.json"
+        known = read_json(written)
+        if isinstance(known["target_modules"], list):  # of a set, so in another order in every process
+            write_json(written, known | {"target_modules": sorted(known["target_modules"])})
         for obstacle in vllm_obstacles(folder):
             _log.warning("vLLM will not load this adapter as it is: %s; merge it first", obstacle)
     else:

@@ -8,7 +8,8 @@ import pytest
 
 from radflow.config import Recipe
 from radflow.errors import DataError, InUseError, NotWritableError
-from radflow.files import read_json, read_jsonl, replaced_folder, settle_folder, write_atomic, write_json
+from radflow.files import read_json, read_jsonl, write_atomic, write_json
+from radflow.folders import replaced_folder, settle_folder
 from radflow.workspace import Hold, Workspace
 
 

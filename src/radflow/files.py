@@ -1,4 +1,4 @@
-"""Opening what data name; writing whole or not at all, under the umask; checksums; what kills leave behind.
+"""Opening what data name; files written whole or not at all, under the umask.
 
 *Modes.* The kernel decides them: a new file is asked for with 0666 and a new folder with 0777, and the umask
 (or the folder's default ACL) takes from that. What is replaced keeps its own. Nothing here reads or sets the
@@ -6,23 +6,18 @@ umask, which all threads share.
 
 *Whole or not at all.* What is written goes into ``.<name>.<8 hex digits>.radflow`` beside its place, to the
 disk (fsync), and then by a rename into its place. The writer holds a lock on it that the kernel drops when it
-is killed, so `sweep` can tell what a kill left from what is being written.
-
-*Checksums.* A folder that was written whole holds ``SHA256SUMS`` (``sha256sum -c`` reads it too).
+is killed, so `radflow.folders.sweep` can tell what a kill left from what is being written.
 """
 
 from __future__ import annotations
 
 import errno
-import glob
-import hashlib
 import json
 import os
 import re
 import secrets
-import shutil
 import stat
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -35,11 +30,10 @@ try:
 except ImportError:  # not POSIX: no locks
     fcntl = None
 
-SUMS = "SHA256SUMS"
-_LEFT = re.compile(r"\..+\.[0-9a-f]{8}\.radflow")
+LEFT = re.compile(r"\..+\.[0-9a-f]{8}\.radflow")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAMED = 80  # characters that a message shows of a name that is none
-_SHOWN = 50  # characters of a name in that of its temporary: file systems hold 255 bytes
+SHOWN = 50  # characters of a name in that of its temporary: file systems hold 255 bytes
 
 
 def open_regular(path: Path, what: str = "a file") -> BufferedReader:
@@ -148,7 +142,7 @@ def atomic_file(
     with writing(path, what):
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = path.stat().st_mode & 0o777 if mode is None and path.exists() else None
-        temporary = _temporary(path)
+        temporary = temporary_of(path)
         wanted = next(m for m in (kept, mode, 0o666) if m is not None)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, wanted)
         try:
@@ -162,7 +156,7 @@ def atomic_file(
                     os.fsync(handle)
                 temporary.replace(path)
             if sync:
-                _to_disk(path.parent)
+                to_disk(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -225,110 +219,12 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             raise DataError(f"{path}: expected UTF-8, got {error}") from None
 
 
-def write_piece(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a JSONL file, part of a stage that a kill may interrupt, and its checksum: ``<name>.sha256``."""
-    write_jsonl(path, rows)
-    write_atomic(_sum_of(path), f"{digest(path)}  {path.name}\n")
+# ---- what writing needs ------------------------------------------------------------------------------------
 
 
-def is_piece(path: Path) -> bool:
-    """Whether `write_piece` wrote what is there now."""
-    try:
-        return _sum_of(path).read_bytes().decode(errors="replace") == f"{digest(path)}  {path.name}\n"
-    except FileNotFoundError:
-        return False
-
-
-def _sum_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
-
-
-# ---- folders ---------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def replaced_folder(path: Path) -> Generator[Path]:
-    """Give an empty folder to fill; sealed, it takes the place of ``path`` only when the block ends well.
-
-    Raises:
-        NotWritableError: the disk is full, or the place cannot be written.
-    """
-    old = path.with_name(f".{path.name}.old")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = _temporary(path)
-        fresh.mkdir()
-        handle = os.open(fresh, os.O_RDONLY)
-        try:
-            try_lock(handle)
-            yield fresh
-            write_atomic(fresh / SUMS, "".join(f"{s}  {name}\n" for name, s in digests(fresh).items()))
-            mode = (fresh / SUMS).stat().st_mode & 0o777
-            for folder, _, names in os.walk(fresh):
-                for name in names:
-                    Path(folder, name).chmod(mode)  # safetensors gives 0600, whatever the umask
-                    _to_disk(Path(folder, name))
-                _to_disk(Path(folder))
-            shutil.rmtree(old, ignore_errors=True)
-            if path.exists():
-                fresh.chmod(path.stat().st_mode & 0o777)
-                path.rename(old)
-            fresh.rename(path)
-            _to_disk(path.parent)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        finally:
-            os.close(handle)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def settle_folder(path: Path) -> Path:
-    """Undo a kill that fell between the two renames of `replaced_folder`, then return ``path``."""
-    old = path.with_name(f".{path.name}.old")
-    if old.exists() and not path.exists():
-        old.rename(path)
-    return path
-
-
-def sweep(folder: Path, name: str | None = None, *, deep: bool = False) -> None:
-    """Remove what killed writers left half written, and nothing else.
-
-    Args:
-        folder: where to look.
-        name: of the file or folder there that was to be written; all when not given.
-        deep: look into the folders below as well, and settle what `settle_folder` would.
-    """
-    pattern = ".*" if name is None else f".{glob.escape(name[:_SHOWN])}.*"
-    for left in list(folder.rglob(pattern) if deep else folder.glob(pattern)):
-        if _LEFT.fullmatch(left.name) and _is_abandoned(left):
-            _remove(left)
-        elif deep and left.name.endswith(".old") and (left / SUMS).is_file():
-            settle_folder(left.with_name(left.name[1:].removesuffix(".old")))
-            _remove(left)
-
-
-def _remove(left: Path) -> None:
-    if left.is_dir():
-        shutil.rmtree(left, ignore_errors=True)
-    else:
-        left.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name[:_SHOWN]}.{secrets.token_hex(4)}.radflow")
-
-
-def _is_abandoned(left: Path) -> bool:
-    """Whether nobody is writing it; ``False`` where that cannot be known."""
-    try:
-        handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        return try_lock(handle) is True
-    finally:
-        os.close(handle)
+def temporary_of(path: Path) -> Path:
+    """Where what is to become ``path`` is written."""
+    return path.with_name(f".{path.name[:SHOWN]}.{secrets.token_hex(4)}.radflow")
 
 
 def try_lock(handle: int) -> bool | None:
@@ -347,7 +243,7 @@ def try_lock(handle: int) -> bool | None:
     return True
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, would survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -357,64 +253,3 @@ def _to_disk(path: Path) -> None:
             raise
     finally:
         os.close(handle)
-
-
-# ---- checksums -------------------------------------------------------------------------------------------
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digests(folder: Path, *, but: Sequence[str] = ()) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by its path from there.
-
-    Left out are temporaries, and what lies in a folder named in ``but``.
-    """
-    found = {p.relative_to(folder): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    return {
-        name.as_posix(): digest(path)
-        for name, path in found.items()
-        if name.parts[0] not in but and not _LEFT.fullmatch(name.name)
-    }
-
-
-def damaged(folder: Path, promised: Mapping[str, str]) -> dict[str, str]:
-    """Which of the promised files are not what they were, and in one word or two why."""
-    found = {}
-    for name, promise in promised.items():
-        path = folder / name
-        if not path.is_file():
-            found[name] = "missing"
-        elif digest(path) != promise:
-            found[name] = "damaged"
-    return found
-
-
-def check_model(folder: Path) -> None:
-    """Refuse a model's folder that is not what radflow saved; one that others saved is not looked at.
-
-    Raises:
-        DataError: a file is damaged or missing.
-    """
-    if (folder / SUMS).is_file() and (damage := sealed_damage(folder)):
-        raise DataError(
-            f"{folder}: {damage}, against {SUMS} there; copy it again, or make it again (a run makes its own "
-            "when it is started again)"
-        )
-
-
-def sealed_damage(folder: Path) -> str | None:
-    """What is wrong with a folder of `replaced_folder`, as ``optimizer.pt is missing``; ``None``: nothing."""
-    try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return f"{SUMS} is missing"
-    except UnicodeDecodeError:
-        return f"{SUMS} is damaged"
-    promised = {name: promise for promise, _, name in (line.partition("  ") for line in lines)}
-    if not promised:
-        return f"{SUMS} is damaged"
-    return next((f"{name} is {why}" for name, why in damaged(folder, promised).items()), None)

@@ -8,7 +8,7 @@
       <stage>/...            what the stage made
 
 A stage is skipped when its marker holds the fingerprint of the inputs it would now be given, and its files
-are what they were. Files appear whole or not at all (`radflow.files`), so a run killed at any moment finds
+are what they were. Files appear whole or not at all (`radflow.folders`), so a run killed at any moment finds
 only finished work.
 """
 
@@ -35,18 +35,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from radflow.config import Recipe, dump_recipe
 from radflow.errors import DataError, InUseError, NotWritableError
-from radflow.files import (
-    append_line,
-    damaged,
-    digest,
-    digests,
-    read_json,
-    sweep,
-    try_lock,
-    write_atomic,
-    write_json,
-    writing,
-)
+from radflow.files import append_line, read_json, try_lock, write_atomic, write_json, writing
+from radflow.folders import damaged, digest, digests, sweep
 
 SCRATCH = ("checkpoint", "base", "predictions")
 """Folders of a stage that nobody needs once it is done."""

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from radflow.cli import screens
 from radflow.errors import DataError, MissingFileError
-from radflow.files import check_model, replaced_folder, sweep
+from radflow.folders import check_model, replaced_folder, sweep
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -29,7 +29,8 @@ from radflow.config import Recipe
 from radflow.errors import DataError, TrainingError
 from radflow.evaluation import Results, derangement, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, evaluate_run
-from radflow.files import is_piece, read_jsonl, replaced_folder, sealed_damage, settle_folder, write_piece
+from radflow.files import read_jsonl
+from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_folder, write_piece
 from radflow.metrics import score
 from radflow.metrics.modality import DOMAIN_METRIC
 from radflow.policy import FeatureStore, Policy, PromptEncoder, build_tiny, load_policy, save_policy

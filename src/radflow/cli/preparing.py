@@ -19,7 +19,8 @@ from radflow import judges, readers
 from radflow.cli.studies import prepare_source, triage
 from radflow.errors import RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
-from radflow.files import make_folder, sweep
+from radflow.files import make_folder
+from radflow.folders import sweep
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest, write_manifest

@@ -30,7 +30,8 @@ from radflow.evaluation.score_file import CONSISTENCY, Columns, Scorer, forget_c
 from radflow.evaluation.score_summary import Protocol, summarise_scores
 from radflow.evaluation.score_tables import write_scores, write_unpaired
 from radflow.evaluation.worst import worst_reports
-from radflow.files import sweep, write_atomic, write_json
+from radflow.files import write_atomic, write_json
+from radflow.folders import sweep
 from radflow.metrics.table import CHEST
 from radflow.readers import CHEXPERT_OBSERVATIONS
 from radflow.readers.carotid import CAROTID_OBSERVATIONS

@@ -23,7 +23,8 @@ from transformers.utils import logging as transformers_logging
 
 from radflow import config as recipe
 from radflow.errors import MissingFileError, TrainingError
-from radflow.files import check_model, read_json, write_json
+from radflow.files import read_json, write_json
+from radflow.folders import check_model
 from radflow.policy.adapters import put_on
 from radflow.policy.chat import chat_text
 from radflow.policy.image_tokens import limit_image_tokens

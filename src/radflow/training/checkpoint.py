@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from radflow.errors import DataError
-from radflow.files import replaced_folder, sealed_damage, settle_folder
+from radflow.folders import replaced_folder, sealed_damage, settle_folder
 
 
 def trainable_weights(model: nn.Module) -> dict[str, Tensor]:

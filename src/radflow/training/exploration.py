@@ -21,7 +21,8 @@ from jaxtyping import Float
 
 from radflow import config
 from radflow.errors import DataError, TrainingError
-from radflow.files import is_piece, read_json, read_jsonl, write_json, write_jsonl, write_piece
+from radflow.files import read_json, read_jsonl, write_json, write_jsonl
+from radflow.folders import is_piece, write_piece
 from radflow.studies import Study
 from radflow.workspace import Workspace
 

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from radflow import config
 from radflow.errors import DataError, TrainingError
-from radflow.files import replaced_folder, write_json
+from radflow.files import write_json
+from radflow.folders import replaced_folder
 from radflow.policy import FeatureStore, GroupForward, Policy, PromptEncoder, save_policy
 from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study

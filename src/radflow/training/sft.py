@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
-from radflow.files import replaced_folder
+from radflow.folders import replaced_folder
 from radflow.policy import Policy, PromptEncoder, save_policy
 from radflow.policy.load import unwrap
 from radflow.studies import Study

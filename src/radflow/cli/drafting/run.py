@@ -17,7 +17,8 @@ from radflow.cli.drafting.options import DraftOptions
 from radflow.cli.drafting.studies import Opened, Waiting, batch_of_folder, batch_of_manifest, open_pictures
 from radflow.cli.drafting.trained_on import checked, facts_of
 from radflow.errors import DataError
-from radflow.files import sweep, write_atomic, writing
+from radflow.files import write_atomic, writing
+from radflow.folders import sweep
 from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
 from radflow.reports.draft import NOTICE
 from radflow.studies import read_manifest

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from radflow.baselines import most_frequent_report
-from radflow.cli.pipeline import Pipeline
 from radflow.config import load_recipe
 from radflow.evaluation import derangement
 from radflow.evaluation.intervals import Interval, bootstrap_interval, paired_difference
@@ -29,6 +28,7 @@ from radflow.policy import load_policy
 from radflow.readers import label_vector, load
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS
 from radflow.reports import parse_report
+from radflow.run.pipeline import Pipeline
 from radflow.studies import Study
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "iu-xray.toml"

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from radflow.judges.answers import RESPONSE_FORMAT
-from radflow.judges.endpoint import Endpoint
-from radflow.judges.questions import Answer, Question, load_prompt
+from radflow.judges.llm.answers import RESPONSE_FORMAT
+from radflow.judges.llm.endpoint import Endpoint
+from radflow.judges.llm.questions import Answer, Question, load_prompt
 
 BODY = json.dumps(
     {

@@ -25,9 +25,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from radflow.judges.local import LocalModel
-from radflow.judges.local_chat import encode
-from radflow.judges.questions import Answer, Question, load_prompt
+from radflow.judges.llm.local import LocalModel
+from radflow.judges.llm.local_chat import encode
+from radflow.judges.llm.questions import Answer, Question, load_prompt
 
 SENTENCES = (
     "The lungs are clear without focal consolidation.",

@@ -13,7 +13,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from radflow.cli.studies import prepare_source
+from radflow.run.studies import prepare_source
 from radflow.studies.training_facts import likeness
 
 

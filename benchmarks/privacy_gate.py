@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable
 
-from radflow.judges.identifiers import find_identifiers
+from radflow.judges.privacy.identifiers import find_identifiers
 from radflow.studies.sources.openi_reports import open_i_reports, r2gen_split
 
 WRITINGS: dict[str, Callable[[str], str]] = {

@@ -153,6 +153,16 @@ def _who() -> str:
     return f"host {platform.node()}, process {os.getpid()}, since {since}: {command}"
 
 
+@contextmanager
+def bar(what: str, total: int, errors: Console, *, shown: bool = True) -> Generator[Callable[[int], None]]:
+    """A progress bar on a terminal, nothing elsewhere; call what it gives with each advance."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = not (shown and errors.is_terminal)
+    with Progress(*columns, console=errors, transient=True, disable=hidden) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda advance: progress.update(task, advance=advance)
+
+
 class Workspace:
     """The folder of one run.
 
@@ -212,17 +222,8 @@ class Workspace:
     @contextmanager
     def track(self, what: str, total: int) -> Generator[Callable[[int], None]]:
         """Show a progress bar on a terminal while the block runs; call what it gives with each advance."""
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            transient=True,
-            disable=self._echo is None or not sys.stderr.isatty(),
-            console=Console(stderr=True),
-        ) as bars:
-            task = bars.add_task(what, total=total)
-            yield lambda advance: bars.update(task, advance=advance)
+        with bar(what, total, Console(stderr=True), shown=self._echo is not None) as advance:
+            yield advance
 
     # ---- stages ----------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ def test_an_interrupt_says_how_to_go_on(
     def interrupted(self: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("radflow.cli.pipeline.Pipeline.run", interrupted)
+    monkeypatch.setattr("radflow.run.pipeline.Pipeline.run", interrupted)
     status, _, err = command("run", recipe)
     assert status == 130
     assert "run the same command again" in err

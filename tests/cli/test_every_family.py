@@ -14,8 +14,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from hub_folders import LAYOUTS, as_hub_cache, write_hub_folder
-from radflow.cli.loading_lines import loading_lines
 from radflow.reports.draft import printable
+from radflow.run.loading_lines import loading_lines
 
 Command = Callable[..., tuple[int, str, str]]
 REPORTS = (

@@ -92,8 +92,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def explored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the recipe and a run that has done everything before RFT."""
-    from radflow.cli.pipeline import Pipeline
     from radflow.config import load_recipe
+    from radflow.run.pipeline import Pipeline
 
     folder = tmp_path_factory.mktemp("judged")
     (folder / "recipe.toml").write_text(RECIPE)

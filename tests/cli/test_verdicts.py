@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from radflow.cli.verdicts import show
-from radflow.judges.questions import Answer, Question
-from radflow.judges.verdict_rows import Identity, stored_verdict
-from radflow.judges.verdicts import VerdictStore
+from radflow.judges.llm.questions import Answer, Question
+from radflow.judges.verdicts.rows import Identity, stored_verdict
+from radflow.judges.verdicts.store import VerdictStore
 
 IDENTITY = Identity(judge="openai", model="gpt-4o")
 

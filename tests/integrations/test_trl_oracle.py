@@ -12,8 +12,8 @@ from torch import Tensor
 
 from radflow.capo import capo_loss
 from radflow.policy import Policy, PromptEncoder, completion_logprobs
+from radflow.policy.passes.shared_prefix import shared_prefix_logprobs
 from radflow.policy.prompts import EncodedPrompt, collate
-from radflow.policy.shared_prefix import shared_prefix_logprobs
 from radflow.studies import Study
 
 pytestmark = pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")

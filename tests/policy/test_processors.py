@@ -18,7 +18,7 @@ from radflow.config import Policy as PolicyKnobs
 from radflow.errors import DataError, MissingDependencyError, MissingFileError
 from radflow.policy import Policy, PromptEncoder, load_policy
 from radflow.policy.chat import chat_text, reply_type, starts_itself
-from radflow.policy.logprobs import completion_logprobs
+from radflow.policy.passes.logprobs import completion_logprobs
 from radflow.policy.processors import leaves_video_out, load_processor
 from radflow.studies import Study
 

@@ -1,5 +1,5 @@
 """``radflow``: every command, its options and its help. The modules beside this one do the work
-(``running.py``, ``drafting/``, ``merging.py`` and ``verdicts.py`` also have their own commands).
+(``running.py``, ``drafting.py``, ``merging.py`` and ``verdicts.py`` also have their own commands).
 
 Nothing here imports torch until a command needs it, so that ``radflow --help`` is quick.
 """
@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 
 from radflow import __version__
 from radflow.cli import screens
-from radflow.cli.drafting.command import draft
+from radflow.cli.drafting import draft
 from radflow.cli.merging import merge
 from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
 from radflow.cli.running import evaluate, explore, generate, init, quickstart, rft, run, sft

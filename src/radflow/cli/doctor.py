@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from radflow.judges.endpoint import OPENAI_KEY, OWN_KEY
+from radflow.judges.llm.endpoint import OPENAI_KEY, OWN_KEY
 
 CORE = ("torch", "transformers", "peft", "accelerate", "pydantic", "tokenizers", "pillow")
 DATA = {

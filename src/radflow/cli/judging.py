@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from radflow import config, judges
-from radflow.cli.judges import STORE
 from radflow.config import make_recipe
 from radflow.errors import RecipeError, did_you_mean
-from radflow.judges.asked import AskedJudge
 from radflow.judges.base import CriticalityJudge
+from radflow.judges.llm.asked import AskedJudge
+from radflow.run.judges import STORE
+from radflow.workspace import bar
 
 _CHUNK = 512
 """Questions that are put together; the bar moves after each chunk."""
@@ -98,12 +98,3 @@ def ask(
             verdicts += answer(chunk)
             advance(len(chunk))
     return verdicts
-
-
-@contextmanager
-def bar(what: str, total: int, errors: Console) -> Generator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.update(task, advance=count)

@@ -21,9 +21,9 @@ from rich.table import Table
 
 from radflow.cli import screens
 from radflow.cli.overrides import as_flags
-from radflow.cli.rehearsal import NotHereError, Rehearsal
 from radflow.config import Recipe
 from radflow.errors import RadflowError, RecipeError, TrainingError
+from radflow.run.rehearsal import NotHereError, Rehearsal
 
 
 @dataclass(frozen=True, kw_only=True)

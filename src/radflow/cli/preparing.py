@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from radflow import judges, readers
-from radflow.cli.studies import prepare_source, triage
 from radflow.errors import RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import make_folder
 from radflow.folders import sweep
+from radflow.run.studies import prepare_source, triage
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest, write_manifest

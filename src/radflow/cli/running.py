@@ -13,7 +13,7 @@ from radflow.cli.overrides import Overrides, flags_of, in_flags, read_recipe
 from radflow.cli.recipes import init_command
 
 if TYPE_CHECKING:
-    from radflow.cli.pipeline import Pipeline
+    from radflow.run.pipeline import Pipeline
 
 DryRun = Annotated[
     bool,
@@ -106,13 +106,13 @@ def _run(
             try_once(screens.screen, knobs, after=after, flags=flags_of(recipe))
             return
 
-        from radflow.cli.starting import check_start
+        from radflow.run.starting import check_start
 
         check_start(knobs, needs_model=after != "generate")
 
-        from radflow.cli.pipeline import Pipeline
         from radflow.cli.summary import print_results
         from radflow.evaluation import Results
+        from radflow.run.pipeline import Pipeline
 
         pipeline = Pipeline(knobs, echo=lambda line: screens.screen.print(screens.plain(line)))
         results = work(pipeline)

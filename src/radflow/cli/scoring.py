@@ -13,8 +13,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from radflow import __version__, config
-from radflow.cli.judges import judge_inputs
-from radflow.cli.judging import bar, judge_knobs, judge_sections, opened
+from radflow.cli.judging import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.cli.score_baselines import baselines_of
 from radflow.cli.score_readers import Chosen, Networks, choose, folder_facts
@@ -36,9 +35,10 @@ from radflow.metrics.table import CHEST
 from radflow.readers import CHEXPERT_OBSERVATIONS
 from radflow.readers.carotid import CAROTID_OBSERVATIONS
 from radflow.reports.language import LanguageCount
+from radflow.run.judges import judge_inputs
 from radflow.tables import Remarks, shards_of
 from radflow.viewer.scores import render_scores
-from radflow.workspace import Hold, file_fingerprint, fingerprint
+from radflow.workspace import Hold, bar, file_fingerprint, fingerprint
 
 Track = Literal["findings+impression", "findings"]
 SHOWN = 5

@@ -11,18 +11,19 @@ from rich.console import Console
 
 from radflow import readers
 from radflow.cli.agreement_screen import plain_table, print_agreement
-from radflow.cli.judging import bar, judge_knobs, judge_sections, opened
+from radflow.cli.judging import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
-from radflow.cli.studies import triage
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import atomic_file
 from radflow.judges.agreement import agreement
 from radflow.reports.language import LanguageCount
+from radflow.run.studies import triage
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
 from radflow.studies.places import noted
 from radflow.studies.study import SPLITS
 from radflow.tables.writing import csv_writer
+from radflow.workspace import bar
 
 SHOWN = 5
 ANSWERS = ("critical", "normal")

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from radflow.cli import screens
 from radflow.errors import DataError, MissingFileError
-from radflow.judges.verdict_files import export_verdicts, import_verdicts
-from radflow.judges.verdict_statistics import JudgeStatistics, statistics
-from radflow.judges.verdicts import VerdictStore
+from radflow.judges.verdicts.files import export_verdicts, import_verdicts
+from radflow.judges.verdicts.statistics import JudgeStatistics, statistics
+from radflow.judges.verdicts.store import VerdictStore
 
 _SQLITE = b"SQLite format 3\x00"
 

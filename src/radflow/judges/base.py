@@ -65,9 +65,9 @@ class Verdict:
 
 
 JUDGES: dict[str, str] = {
-    "rules": "radflow.judges.rules:RulesJudge",
-    "openai": "radflow.judges.asked:asked_judge",
-    "local": "radflow.judges.asked:asked_judge",
+    "rules": "radflow.judges.rules.judge:RulesJudge",
+    "openai": "radflow.judges.llm.asked:asked_judge",
+    "local": "radflow.judges.llm.asked:asked_judge",
 }
 """name -> "module:attribute": a class that is called without arguments; for the two that are language models
 a function of the full name (``openai:<model>``, ``local:<folder>``) and the recipe's ``[judge]``."""

@@ -3,14 +3,14 @@
 A *group* is the unit of reinforcement fine-tuning: one study, one prompt, G completions, one clipping range.
 """
 
-from radflow.policy.features import FeatureStore
-from radflow.policy.forward import GroupForward, group_logprobs
 from radflow.policy.groups import Completion, Group
+from radflow.policy.images.features import FeatureStore
 from radflow.policy.load import Policy, load_policy, save_policy
-from radflow.policy.logprobs import completion_logprobs
+from radflow.policy.passes.forward import GroupForward, group_logprobs
+from radflow.policy.passes.logprobs import completion_logprobs
 from radflow.policy.processors import load_processor
 from radflow.policy.prompts import PromptEncoder
-from radflow.policy.sample import greedy_reports, sample_groups
+from radflow.policy.sampling.sample import greedy_reports, sample_groups
 from radflow.policy.tiny import build_tiny
 
 __all__ = [

@@ -27,7 +27,7 @@ from radflow.files import read_json, write_json
 from radflow.folders import check_model
 from radflow.policy.adapters import put_on
 from radflow.policy.chat import chat_text
-from radflow.policy.image_tokens import limit_image_tokens
+from radflow.policy.images.image_tokens import limit_image_tokens
 from radflow.policy.pretrained import load_pretrained
 from radflow.policy.processors import has_processor, load_processor
 from radflow.policy.serving import vllm_obstacles

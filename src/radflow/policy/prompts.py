@@ -24,10 +24,10 @@ from torch import Tensor
 
 from radflow.errors import DataError, MissingFileError
 from radflow.policy.chat import chat_text, reply_type, starts_itself
+from radflow.policy.images.pixels import crops_ends, squared
+from radflow.policy.images.pixels_ahead import Ahead
+from radflow.policy.images.pixels_files import PixelFiles
 from radflow.policy.load import Policy
-from radflow.policy.pixels import crops_ends, squared
-from radflow.policy.pixels_ahead import Ahead
-from radflow.policy.pixels_files import PixelFiles
 from radflow.studies import Study
 from radflow.studies.images import to_pil
 

@@ -1,0 +1,134 @@
+"""The model behind ``radflow draft``, loaded once: studies in, drafts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from radflow.config import Policy as PolicyKnobs
+from radflow.config import Recipe, load_recipe
+from radflow.errors import MissingFileError
+from radflow.judges.rules.judge import RulesJudge
+from radflow.policy import Completion, FeatureStore, GroupForward, greedy_reports, load_policy
+from radflow.policy.sampling.words import greedy_logprobs, words_of
+from radflow.readers.criticality import why
+from radflow.reports import parse_report
+from radflow.reports.draft import Draft, Word, printable
+from radflow.run.predicting import prompt_encoder
+from radflow.studies import Study
+
+_ASKED = ("prompt", "prompt_context", "prompt_prior", "max_new_tokens", "image_tokens", "image_square")
+"""Knobs of the recipe that change what a model writes about a study."""
+
+
+class Drafter:
+    """Writes drafts with one model.
+
+    Args:
+        path: what ``--model`` names: a run's folder, a model folder or an adapter folder.
+        uncertain_below: words with a smaller probability are marked.
+
+    Raises:
+        MissingFileError: no model there.
+    """
+
+    def __init__(self, path: Path, *, uncertain_below: float) -> None:
+        self.folder, recipe = find_model(path)
+        self.name = name_of(self.folder, recipe)
+        self.batch_size = recipe.evaluation.batch_size
+        self.prompt = tuple(getattr(recipe.policy, name) for name in _ASKED)
+        self.uncertain_below = uncertain_below
+        self._knobs = knobs = recipe.policy
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        self._policy = load_policy(self.folder, knobs, device=device or "cpu")
+        self._policy.model.requires_grad_(False)  # features are kept only where nothing trains
+        self.encode = prompt_encoder(self._policy, recipe)
+        self._features = None
+        if knobs.image_features != "off":
+            bound = int(knobs.image_features_gib * 1024**3)
+            self._features = FeatureStore(self._policy.model, max_bytes=bound)
+        self._forward = GroupForward(
+            self._policy,
+            self.encode,
+            features=self._features,
+            say=lambda line: None,  # which forward it is changes nothing that a reader of drafts sees
+        )
+        self._judge = RulesJudge()
+
+    def __call__(self, studies: Sequence[Study]) -> list[Draft]:
+        """Write one draft a study, decoded together.
+
+        Raises:
+            DataError: a study's pictures cannot be read, or its prompt is too long.
+        """
+        written = list(
+            greedy_reports(
+                self._policy,
+                self.encode,
+                studies,
+                max_new_tokens=self._knobs.max_new_tokens,
+                batch_size=len(studies),
+                features=self._features,
+            )
+        )
+        logprobs = greedy_logprobs(self._forward, self._policy, written)
+        return [
+            self._draft(study, completion, words_of(self._policy.tokenizer, completion, values))
+            for (study, completion), values in zip(written, logprobs, strict=True)
+        ]
+
+    def _draft(self, study: Study, completion: Completion, words: tuple[Word, ...]) -> Draft:
+        report = parse_report(printable(completion.text))
+        consistent, reasons = None, ()
+        if report.findings is not None and report.impression is not None:
+            verdict = self._judge.explain(report.findings, report.impression)
+            consistent, reasons = verdict.consistent, verdict.reasons
+        because = tuple(dict.fromkeys(reason.phrase or reason.entry for reason in why(report)))
+        return Draft(
+            study_id=study.study_id,
+            report=report,
+            words=words,
+            uncertain_below=self.uncertain_below,
+            finished=completion.finished,
+            consistent=consistent,
+            reasons=reasons,
+            critical=bool(because),
+            because=because,
+            model=self.name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            indication=study.indication,
+            drawn=study.drawn,
+        )
+
+
+def find_model(path: Path) -> tuple[Path, Recipe]:
+    """The model folder behind a path, and the recipe it was made with where there is one.
+
+    A run's folder stands for its RFT model, or its SFT model before that is done.
+
+    Raises:
+        MissingFileError: no model there.
+    """
+    for folder in (path, path / "rft" / "model", path / "sft" / "model"):
+        if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+            recipes = [p / "recipe.toml" for p in (folder, *folder.parents[:2])]
+            recipe = next((r for r in recipes if r.is_file()), None)
+            return folder, load_recipe(recipe) if recipe else Recipe(policy=PolicyKnobs(model=str(folder)))
+    raise MissingFileError(
+        f"{path}: expected a run's folder, or a model folder with config.json or adapter_config.json"
+    )
+
+
+def name_of(folder: Path, recipe: Recipe) -> str:
+    """What a draft says wrote it; never a path, which may say more than it should.
+
+    >>> name_of(Path("runs/iu/rft/model"), Recipe(name="IU X-ray")), name_of(Path("models/llava"), Recipe())
+    ('IU X-ray (rft)', 'llava')
+    """
+    stage = folder.absolute().parent.name
+    if folder.name == "model" and stage in ("sft", "rft"):
+        return f"{recipe.name} ({stage})"
+    return folder.absolute().name

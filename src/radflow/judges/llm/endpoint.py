@@ -1,0 +1,254 @@
+"""A judge behind any OpenAI-compatible endpoint: GPT-4o, vLLM, Ollama, llama.cpp.
+
+A plain HTTP client sends the requests; retries, waits and caps are ours (``conversation.py``,
+``persistence.py``, ``spending.py``), so that nothing is sent without being counted. What comes back is read
+within bounds, whatever it is. The client is an optional package, imported when the first question is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from radflow.errors import MissingDependencyError, RecipeError
+from radflow.judges.llm.answers import Reply, read_json, read_reply
+from radflow.judges.llm.conversation import Conversation, Server
+from radflow.judges.llm.failures import Failure, failure_of_status
+from radflow.judges.llm.questions import Answer, JudgeError, Question
+from radflow.judges.llm.spending import Spending
+from radflow.judges.privacy.gate import Address
+from radflow.judges.verdicts.persistence import Knobs
+
+OWN_KEY = "RADFLOW_JUDGE_KEY"
+OPENAI_KEY = "OPENAI_API_KEY"
+_NO_KEY = "none"  # servers of one's own ignore it
+_LARGEST = 2**22  # bytes of an answer: 4 MiB, some hundred times the longest thoughts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint(Knobs):
+    """Asks a language model over HTTP, many questions at once.
+
+    The key is read from the environment for each :meth:`ask` and kept nowhere: ``RADFLOW_JUDGE_KEY`` for any
+    host; ``OPENAI_API_KEY`` for hosts of openai.com alone, so that it is not handed to another server by
+    mistake. A server of one's own may need none. Redirects are not followed, and a loopback address is never
+    reached through a proxy: a text goes to the host that was named and to no other.
+
+    An answer has at most 4 MiB and comes as it is, not compressed; what is more, or otherwise, is a failed
+    one. A host that refuses the connection, or that no connection leads to, is given up at once as long as it
+    never answered; one that did answer is waited for as the knobs say.
+
+    Attributes:
+        base_url: for example ``https://api.openai.com/v1`` or ``http://localhost:11434/v1``.
+        model: as the server names it.
+        max_calls: cap in requests over the life of this object, failed ones included; ``None`` is no cap.
+        max_tokens: cap in tokens, as the server counts them; those under way when it is reached may lie above
+            it.
+        http_client: makes the HTTP client, given ``timeout``; for example a privacy gate's, which checks each
+            request once more. ``None`` makes one that keeps to the paragraph above.
+        spending: what has been spent so far.
+
+    The other knobs are those of :class:`~radflow.judges.verdicts.persistence.Knobs`.
+
+    Raises:
+        RecipeError: a knob does not say something that can be done.
+
+    >>> Endpoint(base_url="http://localhost:8000/v1", model="m", max_calls=5).spending
+    Spending(max_calls=5, max_tokens=None, calls=0, prompt_tokens=0, completion_tokens=0)
+    """
+
+    base_url: str
+    model: str
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    http_client: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+    spending: Spending = field(init=False, compare=False)
+    _server: Server = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query:
+            # Not quoted: it may hold a password.
+            raise RecipeError(
+                "base_url: expected an address like http://localhost:8000/v1, without a user, password or "
+                f"query; got another. A key belongs into {OWN_KEY} in the environment."
+            )
+        spending = Spending(max_calls=self.max_calls, max_tokens=self.max_tokens)
+        object.__setattr__(self, "spending", spending)
+        object.__setattr__(self, "_server", Server(structured=self.structured))
+
+    def ask(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> None:
+        """Ask all questions; hand over each answer as it arrives.
+
+        Args:
+            questions: asked once each, even where two are the same.
+            stored: called with a question's index and its answer as it arrives, in this thread, at most once
+                a question. In a notebook, whose cells run in an event loop, it is called at the end.
+
+        Raises:
+            JudgeError: some questions have no answer; all others have been handed over before. It is a
+                JudgeUnavailableError where asking later may help.
+            MissingDependencyError: the client is not installed.
+        """
+        if questions:
+            conversation = self._run(questions, stored)
+            conversation.raise_for_missing(len(questions), f"{self.model} at {self.base_url}")
+
+    def _run(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> Conversation:
+        httpx = _client_package()
+        if not _in_event_loop():
+            return asyncio.run(self._converse(httpx, questions, stored))
+        arrived: list[tuple[int, Answer]] = []  # a notebook's cell: the loop runs beside it
+        run = partial(self._converse, httpx, questions, lambda *one: arrived.append(one))
+        try:
+            with ThreadPoolExecutor(1) as beside:
+                return beside.submit(lambda: asyncio.run(run())).result()
+        finally:
+            for index, answer in arrived:
+                stored(index, answer)
+
+    def check(self) -> None:
+        """Return if it could be asked: the client is installed, and the host's key is set.
+
+        Raises:
+            JudgeError: no key, or one that cannot be sent.
+            MissingDependencyError: the client is not installed.
+        """
+        _client_package()
+        self._key()
+
+    async def _converse(
+        self, httpx: ModuleType, questions: Sequence[Question], stored: Callable[[int, Answer], None]
+    ) -> Conversation:
+        key = self._key()
+        timeout = httpx.Timeout(None, connect=self.connect_timeout)  # the whole is timed in _send
+        client = (
+            self.http_client(timeout=timeout)
+            if self.http_client
+            else httpx.AsyncClient(
+                follow_redirects=False,
+                trust_env=not _is_loopback(self.base_url),
+                timeout=timeout,
+                limits=httpx.Limits(),
+            )
+        )
+        async with client:
+            send = partial(_send, httpx, client, self, key)
+            conversation = Conversation(self, self.spending, self._server, send)
+            await conversation.run(questions, stored)
+        return conversation
+
+    def _key(self) -> str:
+        """The key for this host."""
+        host = urlsplit(self.base_url).hostname or ""
+        openai_host = host == "openai.com" or host.endswith(".openai.com")
+        names = (OWN_KEY, OPENAI_KEY) if openai_host else (OWN_KEY,)
+        key = next((value for name in names if (value := os.environ.get(name, "").strip())), "")
+        if openai_host and not key:
+            raise JudgeError(
+                f"{host}: expected a key in {OWN_KEY} or {OPENAI_KEY}, got none. Set one of them."
+            )
+        if not (key.isascii() and key.isprintable()):
+            raise JudgeError(
+                f"{host}: expected a key of printable ASCII in {' or '.join(names)}, got other characters. "
+                "Set it again."
+            )
+        return key or _NO_KEY
+
+
+async def _send(
+    httpx: ModuleType, client: Any, endpoint: Endpoint, key: str, request: dict[str, Any]
+) -> Reply | Failure:
+    """One request, to its end or its time limit. A server may echo the key; it is taken out."""
+    url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
+    headers = {
+        "authorization": f"Bearer {key}",
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+    }
+    content = json.dumps({"model": endpoint.model, **request}).encode()
+    try:
+        async with (
+            asyncio.timeout(endpoint.timeout),
+            client.stream("POST", url, content=content, headers=headers) as response,
+        ):
+            endpoint._server.answered = True
+            return _understood(response, await _read(response), key)
+    except TimeoutError:
+        return Failure(what=f"no whole answer within {endpoint.timeout:g} s", scope="call")
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        what = f"no connection ({type(error).__name__})"
+        if endpoint._server.answered:
+            return Failure(what=what, scope="call")
+        return Failure(what=f"{what}, and nothing ever answered there", scope="endpoint")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Failure(what=f"no connection, or one that was cut ({type(error).__name__})", scope="call")
+
+
+async def _read(response: Any) -> bytes | Failure:
+    """The body as it came: compressed, a few bytes could become any number."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        return Failure(what="a compressed answer, which was not asked for", scope="call")
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > _LARGEST:
+            return Failure(what=f"an answer of more than {_LARGEST:,} bytes", scope="call")
+    return bytes(body)
+
+
+def _understood(response: Any, body: bytes | Failure, key: str) -> Reply | Failure:
+    """What an answer says; of one that is no success, the status counts and the body may name the cause."""
+    if response.is_success:
+        if isinstance(body, Failure):
+            return body
+        reply = read_reply(body)
+        if reply is None:
+            return Failure(what="an answer that is no chat completion with a text in it", scope="call")
+        return replace(reply, text=_without_key(reply.text, key))
+    said = None if isinstance(body, Failure) else read_json(body)
+    said = said.get("error", said) if isinstance(said, dict) else None
+    failure = failure_of_status(response.status_code, response.headers, said)
+    return replace(failure, what=_without_key(failure.what, key))
+
+
+def _without_key(text: str, key: str) -> str:
+    return text if key == _NO_KEY else text.replace(key, "[key]")
+
+
+def _client_package() -> ModuleType:
+    try:
+        import httpx2
+    except ImportError as error:
+        raise MissingDependencyError(
+            "A judge behind an endpoint needs the package httpx2, which is not installed: "
+            "pip install 'radflow[judge]'"
+        ) from error
+    return httpx2
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _is_loopback(base_url: str) -> bool:
+    """Whether the host is this machine.
+
+    >>> _is_loopback("http://127.0.0.1:8000/v1"), _is_loopback("https://api.openai.com/v1")
+    (True, False)
+    """
+    url = urlsplit(base_url)
+    return Address(scheme=url.scheme, host=url.hostname or "", port=None).loopback

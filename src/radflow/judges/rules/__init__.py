@@ -1,0 +1,1 @@
+"""The judge by rules, for chest radiographs and carotid ultrasound."""

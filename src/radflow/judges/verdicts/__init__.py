@@ -1,0 +1,1 @@
+"""Verdicts, asked once and kept."""

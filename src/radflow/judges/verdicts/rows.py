@@ -1,0 +1,242 @@
+"""What one kept verdict is: whose it is, its key, its row, its line in an export.
+
+The key is SHA-256 over judge, model, prompt version, kind of question and the texts, normalised: Unicode NFC,
+every run of white space one space, none at the ends. Nothing else is touched. Case, punctuation, digits and
+the order of sentences matter, because a judge may answer differently to each of them.
+
+Texts are patients'. A row holds them only when asked to, and without them also nothing of what the judge said
+but a bare answer: a judge that explains itself quotes the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from radflow.errors import DataError
+from radflow.judges.llm.questions import TEXTS, Answer, Question, load_prompt
+
+SAID_BARE = 120
+"""Longest bare answer, in characters."""
+SAID_WITH_TEXTS = 400
+"""What is kept of a longer answer where texts are kept too, in characters."""
+
+_WORD = re.compile(r"\w+")
+_ANSWER_WORDS = frozenset({"answer", "yes", "no"})
+
+
+def shipped_prompts() -> dict[str, str]:
+    """Kind of question -> version of the prompt that comes with radflow."""
+    return {kind: load_prompt(kind).version for kind in TEXTS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Whose verdicts: all that must be equal for an answer to be worth keeping for the next asker.
+
+    Attributes:
+        judge: the way of asking, ``openai`` or ``local``. What else changes its answers (a majority of five
+            votes, a temperature) belongs in here too: ``openai/5 votes``.
+        model: as the endpoint or the folder calls it.
+        prompts: version of the prompt for each kind of question; those that come with radflow.
+    """
+
+    judge: str
+    model: str
+    prompts: Mapping[str, str] = field(default_factory=shipped_prompts)
+
+    @property
+    def name(self) -> str:
+        """Judge and model in one word.
+
+        >>> Identity(judge="openai", model="gpt-4o").name
+        'openai:gpt-4o'
+        """
+        return f"{self.judge}:{self.model}"
+
+    def key(self, question: Question) -> bytes:
+        """The 32 bytes under which the verdict on a question is kept.
+
+        Raises:
+            DataError: there is no prompt for questions of this kind.
+        """
+        if question.kind not in self.prompts:
+            raise DataError(
+                f"judge {self.name!r}: expected a prompt for questions of kind {question.kind!r}, "
+                f"got prompts for {', '.join(self.prompts) or 'none'}"
+            )
+        return verdict_key(self.judge, self.model, self.prompts[question.kind], question.kind, question.texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredVerdict:
+    """One verdict with where it came from.
+
+    Attributes:
+        key: 32 bytes, see :func:`verdict_key`.
+        judge: of the :class:`Identity`.
+        model: likewise.
+        prompt: version of the prompt.
+        kind: of the question.
+        verdict: yes or no.
+        said: the judge's own words, cut short; empty where they could hold the report's.
+        prompt_tokens: paid for the question, over all calls.
+        completion_tokens: paid for the answer, over all calls.
+        calls: requests it took.
+        at: when it was answered, UTC, ISO 8601.
+        texts: what was asked about; ``None`` unless texts are kept.
+    """
+
+    key: bytes
+    judge: str
+    model: str
+    prompt: str
+    kind: str
+    verdict: bool
+    said: str
+    prompt_tokens: int
+    completion_tokens: int
+    calls: int
+    at: str
+    texts: tuple[str, ...] | None = None
+
+
+COLUMNS = tuple(StoredVerdict.__dataclass_fields__)
+
+
+def normalise(text: str) -> str:
+    r"""One spelling of texts that differ in white space or in the encoding of accents only.
+
+    >>> normalise("No  effusion.\n Cafe\u0301.") == "No effusion. Caf\u00e9."
+    True
+    >>> normalise("NO EFFUSION.") == normalise("No effusion.")
+    False
+    """
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def verdict_key(judge: str, model: str, prompt: str, kind: str, texts: Sequence[str]) -> bytes:
+    """SHA-256 of everything that a verdict depends on; no two different questions run together.
+
+    >>> ask = lambda *texts: verdict_key("openai", "gpt-4o", "1", "consistency", texts)
+    >>> ask("Clear lungs.", "Normal.") == ask(" Clear  lungs.", "Normal."), ask("a b", "c") == ask("a", "b c")
+    (True, False)
+    """
+    parts = [judge, model, prompt, kind, *map(normalise, texts)]
+    return hashlib.sha256(json.dumps(parts).encode("ascii")).digest()
+
+
+def stored_verdict(
+    identity: Identity, question: Question, answer: Answer, *, keep_texts: bool
+) -> StoredVerdict:
+    """Turn an answer that has just arrived into what is kept of it."""
+    said = answer.said.encode("utf-8", "replace").decode().strip()
+    return StoredVerdict(
+        key=identity.key(question),
+        judge=identity.judge,
+        model=identity.model,
+        prompt=identity.prompts[question.kind],
+        kind=question.kind,
+        verdict=answer.verdict,
+        said=said[:SAID_WITH_TEXTS] if keep_texts else bare_answer(said, question.texts),
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
+        calls=answer.calls,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        texts=tuple(question.texts) if keep_texts else None,
+    )
+
+
+def bare_answer(said: str, texts: Sequence[str]) -> str:
+    """What a judge said if it is short and repeats no word of the texts, otherwise nothing.
+
+    >>> bare_answer("Yes.", ["No effusion.", "Normal."])
+    'Yes.'
+    >>> bare_answer("No, the left effusion is new.", ["Small left effusion.", "Normal."])
+    ''
+    """
+    repeated = _words(said) - _ANSWER_WORDS
+    return said if len(said) <= SAID_BARE and repeated.isdisjoint(_words(*texts)) else ""
+
+
+def to_row(verdict: StoredVerdict) -> tuple[Any, ...]:
+    """Column values in the order of ``COLUMNS``, then a hash over all of them."""
+    texts = None if verdict.texts is None else json.dumps(verdict.texts)
+    values = (*(getattr(verdict, name) for name in COLUMNS[:-1]), texts)
+    return (*values, _check(values))
+
+
+def from_row(row: Sequence[Any]) -> StoredVerdict | None:
+    """The verdict in a row, or ``None`` where the row is not as it was written."""
+    *values, check = row
+    named = dict(zip(COLUMNS, values, strict=True))
+    if named["verdict"] in (0, 1):
+        named["verdict"] = bool(named["verdict"])  # SQLite has no booleans
+    if check != _check(named.values()):
+        return None
+    if named["texts"] is not None:
+        named["texts"] = tuple(json.loads(named["texts"]))
+    return StoredVerdict(**named)
+
+
+def to_json(verdict: StoredVerdict) -> dict[str, Any]:
+    """One line of an export; ``texts`` is left out where they are not kept."""
+    line = asdict(verdict) | {"key": verdict.key.hex()}
+    texts = line.pop("texts")
+    return line if texts is None else line | {"texts": list(texts)}
+
+
+def from_json(line: object) -> StoredVerdict:
+    """Read what :func:`to_json` wrote.
+
+    Raises:
+        DataError: a field is missing, unknown or of another type, or the texts do not belong to the key.
+    """
+    if not isinstance(line, dict):
+        raise DataError(f"expected a JSON object, got {type(line).__name__}")
+    unlike = (set(line) ^ set(COLUMNS)) - {"texts"}
+    if unlike:
+        raise DataError(f"expected the fields {', '.join(COLUMNS)}; missing or unknown: {sorted(unlike)}")
+    for name, value in line.items():
+        if not _FITS[name](value):
+            raise DataError(f"expected {name} as radflow exports it, got {str(value)[:40]!r}")
+    texts = tuple(line["texts"]) if "texts" in line else None
+    fields: dict[str, Any] = {**line, "key": bytes.fromhex(line["key"]), "texts": texts}
+    verdict = StoredVerdict(**fields)
+    if texts is not None and verdict.key != verdict_key(
+        verdict.judge, verdict.model, verdict.prompt, verdict.kind, texts
+    ):
+        raise DataError("expected a key that belongs to the texts, got another: the line was changed")
+    return verdict
+
+
+def _words(*texts: str) -> set[str]:
+    return {word for text in texts for word in _WORD.findall(normalise(text).casefold())}
+
+
+def _check(values: Any) -> bytes:
+    return hashlib.blake2b(repr(tuple(values)).encode("utf-8", "replace"), digest_size=16).digest()
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+_FITS = dict.fromkeys(COLUMNS, _is_text) | {
+    "key": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
+    "verdict": lambda value: isinstance(value, bool),
+    "prompt_tokens": _is_count,
+    "completion_tokens": _is_count,
+    "calls": _is_count,
+    "texts": lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value),
+}

@@ -1,0 +1,1 @@
+"""Pictures to inputs and features, made ahead and kept."""

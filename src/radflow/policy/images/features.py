@@ -1,0 +1,231 @@
+"""What the vision tower says about a study: computed once, used by every pass over it.
+
+A rollout looks at the same pictures in sampling, in the old, reference and policy passes, and in every inner
+step. As long as nothing on the image path trains, the tower's output is a constant of the study, and every
+model of transformers takes it in place of the pixels: ``mm_encoder_outputs={"image": join_features(...)}``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import weakref
+from collections import OrderedDict
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers.modeling_outputs import ModelOutput
+
+from radflow.policy.images.content import content_key
+from radflow.policy.images.feature_files import FeatureFiles
+from radflow.policy.load import unwrap
+from radflow.policy.prompts import EncodedPrompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFeatures:
+    """The visual tokens of one study as they enter the language model, without a gradient.
+
+    Attributes:
+        tokens: ``(S_i, D)`` each, split as the family does it: one tensor an image or crop, or one in all.
+        deepstack: ``(S, D)`` each, one a layer that takes visual features again (Qwen3-VL); else empty.
+        stacked: whether the family wants ``tokens`` as one tensor ``(images, S_i, D)``.
+    """
+
+    tokens: tuple[Float[Tensor, "_ D"], ...]
+    deepstack: tuple[Float[Tensor, "S D"], ...] = ()
+    stacked: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Memory it takes."""
+        return sum(tensor.nbytes for tensor in (*self.tokens, *self.deepstack))
+
+
+@dataclass
+class JoinedFeatures(ModelOutput):
+    """What models read of a vision tower's output; the third field is Qwen3-VL's.
+
+    ``pooler_output`` is one tensor or a tuple of them, as the family wants it.
+    """
+
+    last_hidden_state: Tensor | None = None
+    pooler_output: Any = None
+    deepstack_features: Any = None
+
+
+def encode_images(model: nn.Module, prompt: EncodedPrompt) -> ImageFeatures:
+    """Run the vision tower and the projector on the pictures of one study, in evaluation mode.
+
+    Raises:
+        TypeError: the model gives its visual tokens in a form that is none of the known ones.
+    """
+    device = next(model.parameters()).device
+    fields = {name: tensor.to(device) for name, tensor in prompt.image_fields.items()}
+    with evaluating(model), torch.no_grad():
+        output = unwrap(model).get_image_features(**fields, return_dict=True)
+    pooled = output.pooler_output
+    stacked = isinstance(pooled, Tensor)
+    if not stacked and not isinstance(pooled, (tuple, list)):
+        raise TypeError(
+            f"{type(unwrap(model)).__name__}: expected a tensor or a tuple of them from get_image_features, "
+            f"got {type(pooled).__name__}"
+        )
+    layers = getattr(output, "deepstack_features", None) or ()
+    return ImageFeatures(
+        tokens=tuple(pooled), deepstack=tuple(torch.cat(tuple(layer)) for layer in layers), stacked=stacked
+    )
+
+
+def join_features(features: Sequence[ImageFeatures]) -> JoinedFeatures:
+    """The features of some studies as one tower output, in the order given.
+
+    It is what ``mm_encoder_outputs={"image": ...}`` takes. A study may stand several times.
+    """
+    tokens = tuple(tensor for study in features for tensor in study.tokens)
+    layers = zip(*(study.deepstack for study in features), strict=True)
+    pooled: Any = torch.stack(tokens) if features[0].stacked else tokens
+    return JoinedFeatures(pooler_output=pooled, deepstack_features=list(layers) or None)
+
+
+def image_path(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers outside the language model and its output head, by name."""
+    base = unwrap(model)
+    language = [base.get_decoder(), base.get_output_embeddings()]
+    inside = {id(t) for part in language if part is not None for t in _tensors(part).values()}
+    return {name: tensor for name, tensor in _tensors(model).items() if id(tensor) not in inside}
+
+
+def tower_fingerprint(model: nn.Module) -> str:
+    """A hash of all that features depend on beside the pictures: weights, types, configuration, library."""
+    base = unwrap(model)
+    settings = {
+        name: value
+        for name, value in base.config.to_dict().items()
+        if "vision" in name or (not isinstance(value, dict) and not name.startswith("_"))
+    }
+    written = json.dumps(
+        [type(base).__name__, transformers.__version__, settings], sort_keys=True, default=str
+    )
+    words = torch.tensor(list(written.encode()), dtype=torch.uint8)
+    return content_key({"configuration": words, **image_path(model)})
+
+
+class FeatureStore:
+    """Gives the image features of studies, from a bounded memory where they are known.
+
+    Args:
+        model: the policy's model, with its adapters on.
+        max_bytes: memory for features, on the model's device; the least recently used go first.
+        folder: also keep them on disk here, for the whole run and the next.
+        max_disk_bytes: bound of the folder.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        max_bytes: int,
+        folder: Path | None = None,
+        max_disk_bytes: int = 20 * 1024**3,
+    ) -> None:
+        self._model = model
+        self._image_path = list(image_path(model).values())
+        self._takes_features = "mm_encoder_outputs" in inspect.signature(unwrap(model).forward).parameters
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, ImageFeatures] = OrderedDict()
+        self._used = 0
+        self._keys: dict[int, tuple[weakref.ref[EncodedPrompt], str]] = {}
+        self._files = FeatureFiles(folder, max_bytes=max_disk_bytes) if folder is not None else None
+        self._tower: str | None = None
+
+    def __call__(self, prompt: EncodedPrompt) -> ImageFeatures | None:
+        """The features of one study; ``None`` where the model must see the pixels themselves.
+
+        That is: something on the image path trains, so that features would go stale and the tower would get
+        no gradient; or the model's ``forward`` takes no ``mm_encoder_outputs``.
+        """
+        if not self._takes_features or any(tensor.requires_grad for tensor in self._image_path):
+            return None
+        key = self._key(prompt)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        features = self._read(key)
+        if features is None:
+            features = encode_images(self._model, prompt)
+            self._write(key, features)
+        self._keep(key, features)
+        return features
+
+    def _keep(self, key: str, features: ImageFeatures) -> None:
+        self._kept[key] = features
+        self._used += features.bytes
+        while self._used > self._max_bytes and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._used -= oldest.bytes
+
+    def _read(self, key: str) -> ImageFeatures | None:
+        held = self._files.read(self._file_key(key)) if self._files is not None else None
+        if held is None:
+            return None
+        device = next(self._model.parameters()).device
+        return _from_tensors({name: tensor.to(device) for name, tensor in held.items()})
+
+    def _write(self, key: str, features: ImageFeatures) -> None:
+        if self._files is not None:
+            self._files.write(self._file_key(key), _to_tensors(features))
+
+    def _file_key(self, key: str) -> str:
+        """Pictures and tower: the file of another tower, or of the same one at other weights, is not met."""
+        if self._tower is None:
+            self._tower = tower_fingerprint(self._model)
+        return f"{self._tower[:16]}-{key[:32]}"
+
+    def _key(self, prompt: EncodedPrompt) -> str:
+        """The content of its pictures; hashed once for a prompt that stays in memory."""
+        known = self._keys.get(id(prompt))
+        if known is not None:
+            return known[1]
+        number, key = id(prompt), content_key(prompt.image_fields)
+        self._keys[number] = (weakref.ref(prompt, lambda _: self._keys.pop(number, None)), key)
+        return key
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Generator[None]:
+    """Within the block the model is in evaluation mode; after it, every module is as it was before."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _to_tensors(features: ImageFeatures) -> dict[str, Tensor]:
+    kind = "stacked" if features.stacked else "tokens"
+    tokens = {f"{kind}.{i:06d}": tensor for i, tensor in enumerate(features.tokens)}
+    return tokens | {f"deepstack.{i:06d}": tensor for i, tensor in enumerate(features.deepstack)}
+
+
+def _from_tensors(tensors: dict[str, Tensor]) -> ImageFeatures:
+    deepstack = sorted(name for name in tensors if name.startswith("deepstack."))
+    tokens = sorted(tensors.keys() - set(deepstack))
+    return ImageFeatures(
+        tokens=tuple(tensors[name] for name in tokens),
+        deepstack=tuple(tensors[name] for name in deepstack),
+        stacked=tokens[0].startswith("stacked."),
+    )

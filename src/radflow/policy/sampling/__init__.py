@@ -1,0 +1,1 @@
+"""Groups of reports from one prefill, and greedy ones."""

@@ -1,0 +1,80 @@
+"""The judges of a run: made once, before anything costs time; accounted for at the end of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from radflow import judges
+from radflow.config import Recipe
+from radflow.errors import RewardError
+from radflow.judges.base import CriticalityJudge
+from radflow.judges.llm.asked import AskedJudge
+from radflow.workspace import Workspace
+
+STORE = "verdicts.sqlite3"
+_CHANGE_ANSWERS = {"base_url", "identifiers", "votes", "temperature", "max_answer_tokens"}
+
+
+def judge_inputs(recipe: Recipe, name: str) -> list[dict[str, Any]]:
+    """What a stage that asks a judge depends on, besides its name. A cap, a wait, a store change no answer.
+
+    >>> judge_inputs(Recipe(), "rules")
+    []
+    >>> sorted(judge_inputs(Recipe(), "openai:gpt-4o")[0])
+    ['base_url', 'identifiers', 'max_answer_tokens', 'temperature', 'votes']
+    """
+    return [] if name == "rules" else [recipe.judge.model_dump(mode="json", include=_CHANGE_ANSWERS)]
+
+
+class Judges:
+    """The judges that a recipe names, each made once.
+
+    Args:
+        recipe: its ``reward.judge``, ``data.triage`` and ``[judge]``.
+        workspace: keeps their verdicts where the recipe names no other store, and hears of them.
+
+    Raises:
+        RadflowError: one of them cannot be asked, and why: before a stage has begun.
+    """
+
+    def __init__(self, recipe: Recipe, workspace: Workspace) -> None:
+        knobs = recipe.judge
+        if knobs.store is None:
+            knobs = knobs.model_copy(update={"store": workspace.path(STORE)})
+        names = dict.fromkeys((recipe.reward.judge, recipe.data.triage))
+        self._workspace = workspace
+        self._judges = {name: judges.load(name, knobs) for name in names}
+        for judge in self._asked():
+            judge.say = workspace.say
+
+    def of(self, name: str) -> CriticalityJudge:
+        """One of them."""
+        return self._judges[name]
+
+    def warnings(self) -> list[str]:
+        """What the run's page must say of them."""
+        return [sentence for judge in self._asked() for sentence in judge.collapsed]
+
+    @contextmanager
+    def accounted(self, stage: str) -> Generator[None]:
+        """Say what the stage asked, however it ends; end waits that nobody waits for any more."""
+        before = [judge.account() for judge in self._asked()]
+        try:
+            yield
+        except BaseException as error:
+            for judge in self._asked():
+                judge.close()
+            if isinstance(error, RewardError):
+                self._workspace.say(f"{stage}: stopped; the same command goes on from the last checkpoint")
+            raise
+        finally:
+            for judge, account in zip(self._asked(), before, strict=True):
+                if judge.account() != account:
+                    self._workspace.say(f"{stage}: {judge.account()}")
+            for sentence in self.warnings():
+                self._workspace.say(f"{stage}: {sentence}")
+
+    def _asked(self) -> list[AskedJudge]:
+        return [judge for judge in self._judges.values() if isinstance(judge, AskedJudge)]

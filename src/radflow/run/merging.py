@@ -1,0 +1,152 @@
+"""``radflow merge``: an adapter folded into its base model, as one folder that needs no PEFT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+
+from radflow.errors import DataError, MissingFileError
+from radflow.folders import check_model, replaced_folder, sweep
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Number = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """An adapter folder, and the run and stage it is of where it lies in a run's folder."""
+
+    folder: Path
+    run: Path | None
+    stage: Literal["sft", "rft"] | None
+
+
+def merge_command(screen: Console, model: Path, out: Path, base: str | None, dtype: Number) -> None:
+    """Find the adapter, merge it, and write model, processor and card.
+
+    Raises:
+        MissingFileError: there is no model, or its base model is not to be found.
+        DataError: it is whole already, not of this base model, or ``out`` holds something.
+        NotWritableError: ``out`` cannot be written.
+    """
+    adapter = find_adapter(model)
+    check_model(adapter.folder)
+    check_out(out)
+
+    from radflow.run.merged_card import write_merged_card
+
+    sweep(out.absolute().parent, out.name)
+
+    whole, processor, name = merged(adapter.folder, base, dtype)
+    with replaced_folder(out.absolute()) as fresh:
+        whole.save_pretrained(fresh)
+        processor.save_pretrained(fresh)
+        write_merged_card(adapter.folder, adapter.run, adapter.stage, name, fresh)
+    screen.print(f"merged {adapter.folder} with {name} into {out}", markup=False)
+
+
+def find_adapter(path: Path) -> Adapter:
+    """The adapter folder behind a path.
+
+    Raises:
+        MissingFileError: no model there.
+        DataError: the model there is whole: nothing to merge.
+    """
+    for folder in (path, path / "rft" / "model", path / "sft" / "model"):
+        if (folder / "adapter_config.json").is_file():
+            return _placed(folder)
+        if (folder / "config.json").is_file():
+            raise DataError(
+                f"{folder}: expected an adapter (adapter_config.json), got a whole model: it is merged "
+                "already, or was trained whole; use it as it is"
+            )
+    raise MissingFileError(f"{path}: expected a run's folder, or a PEFT folder with adapter_config.json")
+
+
+def _placed(folder: Path) -> Adapter:
+    stage, run = folder.absolute().parent, folder.absolute().parent.parent
+    of_run = folder.name == "model" and stage.name in ("sft", "rft") and (run / "recipe.toml").is_file()
+    name: Literal["sft", "rft"] = "rft" if stage.name == "rft" else "sft"
+    return Adapter(folder=folder, run=run if of_run else None, stage=name if of_run else None)
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place that holds something.
+
+    Raises:
+        DataError: it is a file, or a folder that is not empty.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        raise DataError(f"{out}: expected a new or an empty folder, got one that holds files; choose another")
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: expected a new or an empty folder, got a file; choose another")
+
+
+def merged(folder: Path, base: str | None, dtype: Number) -> tuple[PreTrainedModel, Any, str]:
+    """The whole model of an adapter folder and its base model, its processor, and the base model's name.
+
+    The base may be an image-text-to-text model, or a causal language model: a local judge.
+
+    Raises:
+        MissingFileError: the base model is not to be found.
+        DataError: the adapter is of another base model, or holds weights that are not numbers.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    from radflow.policy.adapters import put_on
+    from radflow.policy.load import base_of
+    from radflow.policy.pretrained import load_pretrained
+
+    name = base or base_of(folder)
+    config = _base_config(folder, name)
+    sees = type(config) in AutoModelForImageTextToText._model_mapping
+    kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+    try:
+        model = load_pretrained(kind, name, dtype=torch.float32)
+    except MissingFileError as error:
+        raise _no_base(folder, name, error) from None
+    try:
+        whole = put_on(model, folder).merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{folder}: {str(error).splitlines()[0]}; save the adapter again") from None
+    number = config.dtype if dtype == "auto" else getattr(torch, dtype)
+    return whole.to(number or torch.float32), _processor(folder, name, sees=sees), name
+
+
+def _base_config(folder: Path, name: str) -> Any:
+    from transformers import AutoConfig
+
+    if (Path(name) / "adapter_config.json").is_file():
+        raise DataError(f"{name}: expected a whole model as the base, got an adapter; merge that one first")
+    try:
+        return AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise _no_base(folder, name, error) from None
+
+
+def _no_base(folder: Path, name: str, error: Exception) -> MissingFileError:
+    return MissingFileError(
+        f"{folder}: expected its base model at {name}, found none ({str(error).splitlines()[0]}); "
+        "name its folder with --base"
+    )
+
+
+def _processor(folder: Path, base: str, *, sees: bool) -> Any:
+    """The adapter folder's processor or tokenizer, or else the base model's."""
+    from transformers import AutoTokenizer
+
+    from radflow.policy.processors import has_processor, load_processor
+
+    if sees:
+        return load_processor(folder if has_processor(folder) else base)
+    return AutoTokenizer.from_pretrained(
+        str(folder) if (folder / "tokenizer_config.json").is_file() else base
+    )

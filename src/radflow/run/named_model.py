@@ -1,0 +1,127 @@
+"""The model that a recipe names: ``tiny``, a folder, or a name on the hub; found without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from radflow.errors import DataError, MissingFileError, did_you_mean
+from radflow.judges.llm.local_folder import weight_files
+
+TINY = "tiny"
+_HUB_SECONDS = 3.0
+_PROCESSORS = ("processor_config.json", "preprocessor_config.json")
+
+
+def look_for_model(name: str) -> str:
+    """A model by what ``policy.model`` says: ``tiny``, a folder, or a name on the hub.
+
+    Raises:
+        MissingFileError: no such folder, or the folder lacks a file; no such name, or no way to the hub.
+        DataError: it is a file.
+    """
+    if name == TINY:
+        return "tiny: built from the recipe, trained whole"
+    folder = Path(name)
+    if folder.is_dir():
+        return _model_in(folder)
+    if folder.exists():
+        raise DataError(f"{name}: expected the folder of a model, got a file")
+    if _is_cached(name):
+        return _on_hub(name, cached=True)
+    if _is_path(name):
+        raise MissingFileError(f"{name}: no such folder; expected a model (policy.model){near(folder)}")
+    if "/" in name and folder.parent.is_dir():
+        raise MissingFileError(
+            f"{name}: no such folder{near(folder)}; as there is a folder {folder.parent}, it is not taken "
+            f"for a name on the hub: hf download {name} first, if it is one"
+        )
+    if "/" not in name:
+        raise MissingFileError(
+            f"policy.model: expected 'tiny', a folder, or a hub name as org/name; got {name!r}, and there is "
+            f"no such folder.{did_you_mean(name, [TINY, *_names(Path())])}"
+        )
+    return _on_hub(name, cached=False)
+
+
+def is_here(name: str) -> bool:
+    """Whether a model that was found can be loaded without fetching it."""
+    return name == TINY or Path(name).is_dir() or _is_cached(name)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name that is no folder can only have meant one.
+
+    >>> [_is_path(name) for name in ("/models/x", "./x", "~/x", "org/name/", "a/b/c", "org/name")]
+    [True, True, True, True, True, False]
+    """
+    windows = "\\" in name or name[1:2] == ":"
+    return name.startswith(("/", ".", "~")) or name.endswith("/") or name.count("/") > 1 or windows
+
+
+def _model_in(folder: Path) -> str:
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+        return f"adapter in {folder}, on {look_for_model(base)}"
+    for names in (("config.json",), _PROCESSORS):
+        if not any((folder / name).is_file() for name in names):
+            raise MissingFileError(
+                f"{folder}: expected the folder of a model (policy.model), with {' or '.join(names)}; "
+                "found none"
+            )
+    size = sum(path.stat().st_size for path in weight_files(folder))
+    return f"{folder}: {size / 1e9:.2f} GB of weights"
+
+
+def _is_cached(name: str) -> bool:
+    if Path(name).is_absolute() or not 0 <= name.count("/") <= 1:
+        return False
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except HFValidationError:
+        return False
+
+
+def _on_hub(name: str, *, cached: bool) -> str:
+    """Ask the hub, once and briefly; without an answer a cached model is used, and nobody asks again."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    where = f"{name}: in the local cache"
+    if constants.is_offline_mode():
+        if cached:
+            return f"{where} (HF_HUB_OFFLINE)"
+        raise MissingFileError(
+            f"{name}: not in the local cache, and HF_HUB_OFFLINE is set; no such folder either"
+        )
+    try:
+        info = HfApi().model_info(name, timeout=_HUB_SECONDS, files_metadata=True)
+    except RepositoryNotFoundError:
+        raise MissingFileError(
+            f"{name}: no such model on the hub, or a private one (hf auth login); no such folder either"
+        ) from None
+    except Exception as error:  # of requests, httpx or httpx2, by the hub's version
+        if not cached:
+            raise MissingFileError(
+                f"{name}: no such folder, not in the local cache, and the hub cannot be reached "
+                f"({type(error).__name__}); name a folder, or fetch it first: hf download {name}"
+            ) from None
+        constants.HF_HUB_OFFLINE = True  # or each file of it costs half a minute of retries
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        return f"{where}; the hub cannot be reached, and is not asked"
+    size = sum(file.size or 0 for file in info.siblings or () if file.rfilename.endswith(".safetensors"))
+    return where if cached else f"{name}: on the hub, {size / 1e9:.1f} GB to fetch"
+
+
+def near(path: Path) -> str:
+    """`did_you_mean` for a path that is not there, among what its folder holds."""
+    return did_you_mean(path.name, _names(path.absolute().parent)).replace(" Did", "; did")
+
+
+def _names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []

@@ -1,0 +1,403 @@
+"""The stages of a run wired together, from studies to the page.
+
+Each stage knows the fingerprint of everything it depends on: its part of the recipe and the stages before it.
+A stage that is done with the same fingerprint is skipped; a changed knob reruns from there on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from radflow import __version__
+from radflow.baselines import most_frequent_report
+from radflow.config import Recipe
+from radflow.errors import DataError, TrainingError
+from radflow.evaluation import Results, derangement, read_results
+from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, evaluate_run
+from radflow.files import read_jsonl
+from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_folder, write_piece
+from radflow.metrics import score
+from radflow.metrics.modality import DOMAIN_METRIC
+from radflow.policy import FeatureStore, Policy, PromptEncoder, build_tiny, load_policy, save_policy
+from radflow.policy.load import save_merged
+from radflow.policy.prompts import prompt_text
+from radflow.reports import parse_report
+from radflow.rewards import HierarchicalReward
+from radflow.run.figures import describe, label_vectors, measure
+from radflow.run.judges import Judges, judge_inputs
+from radflow.run.model_card import write_cards
+from radflow.run.named_model import TINY
+from radflow.run.predicting import feature_store, greedy_texts, prompt_encoder
+from radflow.run.processes import make_accelerator
+from radflow.run.studies import prepare_studies
+from radflow.studies import Study
+from radflow.studies.manifest import read_manifest
+from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
+from radflow.training.rft import run_rft
+from radflow.training.sft import run_sft
+from radflow.viewer import write_page
+from radflow.workspace import Workspace, file_fingerprint, fingerprint
+
+STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
+_BESIDE = ("README.md", "recipe.toml", "training.json")
+ALSO = {
+    "evaluation": (
+        "results.json",
+        "report.html",
+        *(f"sft/model/{name}" for name in _BESIDE),
+        *(f"rft/model/{name}" for name in _BESIDE),
+    )
+}
+"""What a stage writes outside of its folder."""
+
+
+class Pipeline:
+    """All stages of one run, in one folder.
+
+    Args:
+        recipe: what to do.
+        echo: called with every line of the log.
+    """
+
+    def __init__(self, recipe: Recipe, *, echo: Callable[[str], None] | None = None) -> None:
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        self.recipe = recipe
+        self._encoder: PromptEncoder | None = None
+        self.accelerator = make_accelerator(tiny=recipe.policy.model == TINY)
+        self.workspace = Workspace(
+            recipe.out,
+            recipe,
+            echo=echo if self.accelerator.is_main_process else None,
+            writes=self.accelerator.is_main_process,
+        )
+        self.accelerator.wait_for_everyone()
+        self._judges = Judges(recipe, self.workspace)
+
+    # ---- what the stages share ---------------------------------------------------------------------------
+
+    @cached_property
+    def studies(self) -> dict[str, list[Study]]:
+        """The studies of each split, each annotated critical or not."""
+        manifest = read_manifest(self.workspace.path("prepare", "studies.jsonl"), check_images=False)
+        splits: dict[str, list[Study]] = {"train": [], "validate": [], "test": []}
+        for study in manifest.studies:
+            splits[study.split].append(study)
+        for name, studies in splits.items():
+            least = 2 if name == "test" else 1  # the shuffled control exchanges pictures between two
+            if len(studies) < least:
+                raise DataError(
+                    f"expected at least {least} studies in the {name} split, got {len(studies)}; give more "
+                    "studies (data.count) or other splits"
+                )
+        if len({s.modality for s in manifest.studies}) > 1:
+            raise DataError(
+                "expected studies of one modality in a run, got chest and carotid studies together"
+            )
+        return splits
+
+    @property
+    def modality(self) -> str:
+        """Of all studies of the run."""
+        return self.studies["train"][0].modality
+
+    @cached_property
+    def reward(self) -> HierarchicalReward:
+        """The hierarchical reward of the recipe."""
+        knobs = self.recipe.reward
+        return HierarchicalReward(
+            modality=self.modality,
+            judge=self._judges.of(knobs.judge),
+            gamma=knobs.gamma,
+            syntax_weight=knobs.syntax,
+            domain_weight=knobs.domain,
+            consistency_weight=knobs.consistency,
+        )
+
+    def encoder(self, policy: Policy) -> PromptEncoder:
+        """The prompts of the recipe. All stages share one: their policies have the same processor."""
+        if self._encoder is None:
+            self._encoder = prompt_encoder(policy, self.recipe, self.workspace.path("pixels"))
+        return self._encoder
+
+    def features(self, policy: Policy) -> FeatureStore | None:
+        """The image features of a policy's frozen tower."""
+        return feature_store(policy, self.recipe, self.workspace.path("features"))
+
+    def predict(
+        self, policy: Policy, studies: Sequence[Study], features: FeatureStore | None = None
+    ) -> Iterator[str]:
+        """Greedy reports, in order."""
+        known = features or self.features(policy)
+        return greedy_texts(policy, self.encoder(policy), self.recipe, studies, known)
+
+    def _inputs(self, stage: str) -> str:
+        """Fingerprint of everything a stage depends on: the recipe, and what the stages before it left."""
+        recipe = self.recipe.model_dump(mode="json")
+        own: dict[str, Any] = {
+            "prepare": [
+                recipe["data"],
+                _manifest_fingerprint(self.recipe),
+                *judge_inputs(self.recipe, self.recipe.data.triage),
+            ],
+            "sft": [recipe["policy"], recipe["sft"]],
+            "exploration": [recipe["exploration"]],
+            "rft": [recipe["rft"], recipe["reward"], *judge_inputs(self.recipe, self.recipe.reward.judge)],
+            "generate": [recipe["evaluation"]["studies"]],
+            "evaluation": [recipe["evaluation"], recipe["name"]],
+        }
+        place = STAGES.index(stage)
+        left = [self.workspace.outcome(before) for before in STAGES[:place]]
+        return fingerprint([__version__, recipe["seed"], *[own[n] for n in STAGES[: place + 1]], left])
+
+    def _stage(self, name: str, work: Callable[[], None]) -> None:
+        """Run a stage unless it is done with the same inputs."""
+        inputs = self._inputs(name)
+        done = self.workspace.done(name, inputs)
+        self.accelerator.wait_for_everyone()
+        if done:
+            self.workspace.say(f"{name}: done already, inputs unchanged")
+            return
+        self.workspace.begin(name, inputs)
+        self.accelerator.wait_for_everyone()
+        begun = time.perf_counter()
+        with self._judges.accounted(name):
+            work()
+        self.accelerator.wait_for_everyone()
+        self.workspace.finish(name, inputs, time.perf_counter() - begun, also=ALSO.get(name, ()))
+        self.accelerator.wait_for_everyone()  # the next stage looks for the marker
+
+    def _needs(self, stage: str) -> None:
+        """Raise unless a stage and those before it are done with this recipe, and nothing is damaged."""
+        for name in reversed(STAGES[: STAGES.index(stage) + 1]):
+            if not self.workspace.done(name, self._inputs(name)):
+                damage = [f"{path} is {why}" for path, why in self.workspace.damage(name).items()]
+                raise TrainingError(
+                    f"{self.workspace.root}: "
+                    + (f"{damage[0]}, so " if damage else "")
+                    + f"the stage '{name}' is not done with this recipe; run it first, or `radflow run` for "
+                    "all stages"
+                )
+
+    # ---- the stages --------------------------------------------------------------------------------------
+
+    def run(self) -> Results | None:
+        """All stages, in order; returns what the run measured."""
+        self.prepare()
+        self.sft()
+        self.explore()
+        self.rft()
+        self.generate()
+        return self.evaluate()
+
+    def prepare(self) -> None:
+        """Studies, from the data set or the manifest of the recipe, each with its criticality."""
+
+        def work() -> None:
+            if self.accelerator.is_main_process:
+                prepare_studies(self.workspace, self.recipe, self._judges.of(self.recipe.data.triage))
+
+        self._stage("prepare", work)
+
+    def sft(self) -> None:
+        """Supervised fine-tuning."""
+        self._needs("prepare")
+
+        def work() -> None:
+            policy = self.untrained()
+            run_sft(
+                self.workspace,
+                self.recipe,
+                policy,
+                self.encoder(policy),
+                train=self.studies["train"],
+                validate=self.studies["validate"],
+                accelerator=self.accelerator,
+                label_vectors=label_vectors,
+            )
+
+        self._stage("sft", work)
+
+    def explore(self) -> None:
+        """Target Exploration on the training split."""
+        self._needs("sft")
+
+        def work() -> None:
+            policy = self._finished("sft")
+            features = self.features(policy)
+            knobs = self.recipe.exploration
+            weights = {
+                "bleu2": knobs.bleu2,
+                "bertscore": knobs.bertscore,
+                DOMAIN_METRIC[self.modality]: knobs.domain,
+            }
+
+            def scores(studies: Sequence[Study], texts: Sequence[str]) -> Mapping[str, np.ndarray]:
+                pairs = [parse_report(t).canonical for t in texts], [s.reference.canonical for s in studies]
+                return score(*pairs, [name for name, weight in weights.items() if weight > 0])
+
+            run_exploration(
+                self.workspace,
+                knobs,
+                self.studies["train"],
+                predict=lambda studies: self.predict(policy, studies, features),
+                score=scores,
+                weights=weights,
+                describe=describe,
+                accelerator=self.accelerator,
+            )
+
+        self._stage("exploration", work)
+
+    def rft(self) -> None:
+        """Reinforcement fine-tuning with CAPO."""
+        self._needs("exploration")
+
+        def work() -> None:
+            torch.manual_seed(self.workspace.seed("rft", "adapter"))
+            policy = self._load(self.workspace.path("sft", "model"), "continue")
+            features = self.features(policy)
+            by_id = {study.study_id: study for study in self.studies["train"]}
+            picked = [by_id[i] for i in read_picked(self.workspace.path("exploration"))]
+            held_out = self.studies["validate"][: self.recipe.rft.validation_studies]
+            run_rft(
+                self.workspace,
+                self.recipe,
+                policy,
+                self.encoder(policy),
+                studies=picked,
+                reward=self.reward,
+                validate=lambda p: measure(list(self.predict(p, held_out, features)), held_out, self.reward),
+                accelerator=self.accelerator,
+                features=features,
+                save=save_merged if self.recipe.policy.model == TINY else save_policy,
+            )
+
+        self._stage("rft", work)
+
+    def generate(self) -> None:
+        """Reports of every system for the test studies, and of RadFlow with the images shuffled."""
+        self._needs("rft")
+
+        def work() -> None:
+            if not self.accelerator.is_main_process:
+                return
+            test = self.test_studies()
+            template = most_frequent_report([s.reference.canonical for s in self.studies["train"]])
+            self._write_predictions(TEMPLATE, test, [template] * len(test))
+            order = derangement(len(test), seed=self.workspace.seed("generate", "shuffle") % 2**32)
+            dealt = [replace(s, images=test[j].images) for s, j in zip(test, order.tolist(), strict=True)]
+            for system, stage, studies in (
+                (SFT, "sft", test),
+                (RADFLOW, "rft", test),
+                (SHUFFLED, "rft", dealt),
+            ):
+                if is_piece(self.workspace.path("generate", f"{system}.jsonl")):
+                    continue
+                policy = self._finished(stage)
+                texts = self.predict(policy, studies)
+                with self.workspace.track(f"Reports of {system}", len(studies)) as advance:
+                    self._write_predictions(system, studies, [_ticked(t, advance) for t in texts])
+
+        self._stage("generate", work)
+
+    def evaluate(self) -> Results | None:
+        """Score everything, write ``results.json``, the page and the model cards."""
+        self._needs("generate")
+
+        def work() -> None:
+            if not self.accelerator.is_main_process:
+                return
+            predictions = {
+                system: [
+                    row["text"] for row in read_jsonl(self.workspace.path("generate", f"{system}.jsonl"))
+                ]
+                for system in (TEMPLATE, SFT, RADFLOW, SHUFFLED)
+            }
+            evaluate_run(
+                self.workspace,
+                self.recipe.evaluation,
+                self.test_studies(),
+                predictions,
+                self.reward,
+                warnings=[
+                    *exploration_warnings(self.workspace.path("exploration")),
+                    *self._judges.warnings(),
+                ],
+            )
+            write_page(self.workspace.root)
+            write_cards(self.workspace.root)
+
+        self._stage("evaluation", work)
+        if not self.accelerator.is_main_process:
+            return None
+        return read_results(self.workspace.path("results.json"))
+
+    # ---- parts of stages ---------------------------------------------------------------------------------
+
+    def test_studies(self) -> list[Study]:
+        """The test studies that are scored."""
+        test, at_most = self.studies["test"], self.recipe.evaluation.studies
+        if at_most is None or at_most >= len(test):
+            return test
+        order = np.random.default_rng(self.workspace.seed("evaluation", "sample")).permutation(len(test))
+        return [test[i] for i in np.sort(order[:at_most])]
+
+    def untrained(self) -> Policy:
+        """The policy that SFT starts from."""
+        torch.manual_seed(self.workspace.seed("sft", "adapter"))
+        tiny = self.recipe.policy.model == TINY
+        source = str(self._tiny_base()) if tiny else self.recipe.policy.model
+        return self._load(source, "none" if tiny else "fresh")
+
+    def _load(self, source: Path | str, adapter: str) -> Policy:
+        if isinstance(source, Path):
+            settle_folder(source)
+        return load_policy(source, self.recipe.policy, adapter=adapter, device=self.accelerator.device)
+
+    def _finished(self, stage: str) -> Policy:
+        """The policy that a stage left behind, to be used and not trained."""
+        policy = self._load(self.workspace.path(stage, "model"), "none")
+        policy.model.requires_grad_(False)
+        return policy
+
+    def _tiny_base(self) -> Path:
+        """The untrained tiny model, built once."""
+        folder = settle_folder(self.workspace.path("sft", "base"))
+        if self.accelerator.is_main_process and sealed_damage(folder) is not None:
+            knobs, train = self.recipe.policy, self.studies["train"]
+            texts = [s.reference.canonical for s in train]
+            known = {"context": knobs.prompt_context, "prior": knobs.prompt_prior}
+            texts += [prompt_text(s, knobs.prompt, **known) for s in train]
+            with replaced_folder(folder) as fresh:
+                build_tiny(
+                    knobs.tiny,
+                    fresh,
+                    texts=texts,
+                    images=[path for s in train[:64] for path in s.images],
+                    seed=self.workspace.seed("sft", "weights") % 2**63,
+                )
+        self.accelerator.wait_for_everyone()
+        return folder
+
+    def _write_predictions(self, system: str, studies: Sequence[Study], texts: Sequence[str]) -> None:
+        rows = ({"study_id": s.study_id, "text": t} for s, t in zip(studies, texts, strict=True))
+        write_piece(self.workspace.path("generate", f"{system}.jsonl"), rows)
+
+
+def _ticked(text: str, advance: Callable[[int], None]) -> str:
+    advance(1)
+    return text
+
+
+def _manifest_fingerprint(recipe: Recipe) -> str | None:
+    manifest = recipe.data.manifest
+    return file_fingerprint(manifest) if manifest is not None and manifest.exists() else None

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from radflow.drafting.model import find_model
+from radflow.drafting.trained_on import find_model
 from radflow.policy import Completion, FeatureStore, GroupForward, PromptEncoder, greedy_reports, load_policy
 from radflow.policy.sampling.words import greedy_logprobs, token_logprobs_by_word
 from radflow.studies import Study, read_manifest

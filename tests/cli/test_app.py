@@ -131,3 +131,25 @@ def test_an_interrupt_says_how_to_go_on(
     status, _, err = command("run", recipe)
     assert status == 130
     assert "run the same command again" in err
+
+
+LONG = "a" * 300 + ".csv"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("label", LONG),
+        ("score", LONG),
+        ("prepare", "table", "--root", LONG),
+        ("run", LONG),
+        ("run", "quickstart", "--data.source", "manifest", "--data.manifest", LONG),
+        ("draft", LONG, "--model", "m"),
+        ("compare", LONG, LONG),
+    ],
+)
+def test_a_name_that_no_file_system_holds_is_one_line(command: Callable, arguments: tuple[str, ...]) -> None:
+    status, _, err = command(*arguments)
+    assert status == 1
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert "name too long" in err.lower()

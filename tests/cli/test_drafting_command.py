@@ -1,13 +1,15 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from radflow.config import Recipe, dump_recipe, make_recipe
-from radflow.drafting.model import find_model
+from radflow.drafting.trained_on import find_model
 from radflow.errors import MissingFileError
 from radflow.reports.draft import NOTICE
 from radflow.studies import Study
@@ -167,3 +169,29 @@ def test_what_cannot_be_done_is_one_line(
     assert err.startswith("error: ") and err.count("\n") == 1
     assert message in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_mistyped_model_is_said_without_torch(tmp_path: Path, studies: list[Study]) -> None:
+    code = (
+        "import sys\nfrom radflow.cli import app\n"
+        "try:\n    app.main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "draft", str(studies[0].images[0]), "--model", str(tmp_path / "nope")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout.strip() == "1 False"
+    assert "expected a run's folder, or a model folder" in ran.stderr
+
+
+def test_an_adapter_on_a_base_that_is_not_there_is_said_before_anything_is_loaded(
+    command: Callable, tmp_path: Path, studies: list[Study]
+) -> None:
+    folder = model(tmp_path / "adapter", "adapter_config.json")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/gone/base"}))
+    status, _, err = command("draft", studies[0].images[0], "--model", folder)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "/gone/base: no such folder" in err

@@ -110,7 +110,7 @@ def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, wr
         ("p.json", '{"a": {"text": "x"}, "a": {"text": "y"}}', r"p\.json: 'a' stands twice"),
         ("p.jsonl", '{"id": 1, "text": "x"}\n{"id"', r"p\.jsonl:2: expected JSON"),
         ("p.jsonl", '{"id": 1, "text": 5}', r"p\.jsonl:1: 'text' should be text, got 5"),
-        ("p.jsonl", '{"id": 1, "text": "\\ud800"}', r"p\.jsonl:1: expected Unicode text"),
+        ("p.jsonl", '{"id": 1, "text": "\\ud800"}', r"p\.jsonl:1: expected text, got half a surrogate pair"),
         ("p.csv", b"id,text\n1,\x81\n", r"p\.csv:2: not utf-8"),
         ("p.csv", "id,text\n1,a\n1,b\n", r"p\.csv:3: study '1' stands there already at .*p\.csv:2"),
         ("p.csv", "id,text\n,a\n", r"p\.csv:2: expected a study id in one of study_id, .*; found id, text"),

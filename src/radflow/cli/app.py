@@ -29,6 +29,19 @@ app = App(name="radflow", version=__version__, help_format="markdown", suppress_
 app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
 
 
+_REMEDIES = {
+    errno.ENOSPC: "make room, then start it again",
+    errno.EDQUOT: "make room, then start it again",
+    errno.ENAMETOOLONG: "expected a path that a file system can hold",
+    errno.EACCES: "ask for the right to it, or name another",
+    errno.EPERM: "ask for the right to it, or name another",
+    errno.EROFS: "name a place that can be written",
+    errno.ELOOP: "its links lead in a circle",
+    errno.EIO: "the disk or the network it is on failed; start it again",
+}
+"""What can be done about errors of the system that no module expects; any other is a fault of radflow's."""
+
+
 def main(tokens: list[str] | None = None) -> None:
     """Run a command; an error that radflow raised on purpose is one line, and exit status 1.
 
@@ -41,11 +54,12 @@ def main(tokens: list[str] | None = None) -> None:
     except RadflowError as error:
         screens.errors.print(f"[bold red]error[/]: {screens.plain(str(error))}")
         sys.exit(1)
-    except OSError as error:  # of a library: radflow's own writers say which file
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except OSError as error:  # of a library, or of a path that nothing can be asked about
+        remedy = _REMEDIES.get(error.errno or 0)
+        if remedy is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        screens.errors.print(f"[bold red]error[/]: {where}{error.strerror}; make room, then start it again")
+        said = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}"
+        screens.errors.print(f"[bold red]error[/]: {screens.plain(said)}; {remedy}")
         sys.exit(1)
     except KeyboardInterrupt:
         screens.errors.print("stopped; run the same command again to go on from the last checkpoint")

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from rich.console import Console
 
 from radflow import __version__
 from radflow.drafting.forms import SUFFIXES, Drafted, record, render
-from radflow.drafting.model import Drafter
 from radflow.drafting.options import Form
 from radflow.drafting.studies import Opened, Waiting
 from radflow.errors import DataError, RadflowError
@@ -22,6 +22,9 @@ from radflow.reports.draft import Draft
 from radflow.studies.manifest import Rejected
 from radflow.studies.study import Modality
 from radflow.workspace import bar, fingerprint
+
+if TYPE_CHECKING:
+    from radflow.drafting.model import Drafter
 
 _LONGEST_NAME = 120  # characters of a file's name; file systems hold 255 bytes
 SHOWN = 5

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import torch
 
-from radflow.config import Policy as PolicyKnobs
-from radflow.config import Recipe, load_recipe
-from radflow.errors import MissingFileError
+from radflow.drafting.trained_on import find_model, name_of
 from radflow.judges.rules.judge import RulesJudge
 from radflow.policy import Completion, FeatureStore, GroupForward, greedy_reports, load_policy
 from radflow.policy.sampling.words import greedy_logprobs, words_of
@@ -102,33 +100,3 @@ class Drafter:
             indication=study.indication,
             drawn=study.drawn,
         )
-
-
-def find_model(path: Path) -> tuple[Path, Recipe]:
-    """The model folder behind a path, and the recipe it was made with where there is one.
-
-    A run's folder stands for its RFT model, or its SFT model before that is done.
-
-    Raises:
-        MissingFileError: no model there.
-    """
-    for folder in (path, path / "rft" / "model", path / "sft" / "model"):
-        if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
-            recipes = [p / "recipe.toml" for p in (folder, *folder.parents[:2])]
-            recipe = next((r for r in recipes if r.is_file()), None)
-            return folder, load_recipe(recipe) if recipe else Recipe(policy=PolicyKnobs(model=str(folder)))
-    raise MissingFileError(
-        f"{path}: expected a run's folder, or a model folder with config.json or adapter_config.json"
-    )
-
-
-def name_of(folder: Path, recipe: Recipe) -> str:
-    """What a draft says wrote it; never a path, which may say more than it should.
-
-    >>> name_of(Path("runs/iu/rft/model"), Recipe(name="IU X-ray")), name_of(Path("models/llava"), Recipe())
-    ('IU X-ray (rft)', 'llava')
-    """
-    stage = folder.absolute().parent.name
-    if folder.name == "model" and stage in ("sft", "rft"):
-        return f"{recipe.name} ({stage})"
-    return folder.absolute().name

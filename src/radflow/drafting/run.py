@@ -12,15 +12,15 @@ from rich.markup import escape
 
 from radflow.drafting.batch import Batch, draft_batch
 from radflow.drafting.forms import Drafted, destinations, render, screen_text
-from radflow.drafting.model import Drafter, find_model
 from radflow.drafting.options import DraftOptions
 from radflow.drafting.studies import Opened, Waiting, batch_of_folder, batch_of_manifest, open_pictures
-from radflow.drafting.trained_on import checked, facts_of
+from radflow.drafting.trained_on import checked, facts_of, find_model
 from radflow.errors import DataError
 from radflow.files import write_atomic, writing
 from radflow.folders import sweep
 from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
 from radflow.reports.draft import NOTICE
+from radflow.run.named_model import look_for_model
 from radflow.studies import read_manifest
 from radflow.studies.manifest import Rejected
 from radflow.studies.places import allowed
@@ -77,6 +77,8 @@ def _draft_one(screen: Console, errors: Console, options: DraftOptions) -> None:
         opened = _check(options)(opened, options.modality)
         for caution in opened.cautions:
             errors.print(f"[yellow]warning[/]: {escape(caution)}")
+        from radflow.drafting.model import Drafter  # torch, when all else is known to be right
+
         [written] = Drafter(options.model, uncertain_below=options.uncertain)([opened.study])
         draft = replace(written, flags=opened.flags, cautions=opened.cautions)
         drafted = Drafted(
@@ -118,6 +120,8 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
     with Hold(out):
         for folder in (out, out / "drafts"):
             sweep(folder)
+        from radflow.drafting.model import Drafter
+
         drafter = Drafter(options.model, uncertain_below=options.uncertain)
         batch = Batch(out=out, forms=options.forms, keep_patient=options.keep_patient)
         draft_batch(screen, errors, waiting, drafter, batch, check=check, unread=unread)
@@ -126,6 +130,8 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
 def _check(options: DraftOptions) -> Callable[[Opened, Modality | None], Opened]:
     """Compares a study with what the model was trained on."""
     folder, recipe = find_model(options.model)
+    if (folder / "adapter_config.json").is_file():
+        look_for_model(str(folder))  # an adapter's base may be on a hub that is away
     facts = facts_of(folder)
     return lambda opened, said: checked(opened, facts, recipe.policy, said=said or options.modality)
 

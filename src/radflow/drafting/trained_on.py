@@ -1,4 +1,7 @@
-"""Whether a model was trained on anything like the study it is to draft: refused, or said in words."""
+"""Which model drafts, and whether it was trained on anything like the study: refused, or said in words.
+
+Nothing here imports torch, so that a mistyped folder is said at once.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from radflow.config import Policy as PolicyKnobs
+from radflow.config import Recipe, load_recipe
 from radflow.drafting.studies import Opened
-from radflow.errors import DataError
+from radflow.errors import DataError, MissingFileError
 from radflow.studies import Study, read_manifest
 from radflow.studies.dicom.tags import FILMS
 from radflow.studies.study import Modality
@@ -20,6 +24,36 @@ _TAGS = {"chest-xray": FILMS, "carotid-us": frozenset(["US"])}
 _REGIONS = {"chest-xray": "chest", "carotid-us": None}
 _UNTELLING = frozenset(["OT", "SC", "XC"])  # other, secondary capture, photograph
 _USUAL = 0.5  # share of training studies from which an indication is expected
+
+
+def find_model(path: Path) -> tuple[Path, Recipe]:
+    """The model folder behind a path, and the recipe it was made with where there is one.
+
+    A run's folder stands for its RFT model, or its SFT model before that is done.
+
+    Raises:
+        MissingFileError: no model there.
+    """
+    for folder in (path, path / "rft" / "model", path / "sft" / "model"):
+        if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+            recipes = [p / "recipe.toml" for p in (folder, *folder.parents[:2])]
+            recipe = next((r for r in recipes if r.is_file()), None)
+            return folder, load_recipe(recipe) if recipe else Recipe(policy=PolicyKnobs(model=str(folder)))
+    raise MissingFileError(
+        f"{path}: expected a run's folder, or a model folder with config.json or adapter_config.json"
+    )
+
+
+def name_of(folder: Path, recipe: Recipe) -> str:
+    """What a draft says wrote it; never a path, which may say more than it should.
+
+    >>> name_of(Path("runs/iu/rft/model"), Recipe(name="IU X-ray")), name_of(Path("models/llava"), Recipe())
+    ('IU X-ray (rft)', 'llava')
+    """
+    stage = folder.absolute().parent.name
+    if folder.name == "model" and stage in ("sft", "rft"):
+        return f"{recipe.name} ({stage})"
+    return folder.absolute().name
 
 
 def facts_of(model: Path) -> TrainingFacts | None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from radflow.errors import DataError, MissingFileError
 from radflow.folders import check_model, replaced_folder, sweep
+from radflow.run.named_model import look_for_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -127,6 +128,8 @@ def _base_config(folder: Path, name: str) -> Any:
     if (Path(name) / "adapter_config.json").is_file():
         raise DataError(f"{name}: expected a whole model as the base, got an adapter; merge that one first")
     try:
+        if not Path(name).is_dir():
+            look_for_model(name)  # once and briefly: transformers would try for minutes
         return AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise _no_base(folder, name, error) from None

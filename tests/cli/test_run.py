@@ -160,7 +160,7 @@ def test_a_run_killed_twice_ends_with_the_same_weights(
     radflow: Callable, recipe: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     long = ("--sft.epochs", "4", "--rft.steps", "6", "--rft.learning_rate", "0.02")
-    long += ("--rft.stale_updates", "1", "--policy.image_features", "disk")  # the most there is to lose
+    long += ("--policy.image_features", "disk")  # the most there is to lose
     assert radflow("prepare", "carotid-phantom", "--count", 60, "--image-size", 64).returncode == 0
     data = ("--data.source", "manifest", "--data.manifest", "data/studies.jsonl")
     whole = radflow("run", recipe, *data, *long, "--out", "whole", umask=0o077)
@@ -203,7 +203,7 @@ def kill_after(
 
 def test_two_processes_share_one_run(recipe: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    more = ["--rft.stale_updates", "1", "--rft.shift_guard", "bound", "--rft.divisor", "90"]
+    more = ["--rft.shift_guard", "bound", "--rft.divisor", "90"]
     done = subprocess.run(
         [*launcher, "-m", "radflow", "run", str(recipe), "--out", "run", *more],
         cwd=tmp_path,

@@ -17,7 +17,6 @@ from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.rft import Validation, run_rft
 from radflow.training.sft import run_sft
-from radflow.training.update import given_logprobs, update_policy
 
 RFT = {
     "steps": 4,
@@ -186,45 +185,6 @@ def test_the_guard_stops_groups_that_moved_too_far(
     assert shifts[True] < shifts[False]
 
 
-def test_one_update_stale_samples_and_rewards_ahead(train: Callable, open_run: Callable) -> None:
-    seen: dict[int, list[list[str]]] = {}
-    calls_at_validation: dict[int, list[int]] = {}
-    for stale in (0, 1):
-        texts = seen[stale] = []
-        calls = calls_at_validation[stale] = []
-
-        class Listening(Likes):
-            def score_many(self, studies: Any, groups: Any, texts: list = texts) -> list[list[Reward]]:
-                texts.append([t for group in groups for t in group])
-                return super().score_many(studies, groups)
-
-        def validate(policy: Policy, texts: list = texts, calls: list = calls) -> Validation:
-            calls.append(len(texts))
-            return constant()(policy)
-
-        knobs = {**RFT, "steps": 3, "learning_rate": 0.2, "stale_updates": stale}
-        train(*open_run(f"stale-{stale}", rft=knobs), reward=Listening(length), validate=validate)
-    assert calls_at_validation[0] == [0, 1, 2, 3]
-    assert seen[0][0] == seen[1][0]
-    assert seen[0][1] != seen[1][1]  # sampled before the first update, not after it
-
-
-def test_an_older_policy_is_what_its_rollout_is_compared_with(
-    train: Callable, open_run: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of the first rollout the sampler is the present policy; of the second the one before the update."""
-    gaps = []
-
-    def spying(model: Any, forward: Any, rollout: Any, *args: Any, old: Any = None, **how: Any) -> Any:
-        now = given_logprobs(forward, rollout.groups, 10_000)
-        gaps.append(max(float((a - b).abs().max()) for a, b in zip(now, old, strict=True)))
-        return update_policy(model, forward, rollout, *args, old=old, **how)
-
-    monkeypatch.setattr("radflow.training.rft_step.update_policy", spying)
-    train(*open_run(rft={**RFT, "steps": 2, "stale_updates": 1}))
-    assert gaps[0] < 1e-4 < 1e-2 < gaps[1]
-
-
 def test_skipped_terms_are_logged_as_absent_not_as_nought(
     train: Callable, open_run: Callable, rows: Callable
 ) -> None:
@@ -275,9 +235,7 @@ def test_a_step_that_pleases_the_reward_and_loses_labels_is_not_kept(
     assert read_json(workspace.path("rft", "summary.json"))["best_step"] == 1
 
 
-@pytest.mark.parametrize(
-    "how", [{}, {"stale_updates": 1}, {"stale_updates": 1, "dynamic_sampling": 1, "exact_shift_every": 3}]
-)
+@pytest.mark.parametrize("how", [{}, {"dynamic_sampling": 1, "exact_shift_every": 3}])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(
     train: Callable, open_run: Callable, rows: Callable, weights: Callable, stop_at: Callable, how: dict
 ) -> None:

@@ -139,14 +139,6 @@ def test_the_first_inner_step_is_on_policy(bench: Callable[..., Bench]) -> None:
     assert bench(inner_steps=2, learning_rate=0.5).update().losses[0] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_log_probabilities_of_an_older_policy_are_taken_as_given(bench: Callable[..., Bench]) -> None:
-    own = bench(learning_rate=0.5, shift_guard="off")
-    older = [row - 0.3 for row in given_logprobs(own.forward, own.rollout.groups, 10_000)]
-    update = own.update(old=older)
-    assert update.losses[0] != pytest.approx(0.0, abs=1e-3)  # the ratio is exp(0.3) before any step
-    assert all(torch.equal(a, b) for a, b in zip(update.old, older, strict=True))
-
-
 def test_a_large_step_is_clipped_more_on_critical_cases(bench: Callable[..., Bench]) -> None:
     stepped = bench(inner_steps=2, learning_rate=3.0, shift_guard="off")
     clipped, critical = stepped.update().stats.clip_fraction, stepped.rollout.critical

@@ -255,9 +255,6 @@ class Rft(Section):
     """Nucleus of rollouts; below 1 the sampled distribution is not the one that is optimised."""
     min_p: Share = 0.0
     """Tokens below this share of the likeliest one's probability are not sampled; as for top_p."""
-    stale_updates: Annotated[int, Field(ge=0, le=1)] = 0
-    """0: every rollout is sampled by the present policy. 1: by the policy before the last update, so that
-    sampling and updating go on while rewards are computed."""
     validate_every: Count = 2
     """Rollouts between validations; the best step is chosen on them, step 0 included."""
     validation_studies: Count = 150

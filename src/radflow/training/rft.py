@@ -153,7 +153,6 @@ def run_rft(
         workspace.log("rft", 0, judge_step(0))
     with workspace.track("RFT", knobs.steps) as advance, closing(roller):
         advance(state["step"])
-        stepper.resume(state.pop("ahead", None))
         for step in range(state["step"], knobs.steps):
             begun = time.perf_counter()
             row, tokens = stepper(step)
@@ -164,16 +163,8 @@ def run_rft(
                 row |= judge_step(step + 1)
             state["step"] = step + 1
             workspace.log("rft", step + 1, row)
-            if (step + 1) % knobs.checkpoint_every == 0 or last:
-                ahead = stepper.state()  # of every process
-                if accelerator.is_main_process:
-                    save_checkpoint(
-                        checkpoint,
-                        model=policy.model,
-                        optimizer=optimizer,
-                        state=state | {"ahead": ahead},
-                        best=best,
-                    )
+            if accelerator.is_main_process and ((step + 1) % knobs.checkpoint_every == 0 or last):
+                save_checkpoint(checkpoint, model=policy.model, optimizer=optimizer, state=state, best=best)
             advance(1)
 
     assert best is not None

@@ -3,8 +3,8 @@
     start   sample a group for each study of a step, hand the texts to the reward      -> Pending
     finish  wait for the rewards, replace dead groups, turn rewards into advantages    -> Rollout
 
-Between the two the reference pass of the same groups runs, or the update on the rollout before. What a
-rollout holds depends on weights, step and seeds alone, never on who was faster.
+Between the two the reference pass of the same groups runs. What a rollout holds depends on weights, step and
+seeds alone, never on who was faster.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from torch import Tensor
 from radflow import config
 from radflow.capo import clip_range, dead_groups, group_advantage
 from radflow.errors import RewardError
-from radflow.policy import Completion, FeatureStore, Group, Policy, PromptEncoder, sample_groups
+from radflow.policy import FeatureStore, Group, Policy, PromptEncoder, sample_groups
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 
@@ -130,18 +130,8 @@ class Roller:
         slots = range(self._rank, len(self._order[step]), self._ranks)
         places = [self._order[step][slot] for slot in slots]
         groups = self._sample(places, [self._seed("rft", "sample", step, slot) for slot in slots])
-        return self._pend(step, places, groups)
-
-    def resume(self, saved: Mapping[str, Any]) -> Pending:
-        """Groups that `pending_state` wrote, as they were; their rewards are computed again."""
-        groups = [
-            Group(
-                study=self._studies[place],
-                completions=tuple(Completion(**_tuples(c)) for c in completions),
-            )
-            for place, completions in zip(saved["places"], saved["completions"], strict=True)
-        ]
-        return self._pend(saved["step"], saved["places"], groups)
+        rewards = self._thread.submit(self._score, groups)
+        return Pending(step=step, places=places, groups=groups, rewards=rewards)
 
     def finish(self, pending: Pending) -> Rollout:
         """Wait for the rewards; replace groups that teach nothing, as often as the recipe allows.
@@ -174,11 +164,6 @@ class Roller:
             top_p=self._knobs.top_p,
             min_p=self._knobs.min_p,
             features=self._features,
-        )
-
-    def _pend(self, step: int, places: Sequence[int], groups: Sequence[Group]) -> Pending:
-        return Pending(
-            step=step, places=places, groups=groups, rewards=self._thread.submit(self._score, groups)
         )
 
     def _score(self, groups: Sequence[Group]) -> list[list[Reward]]:
@@ -214,32 +199,6 @@ class Roller:
             critical=critical.repeat_interleave(knobs.group_size),
             replaced=replaced,
         )
-
-
-def pending_state(pending: Pending) -> dict[str, Any]:
-    """The sampled groups as JSON holds them, log-probabilities exact; `Roller.resume` reads it."""
-    return {
-        "step": pending.step,
-        "places": list(pending.places),
-        "completions": [[asdict(c) for c in g.completions] for g in pending.groups],
-    }
-
-
-def with_logprobs(pending: Pending, logprobs: Sequence[Float[Tensor, "T"]]) -> Pending:
-    """The same groups with these log-probabilities, a row a completion, as those of their sampler."""
-    rows = iter(logprobs)
-    groups = [
-        replace(
-            group,
-            completions=tuple(replace(c, logprobs=tuple(next(rows).tolist())) for c in group.completions),
-        )
-        for group in pending.groups
-    ]
-    return replace(pending, groups=groups)
-
-
-def _tuples(saved: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()}
 
 
 def _totals(groups: Sequence[Group], rewards: Sequence[Sequence[Reward]]) -> Float[np.ndarray, "P G"]:

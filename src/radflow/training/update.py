@@ -5,7 +5,7 @@ whole rollout. A group that has moved by more than its clipping range takes no f
 and later passes do not compute it.
 
 The old log-probabilities are those of the first inner step, before anything moved: the policy that sampled is
-the policy that is updated, and one pass is saved. A rollout sampled before the last update brings its own.
+the policy that is updated, and one pass is saved.
 """
 
 from __future__ import annotations
@@ -95,7 +95,6 @@ def update_policy(
     knobs: config.Rft,
     *,
     max_tokens: int,
-    old: Rows | None = None,
 ) -> Update:
     """Take all inner steps on one rollout.
 
@@ -108,7 +107,6 @@ def update_policy(
         accelerator: sums gradients over processes.
         knobs: the section ``rft``.
         max_tokens: of a completion, for the constant normaliser.
-        old: log-probabilities under the policy that sampled; ``None`` when that is the present one.
 
     Raises:
         TrainingError: a loss is not finite.
@@ -116,7 +114,7 @@ def update_policy(
     _without_dropout(model, checkpointing=knobs.gradient_checkpointing)
     size, count = len(rollout.groups[0].completions), len(rollout.advantage)
     sizes = [forward.tokens(group) for group in rollout.groups]
-    seen: dict[int, Tensor] = dict(enumerate(old or []))
+    seen: dict[int, Tensor] = {}
     columns: dict[str, Tensor] = {}
     losses: list[float] = []
     going = torch.ones(count, dtype=torch.bool, device=rollout.advantage.device)
@@ -133,7 +131,7 @@ def update_policy(
             rows = _rows(part, size)
             with nullcontext() if k == len(passes) - 1 else accelerator.no_sync(model):
                 current, mask = forward([rollout.groups[i] for i in part])
-                if inner == 0 and old is None:
+                if inner == 0:
                     seen |= zip(
                         rows, (c[m] for c, m in zip(current.detach(), mask, strict=True)), strict=True
                     )

@@ -156,3 +156,22 @@ def test_sizes_of_the_tiny_policy_must_fit() -> None:
         make_recipe({"policy": {"tiny": {"heads": 5}}})
     with pytest.raises(RecipeError, match="expected image_size to be a multiple of 16, got 100"):
         make_recipe({"policy": {"tiny": {"image_size": 100}}})
+
+
+def test_a_model_folder_means_the_same_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "qwen").mkdir(parents=True)
+    (tmp_path / "r.toml").write_text('[policy]\nmodel = "models/qwen"\n')
+    here = str(tmp_path / "models" / "qwen")
+    monkeypatch.chdir("/")
+    assert load_recipe(tmp_path / "r.toml").policy.model == here
+    monkeypatch.chdir(tmp_path / "models")
+    assert load_recipe(tmp_path / "r.toml", {"policy.model": "qwen"}).policy.model == here
+    assert load_recipe(tmp_path / "r.toml", {"policy.model": "org/name"}).policy.model == "org/name"
+
+
+def test_a_knob_that_is_gone_is_passed_over_where_it_changed_nothing(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("[rft]\nstale_updates = 0\nsteps = 3\n")
+    assert load_recipe(tmp_path / "r.toml").rft.steps == 3
+    (tmp_path / "r.toml").write_text("[rft]\nstale_updates = 1\n")
+    with pytest.raises(RecipeError, match=r"rft.stale_updates = 1 is gone; .* Take the line out"):
+        load_recipe(tmp_path / "r.toml")

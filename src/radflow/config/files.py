@@ -18,6 +18,8 @@ from radflow.errors import MissingFileError, RecipeError, did_you_mean
 
 _PATHS = ("data.manifest", "data.root", "data.images", "data.reports", "judge.store")
 """Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
+_RETIRED = {("rft", "stale_updates"): 0}
+"""Knobs that are gone, with the value that changes nothing: older runs have written every default out."""
 
 
 def load_recipe(
@@ -26,7 +28,8 @@ def load_recipe(
     """Read a recipe file and apply ``section.key`` overrides.
 
     Relative paths in the file (``data.manifest``, ``data.root``, ``data.images``, ``data.reports``,
-    ``judge.store``) are taken from the recipe's folder; ``out`` and overrides from the current folder.
+    ``judge.store``) are taken from the recipe's folder; ``out`` and overrides from the current folder. A
+    ``policy.model`` that is a folder, from either, becomes its absolute path.
 
     Args:
         path: the file.
@@ -47,15 +50,23 @@ def load_recipe(
         raise RecipeError(f"{path}: expected TOML, got {error}") from None
     except OSError as error:
         raise RecipeError(f"{path}: the recipe cannot be read ({error.strerror or error})") from None
+    _drop_retired(raw, path)
     start = path.absolute().parent if folder is None else folder
     for section, key in (dotted.split(".") for dotted in _PATHS):
         knobs = raw.get(section)
         if isinstance(knobs, dict) and isinstance(knobs.get(key), str):
             knobs[key] = os.path.normpath(start / Path(knobs[key]).expanduser())
+    model = raw["policy"].get("model") if isinstance(raw.get("policy"), dict) else None
+    if isinstance(model, str):
+        raw["policy"]["model"] = _as_folder(model, start, Path.cwd())
     written, options = deepcopy(raw), {knob_of(option): option for option in overrides or {}}
     for dotted, option in options.items():
         value = (overrides or {})[option]
-        _assign(raw, dotted, value if dotted not in _PATHS else str(Path(value).expanduser().absolute()))
+        if dotted in _PATHS:
+            value = str(Path(value).expanduser().absolute())
+        elif dotted == "policy.model":
+            value = _as_folder(value, Path.cwd())
+        _assign(raw, dotted, value)
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -66,6 +77,24 @@ def load_recipe(
                 _explain(e, str(path), blamed[(e["loc"], e["type"]) not in old]) for e in error.errors()
             )
         ) from None
+
+
+def _as_folder(name: str, *starts: Path) -> str:
+    """A name as the path of the first folder that it names; as it is where it names none."""
+    if name in ("", "tiny"):
+        return name
+    places = (start / Path(name).expanduser() for start in starts)
+    return next((os.path.normpath(place) for place in places if place.is_dir()), name)
+
+
+def _drop_retired(raw: dict[str, Any], path: Path) -> None:
+    for (section, key), neutral in _RETIRED.items():
+        knobs = raw.get(section)
+        if isinstance(knobs, dict) and key in knobs and (value := knobs.pop(key)) != neutral:
+            raise RecipeError(
+                f"{path}: {section}.{key} = {value!r} is gone; radflow does what {neutral!r} did. "
+                "Take the line out"
+            )
 
 
 def make_recipe(

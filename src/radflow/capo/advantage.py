@@ -7,14 +7,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 STABILISER = 1e-4
-"""Added to the standard deviation, as in TRL: a group of equal rewards gives zeros, not NaN."""
+"""Added to the standard deviation, as in TRL but not in Eq. 1: equal rewards give zeros, not NaN."""
 
 
 def group_advantage(rewards: Float[Tensor, "P G"], *, scale: bool = True) -> Float[Tensor, "P G"]:
-    """Normalise rewards within each group: ``(r - mean) / (std + 1e-4)``, the sample standard deviation.
+    """Normalise rewards within each group (Eq. 1): ``(r - mean) / (std + 1e-4)``.
+
+    ``std`` is the sample standard deviation, divided by G - 1; the paper does not say which.
 
     Args:
-        rewards: one row a study.
+        rewards: one row per study.
         scale: divide by the standard deviation, as Eq. 1 does. Without it (Liu et al. 2025, Dr. GRPO) a group
             whose reports differ in a comma no longer weighs as much as one where half contradict themselves.
 

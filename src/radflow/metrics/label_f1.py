@@ -63,6 +63,9 @@ def label_f1(
 ) -> Float[np.ndarray, " N"]:
     """F1 between the positives of each pair, in [0, 1]; 1.0 where neither has any.
 
+    The paper calls it macro F1 (Eq. 7). In a single report the F1 of one label is 0, 1 or undefined, so this
+    is the F1 over the report's labels together; `corpus_label_f1` has the macro F1 of a corpus.
+
     Raises:
         DataError: the lists differ in length.
 

@@ -1,8 +1,11 @@
 """R_imp (Eq. 6-7): is the diagnosis right? F1 between the labels of two Impressions.
 
-The expert model is a label reader (CheXpert rules for chest, carotid labels for ultrasound). Its states are
-binarised, uncertain counting as positive, and compared by F1; where neither Impression asserts anything the
-two agree, and the term is 1.0. Where either report has no Impression the term is skipped: ``None``, never 0.
+The expert model is a label reader: CheXpert rules for chest, carotid labels for ultrasound. It gives states
+where the paper's expert gives probabilities (Eq. 6). They are binarised, uncertain counting as positive.
+
+The paper calls the F1 of Eq. 7 "macro F1", which is defined over a corpus. A reward belongs to one report, so
+ours is the F1 between the two sets of positive labels. Where neither Impression asserts anything the two
+agree, and the term is 1.0. Where either report has no Impression the term is skipped: ``None``, never 0.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ types: $(INSTALLED)  ## ty
 imports: $(INSTALLED)  ## import-linter: the layers of docs/architecture.md
 	$(BIN)/lint-imports
 
-pytest: $(INSTALLED)  ## the tests, a process a core (at most four), one thread each
+pytest: $(INSTALLED)  ## the tests, a process per core (at most four), one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 clean:  ## remove the virtual environment and caches

@@ -86,7 +86,7 @@ def train(model: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int, rate:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1500, help="reports, 70%% of them to train on")
-    parser.add_argument("--size", type=int, default=96, help="pixels a side that the probe sees")
+    parser.add_argument("--size", type=int, default=96, help="pixels per side that the probe sees")
     parser.add_argument("--model", choices=("cnn", "linear"), default="cnn")
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""How many images a second reach a model, beside how many it needs. Prints one JSON object, ratios first.
+"""How many images per second reach a model, beside how many it needs. Prints one JSON object, ratios first.
 
     OMP_NUM_THREADS=1 python benchmarks/images.py [--pictures 12] [--rounds 3]
 
@@ -110,7 +110,7 @@ def encode_there(study: Study) -> Any:
 
 
 def measure(model: Path, name: str, studies: Sequence[Study], rounds: int) -> dict[str, Any]:
-    """Images a second of every way, the median of some rounds in which they take turns."""
+    """Images per second of every way, the median of some rounds in which they take turns."""
     knobs = read_recipe("quickstart", ()).policy
     policy = fitted(load_policy(model, knobs), name)
     kept = model.parent / f"kept-{name}-{studies[0].images[0].suffix[1:]}"
@@ -166,7 +166,7 @@ def measure(model: Path, name: str, studies: Sequence[Study], rounds: int) -> di
 
 
 def quickstart_need(folder: Path, count: int = 96) -> dict[str, Any]:
-    """A step of SFT of the quickstart's policy: seconds an image, and what encoding that image costs."""
+    """A step of SFT of the quickstart's policy: seconds per image, and what encoding that image costs."""
     recipe = read_recipe("quickstart", ())
     prepare_carotid_phantom(folder, count=count, image_size=recipe.data.image_size)
     studies = list(read_manifest(folder / "studies.jsonl").studies)

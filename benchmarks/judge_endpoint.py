@@ -3,10 +3,10 @@
     python benchmarks/judge_endpoint.py [--questions 1500] [--slots 64] [--latency 0.5] [--rounds 3]
 
 A process of its own answers chat completions after ``--latency`` seconds, at most ``--slots`` at once. Its
-limit is measured with a bare asyncio client, one connection a slot, which does nothing but send the bytes of
-the judge's own first request and read the answer. Judge and bare client take turns; ``ratio`` is the median
-over the rounds of the judge's answers a second over the bare client's in the same round. ``ceiling`` is slots
-over latency. ``cpu_ms`` is the processor time of a request in our process.
+limit is measured with a bare asyncio client, one connection per slot, which only sends the bytes of
+the judge's own first request and reads the answer. Judge and bare client take turns; ``ratio`` is the median
+over the rounds of the judge's answers per second over the bare client's in the same round. ``ceiling`` is
+slots over latency. ``cpu_ms`` is the processor time of a request in our process.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def pairs(count: int) -> list[Question]:
 
 
 def rate(count: int, work: Callable[[], None]) -> tuple[float, float]:
-    """Answers a second, and processor milliseconds an answer."""
+    """Answers per second, and processor milliseconds per answer."""
     started, used = time.perf_counter(), time.process_time()
     work()
     return count / (time.perf_counter() - started), 1000 * (time.process_time() - used) / count

@@ -2,10 +2,10 @@
 
     python benchmarks/judge_local.py [--questions 64] [--hidden 256] [--layers 4] [--rounds 5] [--threads 1]
 
-A Llama with random weights answers made-up reports, about 250 tokens a question. Each round asks the same
+A Llama with random weights answers made-up reports, about 250 tokens per question. Each round asks the same
 questions three ways, in turn: in batches, one by one, and one by one as two whole rows without a cache, which
 is what scoring two answers costs when nothing is shared. ``batched_over_alone`` and ``batched_over_rows`` are
-medians over the rounds of answers a second, each against the other way in the same round. Verdicts are the
+medians over the rounds of answers per second, each against the other way in the same round. Verdicts are the
 same in all of them, or the benchmark stops. The first question loads the model; it is not timed.
 """
 
@@ -93,7 +93,7 @@ def ask_alone(judge: LocalModel, questions: Sequence[Question]) -> list[bool]:
 
 
 def ask_rows(tokenizer: Any, model: Any, questions: Sequence[Question]) -> list[bool]:
-    """One forward an answer, without padding and cache."""
+    """One forward per answer, without padding and cache."""
     verdicts = []
     for question in questions:
         row = encode(tokenizer, question)

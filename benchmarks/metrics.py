@@ -6,9 +6,9 @@ Pairs are Open-i's reports, from the torchxrayvision package, without the R2Gen 
 on the same pairs, one thread each; a ratio is the median over the rounds of the package's processor time over
 ours, above 1 where ours is quicker.
 
-cold: a reference each, texts nobody has seen; caches are emptied between rounds.
-rewards: four completions a reference, as in reinforcement fine-tuning, in steps with new completions and the
-same references: ours may keep those, the packages keep nothing. The first step is not counted.
+cold: one reference each, texts nobody has seen; caches are emptied between rounds.
+rewards: four completions per reference, as in reinforcement fine-tuning, in steps with new completions and
+the same references: ours may keep those, the packages keep nothing. The first step is not counted.
 
 Peers: NLTK's ``sentence_bleu`` on the tokens of the protocol, ``rouge-score``, and ``bert-score`` on the same
 all-MiniLM-L6-v2, from this environment or from ``--peers`` (a folder of packages); one that is not there is
@@ -212,8 +212,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=2000, help="pairs a round")
-    parser.add_argument("--model-pairs", type=int, default=64, help="pairs a round for BERTScore")
+    parser.add_argument("--pairs", type=int, default=2000, help="pairs per round")
+    parser.add_argument("--model-pairs", type=int, default=64, help="pairs per round for BERTScore")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peers", type=Path, help="a folder of packages (pip install --target)")

@@ -3,7 +3,7 @@
     python benchmarks/pixels.py
 
 draws a film-like picture, saves it as a large JPEG and a small PNG, and prints one JSON object: milliseconds
-of one core a picture, for `check_image` and for `pixels_key`.
+of one core per picture, for `check_image` and for `pixels_key`.
 """
 
 from __future__ import annotations

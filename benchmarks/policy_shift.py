@@ -5,7 +5,7 @@
 
 Reads the ``metrics.jsonl`` of finished runs. With ``--train`` it makes two first: the quickstart up to RFT
 with the guard, and its RFT again without it, from the same SFT policy and the same explored studies. Prints
-one JSON object, a run an entry, and draws the shift of every rollout beside its epsilon. Anything
+one JSON object, one entry per run, and draws the shift of every rollout beside its epsilon. Anything
 after ``--`` goes to the recipe.
 """
 

@@ -94,7 +94,7 @@ def _readers(module: Any, home: Path, device: str) -> tuple[Any, Any]:
 
 
 def one_report_at_a_time(ours: CheXbert) -> System:
-    """CheXbert as f1chexbert runs it: a forward a report. The package itself needs transformers 4."""
+    """CheXbert as f1chexbert runs it: one forward per report. The package itself needs transformers 4."""
     device = ours._placement.device
 
     def read(texts: Sequence[str]) -> list[list[int]]:
@@ -303,7 +303,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--reports", type=int, default=16, help="reports or completions a round")
+    parser.add_argument("--reports", type=int, default=16, help="reports or completions per round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compared", type=int, default=32, help="reports whose graphs are compared")
     parser.add_argument("--device", default="cpu")

@@ -142,7 +142,7 @@ def disagreements(reports: Sequence[OpenIReport]) -> dict[str, Any]:
 
 
 def speed(texts: Sequence[str], repeat: int) -> dict[str, dict[str, float]]:
-    """Reports a second of processor time, and how seconds a KB grow with the length of one text."""
+    """Reports per second of processor time, and how seconds per KB grow with the length of one text."""
     result = {}
     for name in RULES:
         per_second = len(texts) / _seconds(name, texts, repeat)

@@ -24,7 +24,7 @@ class Setting:
         model: a name in ``rft_models.SHAPES``.
         prefix: tokens of the prompt, pictures included.
         completion: tokens of each completion.
-        group: completions a study.
+        group: completions per study.
         inner: optimiser steps on each group.
         checkpointing: activations are computed again in the backward pass.
         device: ``cpu`` in float32, ``cuda`` in bfloat16.

@@ -4,7 +4,7 @@
 
 Prints the ceilings as one JSON object: how much less there is to compute, for each phase.
 
-Multiplications and additions count as one each. A frozen base with LoRA costs 2 N a token forward and 2 N
+Multiplications and additions count as one each. A frozen base with LoRA costs 2 N per token forward and 2 N
 backward, because the weights take no gradient; the adapters cost 2 and 4. Attention counts the pairs that
 the causal mask leaves, 4 d each forward and 8 d backward. The head is computed on completion tokens
 alone. What is left out on both sides: norms, rotary embeddings, softmax, sampling, the optimiser, and
@@ -100,8 +100,8 @@ def sizes(work: Work, *, shared: bool) -> tuple[float, float, float]:
 def phases(shape: Shape, work: Work, *, shared: bool) -> dict[str, float]:
     """Operations of each phase of a step.
 
-    ``shared``: the tower once a study, the prefix once a pass, the old log-probabilities from the first inner
-    step. Otherwise: tower and prefix for every completion in every pass, and a pass for the old ones.
+    ``shared``: the tower once per study, the prefix once per pass, the old log-probabilities from the first
+    inner step. Otherwise: tower and prefix for every completion in every pass, and a pass for the old ones.
     """
     p, r, g = work.prefix, work.completion, work.group
     picture = tower(shape, layout(shape, p))

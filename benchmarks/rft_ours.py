@@ -39,7 +39,7 @@ class Ours:
             shift_guard="off",
             gradient_checkpointing=setting.checkpointing,
             max_grad_norm=NORM,
-            tokens_per_pass=1,  # one group a pass, as TRL has one a batch
+            tokens_per_pass=1,  # one group per pass, as TRL has one per batch
         )
         self._accelerator = Accelerator(cpu=setting.device == "cpu")
         self._optimizer = torch.optim.AdamW(trainable(policy.model), lr=RATE, weight_decay=0.0)

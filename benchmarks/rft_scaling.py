@@ -4,9 +4,9 @@
 
 One axis at a time around 1300/120/4: G from 2 to 16, prefix from 100 to 2000, completion from 30 to 400.
 At each point, taking turns: one forward and backward of the update with a shared prefix and features
-known, the same with one row a completion and the tower in it, and sampling a group. Prints one JSON
+known, the same with one row per completion and the tower in it, and sampling a group. Prints one JSON
 object: by how many times each grows along each axis, measured and by the model, and how far the points
-lie from the model's line (the model has one free constant a curve, its rate in operations a second).
+lie from the model's line (the model has one free constant per curve, its rate in operations per second).
 Draws them on one plot, log against log.
 """
 
@@ -43,7 +43,7 @@ POINTS = {
     "completion": (30, 60, 120, 240, 400),
 }
 CURVES = {
-    "plain": ("one row a completion: forward and backward", "C3", "s"),
+    "plain": ("one row per completion: forward and backward", "C3", "s"),
     "shared": ("shared prefix: forward and backward", "C0", "o"),
     "sample": ("sampling, prefill once", "C2", "^"),
 }
@@ -118,7 +118,7 @@ def step(ours: Ours, group: Group, made: tuple[torch.Tensor, torch.Tensor]) -> N
 
 
 def fitted(points: list[dict[str, Any]]) -> dict[str, float]:
-    """Operations a second of each curve: the one free constant, by least squares on the logarithms."""
+    """Operations per second of each curve: the one free constant, by least squares on the logarithms."""
     logs = {n: [math.log(p["operations"][n] / p["seconds"][n]) for p in points] for n in CURVES}
     return {name: math.exp(sum(values) / len(values)) for name, values in logs.items()}
 
@@ -144,7 +144,7 @@ def draw(points: list[dict[str, Any]], rates: dict[str, float], model: str, out:
             xscale="log",
             yscale="log",
             xlabel={
-                "group": "completions a study (G)",
+                "group": "completions per study (G)",
                 "prefix": "prefix, tokens",
                 "completion": "completion, tokens",
             }[axis],

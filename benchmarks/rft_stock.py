@@ -1,4 +1,4 @@
-"""TRL's side of ``rft_step.py``: the stock GRPOTrainer, one group a batch, with clocks around its methods.
+"""TRL's side of ``rft_step.py``: the stock GRPOTrainer, one group per batch, with clocks around its methods.
 
 Nothing in it is changed, but for one switch in its favour (``compact_head``). Its phases are told apart
 by wrapping three of its methods from outside; what lies between its own callbacks ``on_step_begin`` and
@@ -27,7 +27,7 @@ from radflow.studies import Study
 
 
 class Stock(TrainerCallback):
-    """TRL's GRPOTrainer as it is installed, one group a batch.
+    """TRL's GRPOTrainer as it is installed, one group per batch.
 
     Args:
         after_step: called between its steps; the other side takes its turn there.

@@ -1,4 +1,4 @@
-"""Score generated reports against their references, one number a pair.
+"""Score generated reports against their references, one number per pair.
 
     python examples/01_score_reports.py
 

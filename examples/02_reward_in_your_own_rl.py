@@ -2,8 +2,8 @@
 
     python examples/02_reward_in_your_own_rl.py
 
-``reward_of`` is all that a trainer needs: completions and the reference in, one number a completion out. The
-parts are kept, so that a log can show which of them a policy is chasing.
+``reward_of`` is all that a trainer needs: completions and the reference in, one number per completion out.
+The parts are kept, so that a log can show which of them a policy is chasing.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ COMPLETIONS = {
 
 
 def reward_of(completions: Sequence[str], reference: str) -> list[float]:
-    """One reward a completion, in [-1, 4] with the paper's weights and gamma 1."""
+    """One reward per completion, in [-1, 4] with the paper's weights and gamma 1."""
     study = Study(study_id="s", patient_id="p", images=(), reference=parse_report(reference))
     return [reward.total for reward in REWARD(study, completions)]
 

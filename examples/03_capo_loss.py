@@ -11,7 +11,7 @@ import torch
 
 from radflow.capo import capo_loss, clip_range, group_advantage
 
-P, G, T, V = 2, 4, 6, 12  # studies, completions a study, tokens, vocabulary
+P, G, T, V = 2, 4, 6, 12  # studies, completions per study, tokens, vocabulary
 
 
 def main() -> None:

@@ -201,7 +201,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], *, what: str = "cannot be written") -> None:
-    """Write one JSON object a line, atomically."""
+    """Write one JSON object per line, atomically."""
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     write_atomic(path, "".join(lines), what=what)
 

@@ -3,7 +3,7 @@
     run/
       recipe.toml            every value that was used
       run.log                plain lines of what happened
-      metrics.jsonl          one JSON object a step
+      metrics.jsonl          one JSON object per step
       stages/<stage>.json    a stage that is done: fingerprint of its inputs, checksums of its files, seconds
       <stage>/...            what the stage made
 

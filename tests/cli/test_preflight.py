@@ -71,7 +71,7 @@ def test_a_dry_run_tries_every_step_and_touches_nothing_and_sends_no_text(
     assert states(out) == dict.fromkeys(CHECKS, "ok")
     assert re.search(r"LlavaForConditionalGeneration, 0\.\d M parameters", out)
     assert re.search(r"at most \d+ tokens of 2,048 allowed, 8 of them of images", out)
-    assert re.search(r"[\d.]+ s a step of 2 groups of 4, [\d.]+ s a group", out)
+    assert re.search(r"[\d.]+ s per step of 2 groups of 4, [\d.]+ s per group", out)
     assert re.search(
         r"about \d+ (s|min): prepare .*, sft .*, exploration .*, rft .*, generate .*\(\d+ SFT steps", out
     )

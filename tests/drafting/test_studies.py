@@ -105,7 +105,7 @@ def test_each_subfolder_is_a_study(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_subfolders_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="expected a subfolder a study"):
+    with pytest.raises(DataError, match="expected a subfolder per study"):
         batch_of_folder(tmp_path)
     with pytest.raises(MissingFileError, match="no such folder"):
         batch_of_folder(tmp_path / "nowhere")

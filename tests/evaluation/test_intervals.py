@@ -92,7 +92,7 @@ def test_a_pair_counts_only_where_both_have_a_value():
         ({"values": [math.nan]}, "at least one value"),
         ({"values": [1.0, math.inf]}, "infinity at position 1"),
         ({"values": [[1.0]]}, "shape"),
-        ({"values": [1.0], "clusters": ["a", "b"]}, "one cluster a study"),
+        ({"values": [1.0], "clusters": ["a", "b"]}, "one cluster per study"),
         ({"values": [1.0], "confidence": 1.0}, "confidence"),
         ({"values": [1.0], "resamples": 0}, "resample"),
     ],

@@ -169,7 +169,7 @@ def test_holm_never_lowers_keeps_the_order_and_lies_under_bonferroni(p):
     [
         (np.zeros((0, 1)), None, "at least one study"),
         (np.array([[np.inf]]), None, "infinity"),
-        (np.zeros((3, 1)), ["p"], "one cluster a study, got 1 for 3"),
+        (np.zeros((3, 1)), ["p"], "one cluster per study, got 1 for 3"),
     ],
 )
 def test_bad_tables_are_refused(table, clusters, said):

@@ -225,7 +225,7 @@ def test_bad_settings_and_studies_are_refused():
     chest = Study(study_id="c1", patient_id="p", images=(), reference=parse_report(REFERENCE))
     with pytest.raises(DataError, match=r"study c1: expected modality carotid-us"):
         reward_of()(chest, ["a"])
-    with pytest.raises(DataError, match="one list of completions a study"):
+    with pytest.raises(DataError, match="one list of completions per study"):
         reward_of().score_many([study_of(REFERENCE)], [])
     with pytest.raises(DataError, match="got a string"):
         reward_of()(study_of(REFERENCE), "a")

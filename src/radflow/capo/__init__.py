@@ -1,6 +1,6 @@
 """CAPO: group-relative policy optimisation with a clipping range per case, as pure tensor functions.
 
-Axes: ``P`` studies, ``G`` completions a study, ``N = P * G`` rows, ``T`` tokens, ``V`` vocabulary.
+Axes: ``P`` studies, ``G`` completions per study, ``N = P * G`` rows, ``T`` tokens, ``V`` vocabulary.
 """
 
 from radflow.capo.advantage import dead_groups, group_advantage

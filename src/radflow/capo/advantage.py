@@ -29,7 +29,7 @@ def group_advantage(rewards: Float[Tensor, "P G"], *, scale: bool = True) -> Flo
             [ 0.0000,  0.0000]])
     """
     if rewards.shape[-1] < 2:
-        raise ValueError(f"expected at least 2 completions a group, got {rewards.shape[-1]}")
+        raise ValueError(f"expected at least 2 completions per group, got {rewards.shape[-1]}")
     if not torch.isfinite(rewards).all():
         raise ValueError("expected finite rewards; a failed reward must be retried or stop the run")
     centred = rewards - rewards.mean(dim=-1, keepdim=True)

@@ -14,7 +14,7 @@ same at ratio 1. With one epsilon for all cases this is GRPO, Eq. 3.
 What later work changed is an option, each with the epsilon of the case:
 
     clip_high               1 + eps_high above, 1 - eps below         DAPO (Yu et al. 2025), Clip-Higher
-    ratio="sequence"        one ratio a completion: its tokens' mean  GSPO (Zheng et al. 2025), Eq. 5 and 7
+    ratio="sequence"        one ratio per completion: its tokens' mean  GSPO (Zheng et al. 2025), Eq. 5 and 7
     normaliser="constant"   1/L for every completion, not 1/|o_i|     Dr. GRPO (Liu et al. 2025), section 3.2
 
 Dr. GRPO also leaves the standard deviation out of the advantage: ``group_advantage(..., scale=False)``. DAPO
@@ -59,11 +59,11 @@ def capo_loss(
         old_logprobs: under the policy that sampled them.
         ref_logprobs: under the reference policy.
         mask: true on the tokens of each completion, its end token included; padding is false.
-        advantage: one number a completion.
-        clip: one clipping range a completion, the same for all completions of a case.
+        advantage: one number per completion.
+        clip: one clipping range per completion, the same for all completions of a case.
         beta: weight of the KL term.
         kl: ``outside`` the minimum, or ``literal`` as printed.
-        clip_high: the range above 1, one a completion, where it differs from ``clip``.
+        clip_high: the range above 1, one per completion, where it differs from ``clip``.
         ratio: what is clipped: the ratio of each ``token``, or of the whole completion, length-normalised
             (``sequence``).
         normaliser: what a completion's sum over tokens is divided by: its own length (``completion``, TRL's

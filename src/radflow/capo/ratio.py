@@ -23,8 +23,8 @@ def importance_ratio(
         logprobs: of the written tokens under the policy, in nats.
         old_logprobs: under the policy that wrote them.
         mask: true on the tokens that count. The others have ratio 1 and no gradient, whatever they hold.
-        level: ``token``: ``pi(o_t) / pi_old(o_t)``, one a token (Eq. 2). ``sequence``: their geometric mean
-            ``(pi(o) / pi_old(o)) ** (1 / |o|)``, one a completion (Zheng et al. 2025, GSPO, Eq. 7).
+        level: ``token``: ``pi(o_t) / pi_old(o_t)``, one per token (Eq. 2). ``sequence``: their geometric mean
+            ``(pi(o) / pi_old(o)) ** (1 / |o|)``, one per completion (Zheng et al. 2025, GSPO, Eq. 7).
 
     >>> logprobs, old, mask = torch.tensor([[-1.0, -2.0]]), torch.tensor([[-1.2, -2.0]]), torch.ones(1, 2) > 0
     >>> importance_ratio(logprobs, old, mask)

@@ -14,7 +14,7 @@ from radflow.capo.shift import visited_shift
 
 @dataclass(frozen=True, kw_only=True)
 class CapoStats:
-    """What one evaluation of the objective did, a row a completion, detached.
+    """What one evaluation of the objective did, a row per completion, detached.
 
     Rows that the shift guard has stopped are measured like the others, except that no clip acts on them.
 
@@ -25,8 +25,8 @@ class CapoStats:
         clip_fraction_high: the part of it above ``1 + clip_high``.
         ratio_min: smallest ratio over the completion's tokens, whatever the level of the objective's ratio.
         ratio_max: largest.
-        kl: mean k3 estimate of KL(policy || reference) a token, in nats.
-        shift: mean ``|ratio - 1|`` a token; its expectation is the L1 distance of the policies.
+        kl: mean k3 estimate of KL(policy || reference) per token, in nats.
+        shift: mean ``|ratio - 1|`` per token; its expectation is the L1 distance of the policies.
         tokens: how many tokens the completion has; `shift_guard` weighs by it.
     """
 

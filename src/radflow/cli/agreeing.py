@@ -159,7 +159,7 @@ def _print(
 def _write(
     path: Path, rows: Sequence[_Row], names: tuple[str, str], verdicts: Sequence[Sequence[bool]]
 ) -> None:
-    """One row a report; blank where nothing was asked."""
+    """One row per report; blank where nothing was asked."""
     answers = zip(*verdicts, strict=True)
     with atomic_file(path) as file:
         write = csv_writer(file)

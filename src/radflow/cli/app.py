@@ -96,8 +96,8 @@ def prepare(
         root: Its folder, for a data set on disk.
         out: The manifest to write; drawn images and the list of what was left out go beside it.
         views: Which pictures of a study; all when not given.
-        max_images: At most so many pictures a study, frontal before lateral.
-        workers: Processes that check or draw images; one a core when not given.
+        max_images: At most so many pictures per study, frontal before lateral.
+        workers: Processes that check or draw images; one per core when not given.
         count: Studies to draw, or at most this many reports of open-i.
         images: Folder of the images, where it is not in the root; for open-i of the real radiographs, which
             are drawn without it.
@@ -240,7 +240,7 @@ def label(
 
     Args:
         reports: A table (CSV, JSON, JSONL, chats, Parquet, Excel; docs/datasets.md), plain text with one
-            report a line, or a folder with one report a .txt file.
+            report per line, or a folder with one report a .txt file.
         modality: Which labels.
         reader: chexpert-rules unless told; chexbert:FOLDER for the network.
         lexicon: TOML file with phrases of your own, on top of chexpert-rules.

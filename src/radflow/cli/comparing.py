@@ -46,7 +46,7 @@ def compare_command(
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """One row a metric: both means, the difference with its interval, p values, the better system."""
+    """One row per metric: both means, the difference with its interval, p values, the better system."""
     patients = f" of {comparison.patients:,} patients" if comparison.patients is not None else ""
     systems = escape(f"A: {comparison.a}, B: {comparison.b}")
     table = Table(

@@ -35,8 +35,8 @@ def draft(
 ) -> None:
     """Draft a report for one study, or for many. A draft, not for diagnosis.
 
-    Many: `--manifest studies.jsonl` or `--studies FOLDER`, with a folder as `--out`. It gets one JSON file a
-    study and drafts.jsonl, which `radflow score` reads. Stopped and run again, it drafts what is missing.
+    Many: `--manifest studies.jsonl` or `--studies FOLDER`, with a folder as `--out`. It gets one JSON file
+    per study and drafts.jsonl, which `radflow score` reads. Stopped and run again, it drafts what is missing.
 
     A study of another modality than the model's, or with more pictures than it ever saw, is refused; where a
     study differs otherwise from the training studies, every form of the draft says so.

@@ -46,7 +46,7 @@ class RandomReport:
         self._size = store.pool_size()
 
     def __call__(self, pairs: Sequence[Pair]) -> list[str]:
-        """One report a pair; ``""`` where the pool holds none but the patient's own."""
+        """One report per pair; ``""`` where the pool holds none but the patient's own."""
         return [self._write(pair) for pair in pairs]
 
     def _write(self, pair: Pair) -> str:
@@ -85,7 +85,7 @@ class NearestIndication:
         return all(2 * sum(bool(one.context.strip()) for one in rows) > len(rows) for rows in (pairs, pool))
 
     def __call__(self, pairs: Sequence[Pair]) -> list[str]:
-        """One report a pair; a random one where no word of its indication is known."""
+        """One report per pair; a random one where no word of its indication is known."""
         own = [
             self._of_study.get(pair.study_id, set()) | self._of_patient.get(pair.patient_id or "", set())
             for pair in pairs

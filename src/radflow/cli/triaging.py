@@ -111,7 +111,7 @@ def _say_before(screen: Console, studies: Sequence[Study]) -> None:
 
 
 def _write_differences(path: Path, studies: Sequence[Study], by_rules: Sequence[bool], *, texts: bool) -> int:
-    """One row a study on which rules and judge differ."""
+    """One row per study on which rules and judge differ."""
     differ = [
         (study, rules) for study, rules in zip(studies, by_rules, strict=True) if study.critical != rules
     ]

@@ -32,7 +32,7 @@ class Columns(Section):
     split: str | None = None
     """train, validate, test, or what ``data.splits`` maps to them; without it patients are placed by hash."""
     view: str | None = None
-    """PA, AP, lateral, ...: one word an image."""
+    """PA, AP, lateral, ...: one word per image."""
     modality: str | None = None
     """chest-xray or carotid-us, where a table has both."""
 
@@ -78,7 +78,7 @@ class Data(Section):
     views: Literal["frontal", "lateral", "all"] = "all"
     """Which pictures of a study, of a data set on disk."""
     max_images: Count | None = None
-    """At most so many pictures a study, frontal before lateral."""
+    """At most so many pictures per study, frontal before lateral."""
     sections: Literal["both", "any"] | None = None
     """``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one. Where
     this says nothing, the data set decides."""

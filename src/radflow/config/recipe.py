@@ -67,7 +67,7 @@ class Policy(Section):
     max_prompt_tokens: Count = 2_048
     """A longer prompt is an error that names the study."""
     image_tokens: Count = 900
-    """At most about this many tokens an image, for models that make more of them the larger it is: Qwen-VL,
+    """At most about this many tokens per image, for models that make more of them the larger it is: Qwen-VL,
     InternVL, Idefics3, SmolVLM. 900 are 840 x 840 pixels to Qwen2.5-VL, and two such images fit into
     ``max_prompt_tokens``. The processor's own limit stays where it is lower."""
     max_new_tokens: Count = 160

@@ -35,7 +35,7 @@ class Drafted:
     Attributes:
         draft: the draft.
         pictures: PNG or JPEG files for the page.
-        views: one word a picture, or none.
+        views: one word per picture, or none.
         sources: DICOM files whose patient is kept in a structured report; none keeps nobody.
         subject: FHIR reference to whom it is about, or ``None``.
         imaging_study: FHIR reference to the study, or ``None``.

@@ -57,7 +57,7 @@ class Drafter:
         self._judge = RulesJudge()
 
     def __call__(self, studies: Sequence[Study]) -> list[Draft]:
-        """Write one draft a study, decoded together.
+        """Write one draft per study, decoded together.
 
         Raises:
             DataError: a study's pictures cannot be read, or its prompt is too long.

@@ -144,12 +144,12 @@ def batch_of_folder(folder: Path, *, frames: int = 8) -> tuple[list[Waiting], li
         DataError: it has no subfolders.
     """
     if not folder.is_dir():
-        raise MissingFileError(f"{folder}: no such folder; expected one with a subfolder a study")
+        raise MissingFileError(f"{folder}: no such folder; expected one with a subfolder per study")
     found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     studies = [path for path in found if path.is_dir()]
     if not studies:
         raise DataError(
-            f"{folder}: expected a subfolder a study, found none; a single study needs no --studies"
+            f"{folder}: expected a subfolder per study, found none; a single study needs no --studies"
         )
     waiting = [
         Waiting(

@@ -86,7 +86,7 @@ class Comparison:
         resamples: of bootstrap and sign flips.
         exact: whether every sign flip was enumerated.
         seed: of both.
-        metrics: one row a metric.
+        metrics: one row per metric.
         warnings: what does not pair, and what a reader must know before trusting the table.
     """
 

@@ -18,7 +18,7 @@ class Drift:
     """Four figures of a set of reports.
 
     Attributes:
-        positives: mean number of positive observations a report, "No Finding" aside.
+        positives: mean number of positive observations per report, "No Finding" aside.
         words: mean length in words.
         distinct: share of reports that differ from all others' text, counting each text once, in (0, 1].
         most_frequent: share of the most frequent report, in (0, 1]; 1 is total collapse.
@@ -42,7 +42,7 @@ def measure_drift(reports: Sequence[str], labels: Sequence[Mapping[str, int | No
         labels: what a labeler read in each; the states 1 and -1 count as positive.
 
     Raises:
-        DataError: no reports, or not one set of labels a report.
+        DataError: no reports, or not one set of labels per report.
 
     >>> measure_drift(["clear lungs", "clear lungs"], [{"No Finding": 1}, {"No Finding": 1}])
     Drift(positives=0.0, words=2.0, distinct=0.5, most_frequent=1.0)

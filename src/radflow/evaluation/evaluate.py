@@ -1,6 +1,6 @@
 """Score the systems of a run on its test studies, beside the template and with the images shuffled.
 
-Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line a study), ``evaluation/cases.json``
+Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line per study), ``evaluation/cases.json``
 (what the page shows side by side) and ``evaluation/evidence.json`` (what their labels rest on).
 """
 
@@ -41,7 +41,7 @@ SHUFFLED = "radflow-shuffled"
 def score_system(
     studies: Sequence[Study], texts: Sequence[str], reward: HierarchicalReward
 ) -> tuple[dict[str, Float[np.ndarray, "N"]], list[Reward]]:
-    """Default metrics and the reward with its parts, one number a study; NaN where a term was skipped."""
+    """Default metrics and the reward with its parts, one number per study; NaN where a term was skipped."""
     modality = studies[0].modality
     values = score(
         [parse_report(t).canonical for t in texts],
@@ -71,7 +71,7 @@ def evaluate_run(
         workspace: the run's folder.
         knobs: the section ``evaluation``.
         studies: the test studies.
-        predictions: one text a study for ``template``, ``sft``, ``radflow`` and ``radflow-shuffled``.
+        predictions: one text per study for ``template``, ``sft``, ``radflow`` and ``radflow-shuffled``.
         reward: the reward of the run.
         warnings: what earlier stages want said.
 

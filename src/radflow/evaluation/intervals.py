@@ -49,7 +49,7 @@ def bootstrap_interval(
     """Mean and percentile-bootstrap interval (Efron 1979).
 
     Args:
-        values: (N,), one number a study; NaN is skipped.
+        values: (N,), one number per study; NaN is skipped.
         clusters: what each study belongs to (its patient). Given, whole clusters are resampled, and each
             resample's mean is over its studies. Without it studies are resampled.
         resamples: how many resamples.
@@ -113,7 +113,7 @@ def _units(values: ArrayLike, clusters: Sequence[Hashable] | None) -> tuple[np.n
     """Sum and count of the known values in each unit of resampling that has any."""
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1:
-        raise DataError(f"Expected one number a study, got an array of shape {numbers.shape}.")
+        raise DataError(f"Expected one number per study, got an array of shape {numbers.shape}.")
     if np.isinf(numbers).any():
         raise DataError(
             f"Expected finite values, got infinity at position {int(np.isinf(numbers).argmax())}."
@@ -124,7 +124,7 @@ def _units(values: ArrayLike, clusters: Sequence[Hashable] | None) -> tuple[np.n
     if clusters is None:
         return numbers[known], np.ones(int(known.sum()))
     if len(clusters) != numbers.size:
-        raise DataError(f"Expected one cluster a study, got {len(clusters)} for {numbers.size} values.")
+        raise DataError(f"Expected one cluster per study, got {len(clusters)} for {numbers.size} values.")
     index: dict[Hashable, int] = {}
     member = np.array([index.setdefault(cluster, len(index)) for cluster in clusters])
     sums = np.bincount(member, weights=np.where(known, numbers, 0.0))

@@ -61,7 +61,7 @@ def paired_tests(
     """Test each column of differences against 0.
 
     Args:
-        differences: one row a study, one column a metric; NaN is left out of its column alone.
+        differences: one row per study, one column per metric; NaN is left out of its column alone.
         clusters: what each study belongs to (its patient); every study is its own unit when not given.
         resamples: of the bootstrap, and of the sign flips where they are not enumerated.
         seed: of both draws.
@@ -115,7 +115,7 @@ def cluster_totals(
     if clusters is None:
         clusters = range(studies)
     if len(clusters) != studies:
-        raise DataError(f"Expected one cluster a study, got {len(clusters)} for {studies} studies.")
+        raise DataError(f"Expected one cluster per study, got {len(clusters)} for {studies} studies.")
     index: dict[Hashable, int] = {}
     member = np.array([index.setdefault(cluster, len(index)) for cluster in clusters])
     known = ~np.isnan(differences)

@@ -20,7 +20,7 @@ class Pairing:
 
     Attributes:
         studies: sorted, so that nothing depends on the order of the files.
-        metrics: one a column.
+        metrics: one per column.
         first: (N, M) numbers of the first system; NaN where it has none.
         second: (N, M) likewise.
         units: what each study belongs to: its patient, or itself where the patient is not known.

@@ -77,7 +77,7 @@ class Scorer:
         return (*self.names, *of_baselines, *SIGNALS, *states)
 
     def __call__(self, pairs: Sequence[Pair]) -> Columns:
-        """Score a chunk: one array (pairs,) a column."""
+        """Score per chunk: one array (pairs,) per column."""
         generated, reference = [p.generated for p in pairs], [p.reference for p in pairs]
         columns = self._score(generated, reference)
         for name, write in self.baselines.items():

@@ -22,7 +22,7 @@ def write_scores(
     patients: Sequence[str | None],
     scores: Mapping[str, np.ndarray],
 ) -> list[Path]:
-    """Write one row a study: its id, its patient where any is known, and every metric; NaN is left blank.
+    """Write one row per study: its id, its patient where any is known, and every metric; NaN is left blank.
 
     Returns:
         what was written: ``scores.csv``, and ``scores.parquet`` where pyarrow is installed.

@@ -1,4 +1,4 @@
-"""A system's scorecard: one number a study for each metric, and the summary with intervals."""
+"""A system's scorecard: one number per study for each metric, and the summary with intervals."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make_scorecard(
         system: its name in tables.
         study_ids: N studies.
         patient_ids: the patient of each.
-        values: metric to one number a study; NaN is skipped.
+        values: metric to one number per study; NaN is skipped.
         resamples: of the bootstrap.
         seed: of the bootstrap; give every system of a table the same.
 
@@ -67,7 +67,7 @@ def make_scorecard(
     for name, numbers in {**per_case, "patient_ids": np.asarray(patient_ids)}.items():
         if numbers.shape != (len(study_ids),):
             raise DataError(
-                f"{system}: expected {len(study_ids)} values of {name}, one a study; got shape "
+                f"{system}: expected {len(study_ids)} values of {name}, one per study; got shape "
                 f"{numbers.shape}."
             )
     summary = {

@@ -1,8 +1,8 @@
 """Scores of one system on disk: what ``radflow score --out`` wrote, or a run's own scores of a system.
 
-FOLDER/scores.csv                          study_id, patient_id where known, one column a metric
+FOLDER/scores.csv                          study_id, patient_id where known, one column per metric
 FOLDER/scores.json                         the system's name, and the model behind each metric
-RUN/evaluation/scores/SYSTEM.jsonl         one line a study; names and patients from the run's files
+RUN/evaluation/scores/SYSTEM.jsonl         one line per study; names and patients from the run's files
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ScoredMetric:
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One system's numbers, one a study for each metric.
+    """One system's numbers, one per study for each metric.
 
     Attributes:
         system: its name.

@@ -35,7 +35,7 @@ def row_label(name: str) -> str:
 
 
 def results_table(results: Results) -> Table:
-    """One row a metric, one column a system, the last column the paired gain; means over their 95% intervals.
+    """One row per metric, one column per system, the last the paired gain; means over their 95% intervals.
 
     Says in its title how many studies were scored and whether their images were drawn. A gain whose interval
     holds 0 is dimmed; a gain in the wrong direction is red.

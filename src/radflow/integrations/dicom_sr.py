@@ -192,7 +192,7 @@ def _context(draft: Draft) -> list[Dataset]:
 
 
 def _sections(draft: Draft, images: list[Dataset]) -> list[Dataset]:
-    """A container a section; a text that has no sections goes whole under Findings, and a comment says so."""
+    """A container per section; a text without sections goes whole under Findings, and a comment says so."""
     made = []
     for passage in passages_of(draft.report):
         heading, element = _SECTIONS[passage.title or "Findings"]

@@ -132,7 +132,7 @@ def reward_function(
         id_column: the dataset's column that names the study of each row.
 
     Returns:
-        a function of a batch's completions, plain or conversational, that gives one total a completion. It
+        a function of a batch's completions, plain or conversational, that gives one total per completion. It
         raises DataError for a row whose study is not known, and RewardError when a reward fails: one that
         failed is never 0, and never ``None``, which TRL would leave out in silence.
     """

@@ -1,4 +1,4 @@
-"""Metrics: pairs of texts to one number a pair. :data:`METRICS` is the table of them all."""
+"""Metrics: pairs of texts to one number per pair. :data:`METRICS` is the table of them all."""
 
 from radflow.metrics.bertscore import Rescaled, bertscore
 from radflow.metrics.carotid_f1 import carotid_f1

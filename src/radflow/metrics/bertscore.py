@@ -50,7 +50,7 @@ class TokenEmbedder(Protocol):
     """Texts to contextual token embeddings."""
 
     def embed(self, texts: Sequence[str]) -> Sequence[TokenVectors]:
-        """Return ``(vectors, is_word)`` a text: float32 (tokens, dim), unit rows, and bool (tokens,)."""
+        """Return ``(vectors, is_word)`` per text: float32 (tokens, dim), unit rows, and bool (tokens,)."""
         ...
 
 
@@ -82,7 +82,7 @@ def bertscore(
     reader: TokenEmbedder | None = None,
     baseline: float | None = None,
 ) -> Float[np.ndarray, " N"]:
-    """BERTScore F1, one number a pair; higher is better.
+    """BERTScore F1, one number per pair; higher is better.
 
     Args:
         generated: generated reports.

@@ -46,7 +46,7 @@ class RadCliqReaders:
 def radcliq_v0(
     generated: Sequence[str], reference: Sequence[str], reader: RadCliqReaders | None = None
 ) -> Float[np.ndarray, " N"]:
-    """RadCliQ-v0, one number a pair; lower is better.
+    """RadCliQ-v0, one number per pair; lower is better.
 
     Raises:
         DataError: the lists differ in length.
@@ -58,7 +58,7 @@ def radcliq_v0(
 def radcliq_v1(
     generated: Sequence[str], reference: Sequence[str], reader: RadCliqReaders | None = None
 ) -> Float[np.ndarray, " N"]:
-    """RadCliQ-v1, one number a pair; lower is better.
+    """RadCliQ-v1, one number per pair; lower is better.
 
     Raises:
         DataError: the lists differ in length.

@@ -31,7 +31,7 @@ _ROUGE_TOKEN = re.compile(r"[a-z0-9]+")
 
 
 def bleu2(generated: Sequence[str], reference: Sequence[str]) -> Float[np.ndarray, " N"]:
-    """Sentence BLEU with weights (1/2, 1/2), one number a pair, in [0, 1]; higher is better.
+    """Sentence BLEU with weights (1/2, 1/2), one number per pair, in [0, 1]; higher is better.
 
     Raises:
         DataError: the two lists differ in length.
@@ -45,7 +45,7 @@ def bleu2(generated: Sequence[str], reference: Sequence[str]) -> Float[np.ndarra
 
 
 def bleu4(generated: Sequence[str], reference: Sequence[str]) -> Float[np.ndarray, " N"]:
-    """Sentence BLEU with weights (1/4, 1/4, 1/4, 1/4), one number a pair, in [0, 1]; higher is better.
+    """Sentence BLEU with weights (1/4, 1/4, 1/4, 1/4), one number per pair, in [0, 1]; higher is better.
 
     Raises:
         DataError: the two lists differ in length.

@@ -11,7 +11,7 @@ from radflow.errors import DataError
 
 Reading = TypeVar("Reading")
 Reader = Callable[[Sequence[str]], Sequence[Any]]
-"""Anything that turns a list of texts into a list of readings, one a text, each a function of its text."""
+"""Anything that turns a list of texts into a list of readings, one per text, each a function of its text."""
 
 
 def check_pairs(generated: Sequence[Any], reference: Sequence[Any]) -> None:
@@ -93,7 +93,7 @@ class ReadOnce(Generic[Reading]):
         self._readings: OrderedDict[Hashable, Reading] = OrderedDict()
 
     def __call__(self, texts: Sequence[str]) -> list[Reading]:
-        """Return one reading a text, in order."""
+        """Return one reading per text, in order."""
         new = [text for text in dict.fromkeys(texts) if text not in self._readings]
         # Held apart until the end: a batch larger than the memory must not evict its own readings.
         fresh = dict(zip(new, self.reader(new), strict=True)) if new else {}

@@ -34,7 +34,7 @@ LEVELS: tuple[str, ...] = ("rexrank", "simple", "partial", "complete")
 def radgraph_f1(
     generated: Sequence[str], reference: Sequence[str], reader: Reader | None = None, level: str = "rexrank"
 ) -> Float[np.ndarray, " N"]:
-    """RadGraph F1 of report texts, one number a pair, in [0, 1]; higher is better.
+    """RadGraph F1 of report texts, one number per pair, in [0, 1]; higher is better.
 
     Args:
         generated: generated reports.
@@ -51,7 +51,7 @@ def radgraph_f1(
 def radgraph_f1_from_graphs(
     generated_graphs: Sequence[Graph], reference_graphs: Sequence[Graph], level: str = "rexrank"
 ) -> Float[np.ndarray, " N"]:
-    """RadGraph F1 of graphs that were read before, one number a pair, in [0, 1]; higher is better.
+    """RadGraph F1 of graphs that were read before, one number per pair, in [0, 1]; higher is better.
 
     Raises:
         DataError: the lists differ in length, the level is unknown, or a graph is malformed.

@@ -1,6 +1,6 @@
 """Every metric by name, what its number means, and one function that computes any of them.
 
-A metric is a function ``(generated, reference[, reader]) -> array``, one number a pair, and depends on that
+A metric is a function ``(generated, reference[, reader]) -> array``, one number per pair, and depends on that
 pair alone: the same alone, in any batch, in any order. To add one, write the function and add a row.
 """
 
@@ -165,7 +165,7 @@ def score(
         readers: metric name to the reader it should use in place of its default.
 
     Returns:
-        name to float64 array (N,), one number a pair, in the order asked for.
+        name to float64 array (N,), one number per pair, in the order asked for.
 
     Raises:
         DataError: the lists differ in length, a name is unknown, or a reader is given for a metric that reads

@@ -38,7 +38,7 @@ class EncodedPrompt:
 
     Attributes:
         input_ids: the prompt with its image tokens, ``(T,)``.
-        token_fields: other inputs with one entry a token, e.g. ``token_type_ids``.
+        token_fields: other inputs with one entry per token, e.g. ``token_type_ids``.
         image_fields: inputs that belong to the pictures, e.g. ``pixel_values``.
         reply_type: ``token_type_ids`` of what follows the prompt.
     """

@@ -72,7 +72,7 @@ class TermEvidence(NamedTuple):
 
 @cache
 def carotid_scope() -> Scope:
-    """The compiled lexicon, once a process."""
+    """The compiled lexicon, once per process."""
     return Scope(lexicon("carotid"))
 
 
@@ -83,7 +83,7 @@ def carotid_terms(texts: Sequence[str]) -> list[frozenset[str]]:
         texts: carotid ultrasound reports, or a section of one.
 
     Returns:
-        one set a text; empty where nothing is recognised.
+        one set per text; empty where nothing is recognised.
 
     >>> sorted(carotid_terms(["Right: hard plaque in the bulb. Left: no plaque."])[0])
     ['no:plaque@left', 'plaque:hard@right-bulb', 'plaque@right-bulb']

@@ -1,4 +1,4 @@
-"""What a carotid ultrasound report says, as facts: one a finding, side and segment, with its details."""
+"""What a carotid ultrasound report says, as facts: one per finding, side and segment, with its details."""
 
 from __future__ import annotations
 

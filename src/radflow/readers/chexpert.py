@@ -48,7 +48,7 @@ class Statement(NamedTuple):
 
 @cache
 def scope_of(extra: Path | None = None) -> Scope:
-    """Compile the lexicon, with a reader's own file on top (:func:`chexpert_labeler`). Once a process."""
+    """Compile the lexicon, with a reader's own file on top (:func:`chexpert_labeler`). Once per process."""
     entries = lexicon("chexpert")
     if extra is None:
         return Scope(entries)

@@ -34,7 +34,7 @@ _RESTARTS = word_list("scope", "start a new statement")
 
 @cache
 def radgraph_scope() -> Scope:
-    """The compiled lexicon, once a process."""
+    """The compiled lexicon, once per process."""
     return Scope(lexicon("radgraph"))
 
 
@@ -88,7 +88,7 @@ def _add(
 
 
 def nodes_of(reading: Reading) -> Iterator[Node]:
-    """One node a mention; "within normal limits" is three."""
+    """One node per mention; "within normal limits" is three."""
     over: int | None = None  # a negation that a new statement without punctuation has ended
     before: Node | None = None
     for mention in reading.mentions:

@@ -1,6 +1,6 @@
 """Files of reports, read a row at a time: any table of `radflow.tables`, plain text, folders of it.
 
-A plain text file holds one report a line, unless it is one report over several lines; in a folder each
+A plain text file holds one report per line, unless it is one report over several lines; in a folder each
 ``.txt`` file, at any depth, is one report (MIMIC-CXR's layout). Here a row that cannot be read is an error:
 labels and scores of a part would be taken for those of the whole. Memory does not grow with the file.
 """
@@ -47,7 +47,7 @@ def read_rows(path: Path, remarks: Remarks | None = None) -> Iterator[Row]:
 
 
 def text_lines(path: Path) -> bool:
-    """Whether a plain text file holds one report a line, rather than one report over several lines.
+    """Whether a plain text file holds one report per line, rather than one report over several lines.
 
     It is one report when its sections are found in the whole and in none of its lines.
     """

@@ -1,4 +1,4 @@
-"""Rewards: one module a term, and ``hierarchical.py`` adds them up (Eq. 4-7). Text in, no tensors."""
+"""Rewards: one module per term, and ``hierarchical.py`` adds them up (Eq. 4-7). Text in, no tensors."""
 
 from radflow.rewards.hierarchical import PARTS, HierarchicalReward, Reward
 

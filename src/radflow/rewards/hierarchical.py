@@ -115,7 +115,7 @@ class HierarchicalReward:
             texts: for each its completions; the numbers may differ.
 
         Raises:
-            DataError: not one list of completions a study, or a study of another modality.
+            DataError: not one list of completions per study, or a study of another modality.
             RewardError: the judge failed.
         """
         self._check(studies, texts)
@@ -129,7 +129,7 @@ class HierarchicalReward:
     def _check(self, studies: Sequence[Study], texts: Sequence[Sequence[str]]) -> None:
         if len(studies) != len(texts):
             raise DataError(
-                f"Expected one list of completions a study, got {len(texts)} for {len(studies)} studies."
+                f"Expected one list of completions per study, got {len(texts)} for {len(studies)} studies."
             )
         for study, group in zip(studies, texts, strict=True):
             if isinstance(group, str):

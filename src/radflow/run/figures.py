@@ -36,7 +36,7 @@ def describe(studies: Sequence[Study]) -> dict[str, Any]:
 
 
 def measure(texts: Sequence[str], studies: Sequence[Study], reward: HierarchicalReward) -> Validation:
-    """Reward and label F1 of one report a study, and what the reports are like, for RFT's validations."""
+    """Reward and label F1 of one report per study, and what the reports are like, for RFT's validations."""
     modality = studies[0].modality
     rewards = reward.score_many(studies, [[text] for text in texts])
     label = LABEL_METRIC[modality]

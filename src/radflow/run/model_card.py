@@ -240,7 +240,7 @@ def recipe_rows(run: Path, recipe: Recipe, stage: Stage) -> list[tuple[str, str]
             (
                 "RFT",
                 f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}; step {kept['best_step']} of "
-                f"{kept['steps']}, chosen on validation; {rft.studies_per_step} studies a step, "
+                f"{kept['steps']}, chosen on validation; {rft.studies_per_step} studies per step, "
                 f"G = {rft.group_size}, {rft.inner_steps} inner steps, learning rate {rft.learning_rate:g}",
             ),
             (

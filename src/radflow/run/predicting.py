@@ -45,7 +45,7 @@ def greedy_texts(
     studies: Sequence[Study],
     features: FeatureStore | None,
 ) -> Iterator[str]:
-    """One greedy report a study, in order."""
+    """One greedy report per study, in order."""
     for _, completion in greedy_reports(
         policy,
         encoder,

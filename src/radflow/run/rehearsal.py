@@ -156,7 +156,7 @@ class Rehearsal:
         begun = time.perf_counter()
         texts = list(pipeline.predict(policy, some))
         self.seconds.a_report = (time.perf_counter() - begun) / len(texts)
-        return f"{self.seconds.a_report:.2f} s a report, {len(texts)} decoded together; {_peak()}"
+        return f"{self.seconds.a_report:.2f} s per report, {len(texts)} decoded together; {_peak()}"
 
     def train(self) -> str:
         """A few steps of SFT: forward, backward, update, validation, checkpoint."""
@@ -165,7 +165,7 @@ class Rehearsal:
         pipeline.sft()
         self.seconds.an_sft_step = min(self._logged("sft")) * self._scale("sft")
         memory = _peak(before, self._scale("sft"))
-        return f"{self.seconds.an_sft_step:.2f} s a step of {self.recipe.sft.batch_size} studies; {memory}"
+        return f"{self.seconds.an_sft_step:.2f} s per step of {self.recipe.sft.batch_size} studies; {memory}"
 
     def explore(self) -> str:
         """Target Exploration of the same few, with its metrics."""
@@ -184,8 +184,8 @@ class Rehearsal:
         rft = self.recipe.rft
         self.seconds.an_rft_step = seconds * self._scale("rft")
         return (
-            f"{self.seconds.an_rft_step:.2f} s a step of {rft.studies_per_step} groups of {rft.group_size}, "
-            f"{self.seconds.an_rft_step / rft.studies_per_step:.2f} s a group; "
+            f"{self.seconds.an_rft_step:.2f} s per step of {rft.studies_per_step} groups of "
+            f"{rft.group_size}, {self.seconds.an_rft_step / rft.studies_per_step:.2f} s per group; "
             f"{_peak(before, self._scale('rft'))}"
         )
 
@@ -217,8 +217,10 @@ class Rehearsal:
         if self.seconds.an_rft_step is None:
             return []
         lines = [
-            "Basis: the longest reports among those read, and a model that has not learnt to end one: an "
-            "upper bound. Prepare on one core; evaluation and the answers of judges are not in it."
+            f"An estimate from the longest reports among the first {READ} studies, by a model that has not "
+            "learnt to end one; a study further on with a longer prompt takes more time and memory. Prepare "
+            "is timed on one core. Left out: the evaluation, the answers of judges, SFT's validation losses "
+            "and checkpoints, the metrics of exploration."
         ]
         if not self.whole:
             lines.append(

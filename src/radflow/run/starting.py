@@ -202,7 +202,7 @@ def look_at_disk(recipe: Recipe) -> str:
 
 
 def _drawn_bytes(recipe: Recipe) -> int:
-    """At most a byte a pixel, as speckle compresses badly."""
+    """At most a byte per pixel, as speckle compresses badly."""
     data = recipe.data
     drawn = data.source in PREPARERS and data.images is None
     return data.count * data.image_size**2 if drawn else 0

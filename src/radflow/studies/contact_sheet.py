@@ -24,14 +24,14 @@ def contact_sheet(
 ) -> Path:
     """Draw studies in a grid, as PNG or JPEG by the name of the file.
 
-    A study is one tile a picture, side by side, and under them its id, whether it is drawn or real, and its
+    A study is one tile per picture, side by side, and under them its id, whether it is drawn or real, and its
     tags (`caption`). Studies are taken evenly over the sequence, so that a sheet of 20 out of 3,000 is not
     the first 20.
 
     Args:
         studies: at least one; all with the same number of pictures.
         path: the file to write.
-        columns: studies a row.
+        columns: studies per row.
         rows: rows; fewer where there are fewer studies.
         tile: width and height of a picture in pixels, its proportions kept.
 

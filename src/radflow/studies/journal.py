@@ -1,6 +1,6 @@
 """The journal of a preparation: what became of each study so far, and from it the manifest and the account.
 
-The file ``<manifest>.part`` has a head line with the fingerprint of what is prepared, and then a line a
+The file ``<manifest>.part`` has a head line with the fingerprint of what is prepared, and then a line per
 study, in the order of the source: the CRC-32 of a JSON object, and the object. A damaged line, or one without
 its end, which a kill leaves, does not count, nor does what follows it.
 """

@@ -1,4 +1,4 @@
-"""Manifests: JSONL, one study a line, images relative to the manifest's folder.
+"""Manifests: JSONL, one study per line, images relative to the manifest's folder.
 
 A line holds the fields of `Study` that are not at their default. The reference report is stored as
 
@@ -122,7 +122,7 @@ def read_manifest(
             is replaced, or removed when nothing is bad.
         needs_report: whether a study without a report is bad. One without is what a report is drafted for.
         allow: where images may lie; anywhere when not given.
-        workers: processes that look at images; ``None`` for one a usable core. With more than one, a script
+        workers: processes that look at images; ``None`` for one per usable core. With more than one, a script
             must guard its top level with ``if __name__ == "__main__":``.
         progress: called with (done, total) as images are looked at.
         first: at most so many lines are read.
@@ -161,7 +161,9 @@ def read_manifest(
     if rejected is not None:
         _write_rejected(rejected, bad)
     if not good and not bad:
-        raise DataError(f"{path}: expected one study a line, got an empty file; run 'radflow prepare' again")
+        raise DataError(
+            f"{path}: expected one study per line, got an empty file; run 'radflow prepare' again"
+        )
     if len(bad) > max_bad_share * (len(good) + len(bad)):
         raise DataError(_too_many(path, bad, len(good) + len(bad), max_bad_share, rejected))
     return Manifest(path=path, studies=tuple(good), rejected=tuple(bad))
@@ -256,7 +258,7 @@ def _check_fields(row: Mapping[str, Any], where: str) -> None:
             raise DataError(f"{where}: {name!r} should be one of {', '.join(known)}, got {row[name]!r:.80}")
     views = row.get("views")
     if views and len(views) != len(row["images"]):
-        raise DataError(f"{where}: {len(row['images'])} images but {len(views)} views; one word an image")
+        raise DataError(f"{where}: {len(row['images'])} images but {len(views)} views; one word per image")
 
 
 def _holds_strings(value: Any) -> bool:

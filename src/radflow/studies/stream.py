@@ -50,9 +50,9 @@ ADAPTERS: dict[str, str] = {
 }
 
 _NOT_UTF8 = "text that is not UTF-8: half a surrogate pair in an id, path or text"
-_CHUNK = 32  # studies a job: a job's overhead is small beside it, and a kill loses little
+_CHUNK = 32  # studies per job: a job's overhead is small beside it, and a kill loses little
 _FEWER_THAN_PAY = 4 * _CHUNK  # studies for which starting processes takes longer than looking
-_IN_FLIGHT = 4  # jobs a worker: enough that none waits, few enough that memory stays flat
+_IN_FLIGHT = 4  # jobs per worker: enough that none waits, few enough that memory stays flat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ def prepare_adapter(
         out: the manifest to write; ``<out>.part`` is the journal until then.
         workers: processes that check images; ``None`` for one a usable core.
         progress: called with (done, total), total 0 where the source cannot say.
-        annotate: gives one `Annotation` a study; called in the processes, so importable by name.
+        annotate: gives one `Annotation` per study; called in the processes, so importable by name.
         options: go to the adapter.
 
     Raises:

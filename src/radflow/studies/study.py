@@ -32,7 +32,7 @@ class Study:
         critical: the annotation of Eq. 9, made once before training; ``None`` where nobody made it yet.
         critical_by: who said so, e.g. ``criticality-rules``.
         drawn: true for phantoms. Every table and page says so.
-        views: one word a picture, e.g. ``("frontal",)`` or ``("right", "left")``.
+        views: one word per picture, e.g. ``("frontal",)`` or ``("right", "left")``.
         truth: structured ground truth: MeSH tags of Open-i (``{"mesh": [...]}``), or a phantom's anatomy.
         prior_study: the id of the same patient's study before this one, where the data set has an order.
         prior_report: the text of that study's report.

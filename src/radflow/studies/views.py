@@ -63,7 +63,7 @@ def choose(pictures: Sequence[Picture], views: Views, max_images: int | None) ->
 
 
 def said(pictures: Sequence[Picture]) -> tuple[str, ...]:
-    """The ``views`` of a `Study`: one word a picture, or none where no view is known.
+    """The ``views`` of a `Study`: one word per picture, or none where no view is known.
 
     >>> said([Picture(Path("a.png"), "frontal"), Picture(Path("b.png"), "unknown")])
     ('frontal', 'unknown')

@@ -30,7 +30,7 @@ def is_saved(folder: Path) -> bool:
 def shards_of(folder: Path) -> list[Shard]:
     """The files of a data set in a folder, in order, each with the split it is named after.
 
-    A folder of ``datasets.save_to_disk`` holds ``state.json``, or ``dataset_dict.json`` with a folder a
+    A folder of ``datasets.save_to_disk`` holds ``state.json``, or ``dataset_dict.json`` with a folder per
     split; one from the Hugging Face hub Parquet files such as ``data/train-00000-of-00005.parquet``.
 
     Raises:

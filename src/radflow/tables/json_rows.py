@@ -1,4 +1,4 @@
-"""JSON as a table: one object a line; or one list of objects, or an object of objects named by study id."""
+"""JSON as a table: one object per line; or one list of objects, or an object of objects named by study id."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class JsonTable(Table):
     """An open file of JSON.
 
     Attributes:
-        by_line: one object a line.
+        by_line: one object per line.
     """
 
     by_line: bool

@@ -51,7 +51,7 @@ class Remarks:
             self._found[what] = (before + count, place)
 
     def lines(self) -> tuple[str, ...]:
-        """One line a kind.
+        """One line per kind.
 
         >>> remarks = Remarks()
         >>> remarks.add(EMPTY, "r.csv:3")

@@ -32,7 +32,7 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Return one row a metric: both means, the difference with its interval, the p values, the better one."""
+    """Return one row per metric: both means, the difference with its interval, p values, the better one."""
     rows = {row.name: row for row in comparison.metrics}
     return Table(
         columns=(

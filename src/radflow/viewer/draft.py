@@ -23,7 +23,7 @@ def render_draft(draft: Draft, pictures: Sequence[Path] = (), views: Sequence[st
     Args:
         draft: what to show.
         pictures: of the study, PNG or JPEG. Their names do not go into the page.
-        views: one word a picture, or none at all.
+        views: one word per picture, or none at all.
     """
     style = asset("page.css") + asset("draft.css")
     edge = max(LEAST_EDGE, EDGE if len(pictures) <= 2 else 2 * EDGE // len(pictures))

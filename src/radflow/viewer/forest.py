@@ -1,4 +1,4 @@
-"""A forest plot: one interval a row against 0, as wide as the page.
+"""A forest plot: one interval per row against 0, as wide as the page.
 
 Places along x are percentages and heights are pixels, so that the drawing stretches while its text stays the
 size of the page's: it reads the same on a phone.

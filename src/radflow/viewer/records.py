@@ -70,7 +70,7 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricLog:
-    """``metrics.jsonl``: one mapping of floats a line, by stage and step."""
+    """``metrics.jsonl``: one mapping of floats per line, by stage and step."""
 
     lines: tuple[Mapping[str, Any], ...]
 

@@ -20,7 +20,7 @@ def dumbbells(
     rows: Sequence[tuple[str, float, float]],
     names: tuple[str, str],
 ) -> str:
-    """Draw two shares (0..1) a row, joined by a bar: where two groups differ.
+    """Draw two shares (0..1) per row, joined by a bar: where two groups differ.
 
     Args:
         key: makes the ids of this chart unique on the page.

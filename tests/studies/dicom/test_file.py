@@ -102,7 +102,7 @@ class TestNotAsItShouldBe:
         ("tags", "words"),
         [
             ({"PhotometricInterpretation": "HSV"}, "not one of MONOCHROME1"),
-            ({"PhotometricInterpretation": "RGB"}, "RGB has 3 samples a pixel, the file says 1"),
+            ({"PhotometricInterpretation": "RGB"}, "RGB has 3 samples per pixel, the file says 1"),
             ({"BitsAllocated": 12}, "BitsAllocated should be 1, 8, 16 or 32, got 12"),
             ({"BitsStored": 17}, "BitsStored should be from 1 to 16, got 17"),
             ({"PixelRepresentation": 2}, "PixelRepresentation should be from 0 to 1"),

@@ -92,7 +92,7 @@ class Endpoint(Knobs):
         Args:
             questions: asked once each, even where two are the same.
             stored: called with a question's index and its answer as it arrives, in this thread, at most once
-                a question. In a notebook, whose cells run in an event loop, it is called at the end.
+                per question. In a notebook, whose cells run in an event loop, it is called at the end.
 
         Raises:
             JudgeError: some questions have no answer; all others have been handed over before. It is a

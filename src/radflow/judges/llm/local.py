@@ -91,7 +91,7 @@ class LocalModel:
 
         Args:
             questions: asked once each, even where two are the same.
-            stored: called with a question's index and its answer in this thread, at most once a question;
+            stored: called with a question's index and its answer in this thread, at most once per question;
                 longest questions first.
 
         Raises:

@@ -1,6 +1,6 @@
 """What a language model is asked, in the paper's words, and what comes of it: an answer or an error.
 
-The wording is in ``prompts/*.toml``, one file a question, each with its version. Verdicts are kept by
+The wording is in ``prompts/*.toml``, one file per question, each with its version. Verdicts are kept by
 version, so a changed word must come with a new one.
 """
 

@@ -1,4 +1,4 @@
-"""The patterns behind :func:`radflow.judges.privacy.identifiers.find_identifiers`: one row a way of writing.
+"""The patterns of :func:`radflow.judges.privacy.identifiers.find_identifiers`: one row per way of writing.
 
 Every repetition is bounded or possessive (``++``), so no text makes them slow. The group ``id`` is the
 identifier; what is around it is its cue. No ``id`` holds a bracket, so a mask is never part of another one.

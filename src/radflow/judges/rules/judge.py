@@ -1,4 +1,4 @@
-"""The rule judge: explains itself, needs no network, answers thousands of reports a second.
+"""The rule judge: explains itself, needs no network, answers thousands of reports per second.
 
 It reads both sections with radflow's readers and looks for what cannot follow, sentence by sentence: see
 :mod:`radflow.judges.rules.chest` and :mod:`radflow.judges.rules.carotid`. Which of the two reads a report

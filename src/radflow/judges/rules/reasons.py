@@ -1,4 +1,4 @@
-"""Why a rule judge objects: one reason a fault, with the sentence of the Impression that it is about."""
+"""Why a rule judge objects: one reason per fault, with the sentence of the Impression that it is about."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ class ImageFeatures:
     """The visual tokens of one study as they enter the language model, without a gradient.
 
     Attributes:
-        tokens: ``(S_i, D)`` each, split as the family does it: one tensor an image or crop, or one in all.
-        deepstack: ``(S, D)`` each, one a layer that takes visual features again (Qwen3-VL); else empty.
+        tokens: ``(S_i, D)`` each, split as the family does it: one tensor per image or crop, or one in all.
+        deepstack: ``(S, D)`` each, one per layer that takes visual features again (Qwen3-VL); else empty.
         stacked: whether the family wants ``tokens`` as one tensor ``(images, S_i, D)``.
     """
 

@@ -1,4 +1,4 @@
-"""Encoded prompts on disk, in a folder of bounded size, so that a picture is decoded and resized once a run.
+"""Encoded prompts on disk, in a folder of bounded size, so that a run decodes and resizes a picture once.
 
 A file's name is a hash of all that its content depends on: the pictures by path, size and time of change,
 the text, the processor with its settings, and the versions of what decodes and resizes. A picture that is

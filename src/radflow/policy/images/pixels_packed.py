@@ -2,7 +2,7 @@
 
 A picture of 8 bits has at most 256 values a channel, and what a processor makes of it by scaling and
 normalising has few more than that. So an array of floats is kept as a table of its values and an index into
-it, of 1 or 2 bytes a pixel. Nothing is assumed about the processor: an array with more values is kept as it
+it, of 1 or 2 bytes per pixel. Nothing is assumed about the processor: an array with more values is kept as it
 is.
 """
 

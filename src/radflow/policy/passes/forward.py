@@ -126,7 +126,7 @@ class GroupForward:
         model = self._policy.model
         name = type(bare(model)).__name__
         if not is_known(model):
-            self._say(f"{name}: not a family that prefixes are shared for; one row a completion instead")
+            self._say(f"{name}: not a family that prefixes are shared for; one row per completion instead")
             return False
         with torch.no_grad(), evaluating(model):
             plain, mask = self._row_by_row(groups)
@@ -135,7 +135,7 @@ class GroupForward:
             except (torch.OutOfMemoryError, MemoryError):
                 raise
             except Exception as error:  # whatever it is, the plain forward does without
-                self._say(f"{name}: sharing prefixes failed ({error}); one row a completion instead")
+                self._say(f"{name}: sharing prefixes failed ({error}); one row per completion instead")
                 return False
             difference, allowed = (plain - shared)[mask].abs(), TOLERANCE
             if bare(model).dtype == torch.float32:
@@ -148,7 +148,7 @@ class GroupForward:
             return True
         self._say(
             f"{name}: log-probabilities with shared prefixes are off by {off:.2g} nats, more than "
-            f"{allowed:.2g}; one row a completion instead"
+            f"{allowed:.2g}; one row per completion instead"
         )
         return False
 

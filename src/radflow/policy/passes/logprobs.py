@@ -1,4 +1,4 @@
-"""Log-probabilities of given completions: the plain forward, one padded row a completion.
+"""Log-probabilities of given completions: the plain forward, one padded row per completion.
 
 Axes: ``N`` completions, ``T`` tokens of the longest completion, ``V`` vocabulary.
 """
@@ -29,7 +29,7 @@ def completion_logprobs(
 
     Args:
         model: called as a module, so that data-parallel wrappers see the pass.
-        prompts: one a completion; the same object may stand several times.
+        prompts: one per completion; the same object may stand several times.
         completions: token ids, ragged, each at least one token long.
         pad_id: fills the rows, and is what the model reads in place of a reserved token in a completion.
         temperature: the logits are divided by it, as they were in sampling.

@@ -53,7 +53,7 @@ class PackedRow:
     Attributes:
         input_ids: tokens.
         position_ids: rotary positions, ``(1, L)``, or ``(3, 1, L)`` where they have three axes.
-        token_fields: other inputs with one entry a token; 0 on completions, which are text.
+        token_fields: other inputs with one entry per token; 0 on completions, which are text.
         spans: where the groups are.
         keep: the token of the row whose state predicts each completion token, completion after completion.
             The end of a prefix stands there once for each of its completions.
@@ -112,7 +112,7 @@ def pack(
     """Pack groups into one row.
 
     Args:
-        prompts: one a group.
+        prompts: one per group.
         positions: rotary positions of each prompt, ``(T,)`` or ``(3, T)``.
         groups: token ids of the completions, ragged, each at least one token long.
         pad_id: what a model reads in place of a reserved token.

@@ -43,7 +43,7 @@ def shared_prefix_logprobs(
 
     Args:
         model: called as a module, so that data-parallel wrappers see the pass.
-        prompts: one a group.
+        prompts: one per group.
         groups: token ids of each group's completions, ragged, each at least one token long.
         features: of each prompt's images, where they are known already; otherwise the tower runs, with
             gradients where it is trained.

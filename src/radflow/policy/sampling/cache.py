@@ -1,4 +1,4 @@
-"""A key-value cache for decoding: filled once a prompt, copied to G rows, written in place from then on.
+"""A key-value cache for decoding: filled once per prompt, copied to G rows, written in place from then on.
 
 The cache of transformers is concatenated anew for every token and every layer. This one is allocated once for
 the tokens that may come; a token costs one write, and what attention reads is a view.

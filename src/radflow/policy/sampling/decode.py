@@ -1,12 +1,12 @@
 """The decoding engine: every prompt goes through the model once, then all rows of all groups step together.
 
     prefill    P prompts, left-padded to one length; the vision tower's output comes from the store
-    choose     a token a row
+    choose     a token per row
     keep       the key-value cache is copied to the rows that go on, N = P*G at first; later on rows that
                ended leave it together, once they are enough to pay for the copy
     step       the chosen tokens go through the model
 
-Randomness comes from outside, as one uniform number a row and step: a token is where the cumulative
+Randomness comes from outside, as one uniform number per row and step: a token is where the cumulative
 probability first passes it. So a row's tokens depend on its own numbers only, whatever is decoded beside it;
 rounding differs with the shape of the batch, and turns a token only where a number lies within it of an edge.
 
@@ -105,7 +105,7 @@ class _Record:
     def write(
         self, rows: _Rows, step: int, chosen: Int[Tensor, "R"], logprobs: Float[Tensor, "R"] | None
     ) -> None:
-        """One token a row; a row that ended before stays as long as it was."""
+        """One token per row; a row that ended before stays as long as it was."""
         self._tokens[rows.numbers, step] = chosen
         if logprobs is not None:
             self._logprobs[rows.numbers, step] = logprobs
@@ -149,7 +149,7 @@ def decode(
         pad_id: fills the prompts.
         sampling: how tokens are drawn; ``None`` takes the likeliest.
         uniforms: the numbers in [0, 1) that sampling draws by.
-        features: one a prompt; ``None`` runs the vision tower.
+        features: one per prompt; ``None`` runs the vision tower.
 
     Raises:
         TrainingError: the logits are not numbers.
@@ -261,7 +261,7 @@ class _Chooser:
 
 
 def draw(scores: Float[Tensor, "R V"], uniforms: Float64[Tensor, "R"]) -> Int[Tensor, "R"]:
-    """Draw one token a row with probability proportional to ``exp(scores)``: the inverse of the distribution.
+    """Draw one token per row, with probability proportional to ``exp(scores)``: the inverse transform.
 
     >>> draw(torch.tensor([[0.25, 0.0, 0.75]]).log().expand(2, 3), torch.tensor([0.24, 0.26]).double())
     tensor([0, 2])

@@ -54,19 +54,19 @@ def sample_groups(
         studies: one group each.
         group_size: G.
         max_new_tokens: longest report, end token included.
-        seeds: one a study.
+        seeds: one per study.
         temperature: the logits are divided by it.
         top_p: the likeliest tokens that make up this probability are sampled from.
         min_p: tokens below this share of the likeliest one's probability are not sampled.
-        features: gives image features that are known already; ``None`` runs the vision tower once a study.
+        features: gives image features that are known already; ``None`` runs the vision tower once per study.
         rows_at_once: bound on the rows decoded together.
 
     Raises:
-        ValueError: not one seed a study.
+        ValueError: not one seed per study.
         TrainingError: the policy's logits are not numbers.
     """
     if len(seeds) != len(studies):
-        raise ValueError(f"expected one seed a study, got {len(seeds)} for {len(studies)} studies")
+        raise ValueError(f"expected one seed per study, got {len(seeds)} for {len(studies)} studies")
     how = Sampling(temperature=temperature, top_p=top_p, min_p=min_p)
     encoder.ahead(studies)
     if not can_decode(policy.model):
@@ -107,7 +107,7 @@ def greedy_reports(
     progress: Callable[[int], None] | None = None,
     features: FeatureStore | None = None,
 ) -> Iterator[tuple[Study, Completion]]:
-    """Yield one greedy report a study, in the order given; memory is bounded by the batch.
+    """Yield one greedy report per study, in the order given; memory is bounded by the batch.
 
     Args:
         policy: writes the reports.
@@ -116,7 +116,7 @@ def greedy_reports(
         max_new_tokens: longest report, end token included.
         batch_size: studies decoded together.
         progress: told the number of studies after each batch.
-        features: gives image features that are known already; ``None`` runs the vision tower once a study.
+        features: gives image features that are known already; ``None`` runs the vision tower once per study.
     """
     engine = can_decode(policy.model)
     encoder.ahead(studies[:batch_size])

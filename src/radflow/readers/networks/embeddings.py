@@ -1,4 +1,4 @@
-"""Token embeddings for BERTScore: one hidden layer of a transformer encoder, one unit vector a token.
+"""Token embeddings for BERTScore: one hidden layer of a transformer encoder, one unit vector per token.
 
 Special tokens ([CLS], [SEP]) are in, and marked: BERTScore lets words match them but does not average them.
 The usual setting of BERTScore in radiology is ``TokenEmbedder("distilroberta-base", layer=5)``. Layers above
@@ -111,7 +111,7 @@ class TokenEmbedder:
         """Embed texts.
 
         Returns:
-            one :class:`TokenVectors` a text; an empty text has no words, but special tokens. Texts beyond
+            one :class:`TokenVectors` per text; an empty text has no words, but special tokens. Texts beyond
             :data:`MAX_TOKENS`, or beyond what the model was made for, are cut.
         """
         return [TokenVectors(**reading) for reading in self._cache.read(self._key, texts, self._compute)]

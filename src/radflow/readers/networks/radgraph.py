@@ -141,7 +141,7 @@ class RadGraphReader:
     def _graphs(
         self, reports: Sequence[Sequence[str]], entities: list[list[int]], relations: list[list[int]]
     ) -> list[Graph]:
-        """Put what was found in a batch into one graph a report."""
+        """Put what was found in a batch into one graph per report."""
         found: list[dict[str, Any]] = [{} for _ in reports]
         made: list[tuple[str, dict[str, Any]]] = []  # of the whole batch: number in its report, entity
         for report, start, end, label in entities:

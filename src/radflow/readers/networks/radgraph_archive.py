@@ -1,7 +1,7 @@
 """A RadGraph model's folder, as the radgraph package unpacks ``radgraph.tar.gz`` and ``radgraph-xl.tar.gz``.
 
     config.json                               AllenNLP's configuration of DyGIE++
-    vocabulary/<data set>__ner_labels.txt     the labels, one a line; the first line is empty: no entity
+    vocabulary/<data set>__ner_labels.txt     the labels, one per line; the first line is empty: no entity
     vocabulary/<data set>__relation_labels.txt
     weights.th                                everything, the encoder included; or weights.safetensors
     bert/                                     optional: the encoder's config.json and tokenizer files

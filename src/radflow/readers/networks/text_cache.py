@@ -88,7 +88,7 @@ class TextCache:
     def read(
         self, model: str, texts: Sequence[str], compute: Callable[[list[str]], Sequence[Any]]
     ) -> list[Any]:
-        """Return one reading a text, in order; each distinct text is computed at most once.
+        """Return one reading per text, in order; each distinct text is computed at most once.
 
         Args:
             model: what reads: everything the reading depends on beside the text, as one string.

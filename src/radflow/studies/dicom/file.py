@@ -314,7 +314,7 @@ def _image_numbers(path: Path, tags: Dataset) -> dict[str, Any]:
     wanted = 1 if gray else 3
     samples = _whole(path, tags, "SamplesPerPixel", 1, 4, default=wanted)
     if samples != wanted:
-        raise DataError(f"{path}: {photometric} has {wanted} samples a pixel, the file says {samples}")
+        raise DataError(f"{path}: {photometric} has {wanted} samples per pixel, the file says {samples}")
     allocated = _whole(path, tags, "BitsAllocated", 1, 64)
     if allocated not in (1, 8, 16, 32):
         raise DataError(f"{path}: BitsAllocated should be 1, 8, 16 or 32, got {allocated}")

@@ -65,7 +65,7 @@ _FIRST, _LAST = slice(0, 5), slice(-5, None)
 
 
 def _strokes(pixels: Float32[np.ndarray, "H W"]) -> Bool[np.ndarray, "h w"]:
-    """Thin bright strokes in the border zone, at no more than `_SIDE` pixels a side."""
+    """Thin bright strokes in the border zone, at no more than `_SIDE` pixels per side."""
     image = Image.fromarray(np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     if max(image.size) > _SIDE:
         image = image.resize(

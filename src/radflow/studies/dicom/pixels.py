@@ -174,7 +174,7 @@ def _check_codestream(file: DicomFile, index: int) -> None:
         )
     if shape[2] != file.samples:
         raise DataError(
-            f"{file.path}: the header says {file.samples} sample(s) a pixel, the picture {shape[2]}"
+            f"{file.path}: the header says {file.samples} sample(s) per pixel, the picture {shape[2]}"
         )
     if found := damage(stream):
         raise DataError(

@@ -125,7 +125,7 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 
 def montage(pictures: Sequence[Image.Image]) -> Image.Image:
-    """One sheet of pictures, row by row, each at most 384 pixels a side."""
+    """One sheet of pictures, row by row, each at most 384 pixels per side."""
     tiles = []
     for picture in pictures:
         tile = picture.copy()

@@ -38,7 +38,7 @@ MODALITIES = frozenset(
     ]
 )
 FILMS = frozenset(("CR", "DX", "RG", "RF"))  # projection radiographs of a patient who faces the reader
-VOLUMES = frozenset(("CT", "MR", "PT"))  # one file a slice
+VOLUMES = frozenset(("CT", "MR", "PT"))  # one file per slice
 
 PHOTOMETRIC = frozenset(
     ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")

@@ -1,6 +1,6 @@
 """Carotid phantoms: drawn ultrasound studies with reports, an open stand-in for the private CarotidUS-MRG.
 
-A study has one sheet a side, as an ultrasound machine prints it: the long-axis B-mode on top, below it the
+A study has one sheet per side, as an ultrasound machine prints it: the long-axis B-mode on top, below it the
 short-axis B-mode, and Doppler. All is drawn; nothing here is a patient. The colour Doppler is in grey levels
 (brighter is faster). Every study is a function of ``(seed, index)``: the same in any process, in any order.
 

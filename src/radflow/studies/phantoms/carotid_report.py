@@ -1,6 +1,6 @@
 """The words of the carotid phantoms: from the truth of a study to Findings, Impression and indication.
 
-The report has a standard format: a block a side, right first, or one block for both sides where both are
+The report has a standard format: a block per side, right first, or one block for both sides where both are
 normal. :data:`PHRASES` is every phrase it is made of, the usual wording first. What a reader can
 rely on:
 
@@ -81,7 +81,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "PSV {psv} cm/s right and {psv2} cm/s left, normal flow.",
         "Flow is normal, PSV {psv} cm/s right and {psv2} cm/s left.",
     ),
-    # Impression: one sentence a side, or one for both ------------------------------------------------
+    # Impression: one sentence per side, or one for both ------------------------------------------------
     "conclude": ("{Side}: {what}.", "{Side} side: {what}.", "{Side} carotid: {what}."),
     "conclude both": ("Both sides: {what}.", "Bilateral: {what}."),
     "normal": ("normal", "no abnormality", "normal carotid artery"),

@@ -3,7 +3,7 @@
 A stand-in for real films, for tests, demonstrations and small experiments; nothing here is a patient, and
 whatever shows these pictures must say that they are drawn. The anatomy is simple geometry, the physics a
 monoenergetic Beer-Lambert projection (``chest_film``). Small findings (nodules, granulomas, clips, spurs) are
-exaggerated so that a model that sees about 100 pixels a side can see them at all.
+exaggerated so that a model that sees about 100 pixels per side can see them at all.
 
 Left out: the lateral view (tags that only it shows are unsupported), age, anything a tag does not say.
 """
@@ -54,7 +54,7 @@ def draw_chest(mesh_tags: Sequence[str], *, study_id: str, size: int = 256) -> D
     Args:
         mesh_tags: Open-i ``major`` tags, e.g. ``["Cardiomegaly/mild", "Pleural Effusion/left/small"]``.
         study_id: names the patient to draw.
-        size: pixels a side.
+        size: pixels per side.
 
     Raises:
         DataError: when ``size`` is under ``SMALLEST``.

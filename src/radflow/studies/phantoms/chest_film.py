@@ -1,6 +1,6 @@
 """The film: maps of what each ray passes, and their projection to grey values.
 
-Every map holds centimetres along the ray, one value a pixel, so the picture is one Beer-Lambert sum::
+Every map holds centimetres along the ray, one value per pixel, so the picture is one Beer-Lambert sum::
 
     L = mu_water (body + soft - gas - lung (1 - density)) + (mu_bone - mu_water) bone + mu_metal metal
     I = exp(-L) + scatter,   pixel = S(-log I + noise)
@@ -44,7 +44,7 @@ class Film:
     """Maps of one exposure, in cm along the ray. The arrays are drawn upon in place.
 
     Attributes:
-        size: pixels a side.
+        size: pixels per side.
         pose: of the patient; ``x`` and ``y`` are already in the patient's coordinates.
         x, y: coordinates of the pixel centres, cm.
         body: soft tissue of the trunk as if it were solid.
@@ -72,7 +72,7 @@ class Film:
 
     @classmethod
     def blank(cls, size: int, pose: Pose) -> Film:
-        """Return an unexposed film of ``size`` pixels a side."""
+        """Return an unexposed film of ``size`` pixels per side."""
         axis = (np.arange(size, dtype=np.float32) + 0.5) * np.float32(FIELD_CM / size)
         column, row = np.meshgrid(axis - FIELD_CM / 2 - pose.shift_x, axis - pose.shift_y)
         cos, sin = np.float32(math.cos(pose.tilt)), np.float32(math.sin(pose.tilt))
@@ -191,7 +191,7 @@ def step(values: Map, softness: float) -> Map:
 
 
 def texture(film: Film, rng: np.random.Generator, cells: int) -> Map:
-    """Return smooth noise of unit variance with ``cells`` cells a side; the same at every film size."""
+    """Return smooth noise of unit variance with ``cells`` cells per side; the same at every film size."""
     coarse = rng.standard_normal((cells, cells)).astype(np.float32)
     smooth = Image.fromarray(coarse).resize((film.size, film.size), Image.Resampling.BICUBIC)
     return np.asarray(smooth, dtype=np.float32) * np.float32(1.4)

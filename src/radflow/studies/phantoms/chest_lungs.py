@@ -1,7 +1,7 @@
 """Findings in the lungs: opacities, bands, nodules, calcifications, cavities, interstitial patterns.
 
 Nodules and granulomas are drawn up to twice as large as in life, so that they survive down-sampling to
-about 100 pixels a side. Each function returns whether it could draw the tag.
+about 100 pixels per side. Each function returns whether it could draw the tag.
 """
 
 from __future__ import annotations

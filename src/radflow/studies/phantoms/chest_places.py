@@ -76,7 +76,7 @@ def sides_of(tag: Tag, rng: np.random.Generator) -> tuple[Hand, ...]:
 
 
 def spots(build: Build, tag: Tag, rng: np.random.Generator, *, each: int = 1) -> list[Spot]:
-    """Return ``each`` random spots a side within the zone that a tag names."""
+    """Return ``each`` random spots per side within the zone that a tag names."""
     zone = zone_of(tag)
     found = []
     for hand in sides_of(tag, rng):

@@ -1,1 +1,1 @@
-"""One module a data set, and what reading their tables and folders shares."""
+"""One module per data set, and what reading their tables and folders shares."""

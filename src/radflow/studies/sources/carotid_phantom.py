@@ -1,4 +1,4 @@
-"""The carotid phantom as a data set: drawn studies with reports, several a patient, split by patient.
+"""The carotid phantom as a data set: drawn studies with reports, several per patient, split by patient.
 
 An open stand-in for the private CarotidUS-MRG of the paper (12,000 studies, split by patient 70/15/15).
 Study ``index`` of ``seed`` is always the same, so a larger count only adds studies.

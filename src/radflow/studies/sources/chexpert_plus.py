@@ -2,7 +2,7 @@
 
 What the adapter reads::
 
-    df_chexpert_plus_240401.csv                                  one row an image, in no order
+    df_chexpert_plus_240401.csv                                  one row per image, in no order
     PNG/train/patient42142/study5/view1_frontal.png              or below png_chexpert_plus_chunk_N/
     DICOM/Uncompressed/train/patient42142/study5/view1_frontal.dcm
 

@@ -46,7 +46,7 @@ class OpenIImages:
 
     Attributes:
         files: image id -> path, for the flat archives.
-        r2gen: report number (``"1000"``) -> place -> path, for R2Gen, which has one folder a report.
+        r2gen: report number (``"1000"``) -> place -> path, for R2Gen, which has one folder per report.
         views: image id -> frontal or lateral, from ``indiana_projections.csv``; empty without that file.
     """
 

@@ -39,7 +39,7 @@ class OwnColumns:
         findings, impression: the sections, where the table has them apart; they go before ``report``.
         indication, comparison: part of the prompt.
         split: what `radflow.studies.splits.split_named` knows, or ``data.splits``.
-        view: a word an image; without it, the name of an image column may say it (``lateral_png``).
+        view: a word per image; without it, the name of an image column may say it (``lateral_png``).
         modality: ``chest-xray`` or ``carotid-us``.
     """
 

@@ -2,7 +2,7 @@
 
 What the adapter reads::
 
-    metadata/{train,valid,test}_metadata_view_position.json      one object a study, by a composite id
+    metadata/{train,valid,test}_metadata_view_position.json      one object per study, by a composite id
     deid_png/PATIENT/ACCESSION/studies/UID/series/UID/instances/UID.png
 
 Where the files with view positions are missing, ``{train,valid,test}_metadata.json`` or ``.csv`` serve, whose

@@ -26,8 +26,8 @@ from radflow.judges.llm.questions import (
     Question,
     load_prompt,
 )
+from radflow.judges.llm.retries import Knobs, Tries
 from radflow.judges.llm.spending import Spending
-from radflow.judges.verdicts.persistence import Knobs, Tries
 
 Send = Callable[[dict[str, Any]], Awaitable[Reply | Failure]]
 Stored = Callable[[int, Answer], None]

@@ -1,7 +1,7 @@
 """A judge behind any OpenAI-compatible endpoint: GPT-4o, vLLM, Ollama, llama.cpp.
 
 A plain HTTP client sends the requests; retries, waits and caps are ours (``conversation.py``,
-``persistence.py``, ``spending.py``), so that nothing is sent without being counted. What comes back is read
+``retries.py``, ``spending.py``), so that nothing is sent without being counted. What comes back is read
 within bounds, whatever it is. The client is an optional package, imported when the first question is asked.
 """
 
@@ -23,9 +23,9 @@ from radflow.judges.llm.answers import Reply, read_json, read_reply
 from radflow.judges.llm.conversation import Conversation, Server
 from radflow.judges.llm.failures import Failure, failure_of_status
 from radflow.judges.llm.questions import Answer, JudgeError, Question
+from radflow.judges.llm.retries import Knobs
 from radflow.judges.llm.spending import Spending
 from radflow.judges.privacy.gate import Address
-from radflow.judges.verdicts.persistence import Knobs
 
 OWN_KEY = "RADFLOW_JUDGE_KEY"
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -56,7 +56,7 @@ class Endpoint(Knobs):
             request once more. ``None`` makes one that keeps to the paragraph above.
         spending: what has been spent so far.
 
-    The other knobs are those of :class:`~radflow.judges.verdicts.persistence.Knobs`.
+    The other knobs are those of :class:`~radflow.judges.llm.retries.Knobs`.
 
     Raises:
         RecipeError: a knob does not say something that can be done.

@@ -1,5 +1,5 @@
 from radflow.judges.llm.failures import Failure
-from radflow.judges.verdicts.persistence import Knobs, Tries
+from radflow.judges.llm.retries import Knobs, Tries
 
 TROUBLE = Failure(what="HTTP 500", scope="call")
 BUSY = Failure(what="HTTP 429", scope="busy", wait=2.0)

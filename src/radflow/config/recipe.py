@@ -176,7 +176,8 @@ class Judge(Section):
     """Names, dates, numbers that are found in a text before it leaves: the run stops, or they are replaced by
     their kind, or they go."""
     store: Path | None = None
-    """Where verdicts are kept, to be shared by runs; relative to the recipe. The run's folder by default."""
+    """Where verdicts are kept, to be shared by runs on this machine; relative to the recipe. The run's folder
+    by default."""
     offline: bool = False
     """Ask nobody: every verdict must be in the store already, as when a published run is repeated."""
     on_failure: Literal["stop", "wait"] = "stop"

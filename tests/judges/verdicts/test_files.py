@@ -69,7 +69,7 @@ def test_what_is_here_stays(tmp_path):
         two.put(replace(second, verdict=not second.verdict))
         assert import_verdicts(two, export) == Imported(added=18, known=1, contradicted=1)
         assert two.get([second.key])[second.key].verdict is not second.verdict
-        assert two.used()[0].misses == 2
+        assert two.used()[first.of][0] == 2
 
 
 def test_a_bad_line_is_named_and_nothing_is_added(tmp_path):

@@ -1,5 +1,9 @@
 import json
+import os
 import sqlite3
+import stat
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -8,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radflow.judges.llm.questions import Answer, Question
-from radflow.judges.verdicts.leases import new_owner
-from radflow.judges.verdicts.rows import Identity, StoredVerdict, stored_verdict
-from radflow.judges.verdicts.store import Used, VerdictStore
+from radflow.judges.verdicts.rows import Identity, StoredVerdict, stored_verdict, to_row
+from radflow.judges.verdicts.store import VerdictStore
 
 SECRET = "Zyxwvutson"
 GPT = Identity(judge="openai", model="gpt-4o")
@@ -66,48 +69,91 @@ def test_many_at_once(store):
     assert store.add(many) == []
     assert store.get(v.key for v in many) == {v.key: v for v in many}
     assert store.scan() == many
-    assert store.claim([v.key for v in many], new_owner()).mine == []
 
 
-def test_a_question_is_claimed_by_one(store):
-    one, two = new_owner(), new_owner()
-    store.put(verdict(0))
-    first = store.claim([key(n) for n in (0, 1, 2, 2)], one)
-    assert (list(first.found), first.mine, first.busy) == ([key(0)], [key(1), key(2)], [])
-    second = store.claim([key(n) for n in (0, 2, 3)], two)
-    assert (list(second.found), second.mine, second.busy) == ([key(0)], [key(3)], [key(2)])
-    assert store.claim([key(1)], one).mine == [key(1)]
+def test_a_store_that_kept_leases_opens(tmp_path):
+    """As radflow made it before its first release."""
+    statements = (
+        "CREATE TABLE verdicts (key BLOB PRIMARY KEY, judge, model, prompt, kind, verdict, said,"
+        " prompt_tokens, completion_tokens, calls, at, texts, hash) WITHOUT ROWID",
+        "CREATE TABLE leases (key BLOB PRIMARY KEY, owner TEXT NOT NULL, expires REAL NOT NULL)"
+        " WITHOUT ROWID",
+        "CREATE TABLE used (judge, model, prompt, kind, misses INTEGER DEFAULT 0, hits INTEGER DEFAULT 0,"
+        " prompt_tokens INTEGER DEFAULT 0, completion_tokens INTEGER DEFAULT 0, calls INTEGER DEFAULT 0,"
+        " PRIMARY KEY (judge, model, prompt, kind)) WITHOUT ROWID",
+        "INSERT INTO leases VALUES (x'00', 'somebody', 9e9)",
+        "INSERT INTO used (judge, model, prompt, kind, misses) VALUES ('openai', 'm', '1', 'consistency', 1)",
+        f"PRAGMA application_id = {int.from_bytes(b'rdjv', 'big')}",
+        "PRAGMA user_version = 1",
+    )
+    with closing(sqlite3.connect(tmp_path / "file")) as db, db:
+        for statement in statements:
+            db.execute(statement)
+        db.execute(f"INSERT INTO verdicts VALUES ({','.join('?' * 13)})", to_row(verdict(1)))
+    with VerdictStore(tmp_path / "file") as store:
+        store.put(verdict(2))
+        assert store.get([key(1), key(2)]) == {key(1): verdict(1), key(2): verdict(2)}
+        assert store.used()["openai", "m", "1", "consistency"][0] == 2
 
 
-def test_a_verdict_ends_the_claim_and_release_gives_the_rest_back(store):
-    one, two = new_owner(), new_owner()
-    store.claim([key(1), key(2)], one)
+def test_it_opens_again_after_it_was_closed(store):
     store.put(verdict(1))
-    store.release(two)
-    assert store.claim([key(1), key(2)], two).busy == [key(2)]
-    store.release(one)
-    assert store.claim([key(1), key(2)], two).mine == [key(2)]
+    store.close()
+    store.close()
+    assert list(store.get([key(1)])) == [key(1)]
 
 
-def test_a_claim_that_is_not_renewed_runs_out(tmp_path):
-    one, two, three = new_owner(), new_owner(), new_owner()
-    with VerdictStore(tmp_path / "file", lease_seconds=0.0) as short, VerdictStore(tmp_path / "file") as long:
-        short.claim([key(1)], one)
-        long.renew(one)
-        assert long.claim([key(1)], two).busy == [key(1)]
-        short.renew(one)
-        assert long.claim([key(1)], two).mine == [key(1)]
-        assert long.claim([key(1)], three).busy == [key(1)]
-        long.renew(one)  # too late: it is another's now
-        long.release(one)
-        assert long.claim([key(1)], three).busy == [key(1)]
+def test_its_files_are_the_user_s_alone_and_have_a_write_ahead_log(store):
+    store.put(verdict(1))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
+    assert modes == {f"verdicts.sqlite3{end}": 0o600 for end in ("", "-wal", "-shm")}
 
 
-def test_a_dead_asker_s_claim_passes_on_at_once(store, monkeypatch):
-    dead = new_owner()
-    store.claim([key(1)], dead)
-    monkeypatch.setattr("radflow.judges.verdicts.store.is_dead", lambda owner: owner == dead)
-    assert store.claim([key(1)], new_owner()).mine == [key(1)]
+FORK = """
+import os, sys
+from threading import Thread, Event
+from radflow.judges.verdicts.rows import StoredVerdict
+from radflow.judges.verdicts.store import VerdictStore
+
+store = VerdictStore(sys.argv[1])
+
+def insert(number):
+    store.put(StoredVerdict(
+        key=bytes([number] * 32), judge="j", model="m", prompt="1", kind="consistency", verdict=True, said="",
+        prompt_tokens=1, completion_tokens=1, calls=1, at="",
+    ))
+
+held, leave = Event(), Event()
+def hold():
+    with store._connection():
+        held.set()
+        leave.wait()
+
+insert(1)
+thread = Thread(target=hold)
+thread.start()
+held.wait()
+child = os.fork()  # while a thread of the parent holds the lock
+if child == 0:
+    insert(2)
+    os._exit(0)
+leave.set()
+thread.join()
+insert(3)
+assert os.waitpid(child, 0)[1] == 0
+insert(4)
+print(",".join(str(verdict.key[0]) for verdict in store.scan()))
+with store._connection() as db:
+    print(db.execute("PRAGMA integrity_check").fetchone()[0])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_parent_and_child_both_go_on_after_a_fork(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-c", FORK, str(tmp_path / "file")], capture_output=True, text=True, timeout=50
+    )
+    assert ran.stdout.split() == ["1,2,3,4", "ok"], ran.stderr
 
 
 DAMAGE = """
@@ -123,7 +169,6 @@ def test_a_damaged_row_is_a_question_not_asked_yet(store, damage):
     change(store, f"UPDATE verdicts SET {damage} WHERE key = x'{key(1).hex()}'")
     assert list(store.get([key(1), key(2), b"k2"])) == [key(2)]
     assert store.scan().count(None) == 1
-    assert store.claim([key(1)], new_owner()).mine == [key(1)]
     assert store.put(verdict(1, yes=False)).verdict is False
     assert store.get([key(1)])[key(1)].verdict is False
 
@@ -133,17 +178,10 @@ def test_misses_and_hits_are_counted_with_what_they_cost(store):
     store.put(verdict(2, model="n"))
     store.add([verdict(3)])
     store.count_hits([verdict(1), verdict(1), verdict(3, prompt_tokens=30, calls=4)])
-    assert store.used() == [
-        Used(
-            of=("openai", "m", "1", "consistency"),
-            misses=1,
-            hits=3,
-            prompt_tokens=50,
-            completion_tokens=6,
-            calls=6,
-        ),
-        Used(of=("openai", "n", "1", "consistency"), misses=1),
-    ]
+    assert store.used() == {
+        ("openai", "m", "1", "consistency"): (1, 3, 50, 6, 6),
+        ("openai", "n", "1", "consistency"): (1, 0, 0, 0, 0),
+    }
 
 
 def test_imported_verdicts_come_all_or_not_at_all(store):
@@ -158,7 +196,6 @@ def test_imported_verdicts_come_all_or_not_at_all(store):
 
 
 def test_it_says_how_it_is_kept(store):
-    assert store.journal == "wal"
     assert store.size > 0
     before = store.size
     store.add([verdict(n) for n in range(500)])
@@ -173,7 +210,6 @@ def test_no_text_in_any_file_unless_it_is_kept(tmp_path, keep_texts):
     )
     with VerdictStore(tmp_path / "file", keep_texts=keep_texts) as store:
         made = stored_verdict(GPT, question, answer, keep_texts=store.keep_texts)
-        store.claim([made.key], new_owner())
         store.put(made)
         store.count_hits([made])
         files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

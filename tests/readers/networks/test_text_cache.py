@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from radflow import sqlite
 from radflow.errors import DataError, NotWritableError, RecipeError
-from radflow.readers.networks import text_store
 from radflow.readers.networks.text_cache import FOLDER_VARIABLE, TextCache, open_cache, shared_cache
 from radflow.readers.networks.text_store import FILE
 
@@ -222,7 +222,7 @@ def test_a_damaged_file_never_gives_a_wrong_reading(tmp_path_factory, place, jun
 
 
 def test_a_disk_that_fails_later_is_left_alone(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(text_store, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     cache = TextCache(folder=tmp_path)
     with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -22,6 +22,8 @@ from typing import Any
 from radflow.errors import DataError
 from radflow.judges.llm.questions import TEXTS, Answer, Question, load_prompt
 
+Of = tuple[str, str, str, str]
+"""Judge, model, prompt, kind."""
 SAID_BARE = 120
 """Longest bare answer, in characters."""
 SAID_WITH_TEXTS = 400
@@ -105,6 +107,11 @@ class StoredVerdict:
     calls: int
     at: str
     texts: tuple[str, ...] | None = None
+
+    @property
+    def of(self) -> Of:
+        """What its statistics are kept by."""
+        return self.judge, self.model, self.prompt, self.kind
 
 
 COLUMNS = tuple(StoredVerdict.__dataclass_fields__)
@@ -209,9 +216,7 @@ def from_json(line: object) -> StoredVerdict:
     texts = tuple(line["texts"]) if "texts" in line else None
     fields: dict[str, Any] = {**line, "key": bytes.fromhex(line["key"]), "texts": texts}
     verdict = StoredVerdict(**fields)
-    if texts is not None and verdict.key != verdict_key(
-        verdict.judge, verdict.model, verdict.prompt, verdict.kind, texts
-    ):
+    if texts is not None and verdict.key != verdict_key(*verdict.of, texts):
         raise DataError("expected a key that belongs to the texts, got another: the line was changed")
     return verdict
 
@@ -224,15 +229,11 @@ def _check(values: Any) -> bytes:
     return hashlib.blake2b(repr(tuple(values)).encode("utf-8", "replace"), digest_size=16).digest()
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-_FITS = dict.fromkeys(COLUMNS, _is_text) | {
+_FITS = dict.fromkeys(COLUMNS, lambda value: isinstance(value, str)) | {
     "key": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
     "verdict": lambda value: isinstance(value, bool),
     "prompt_tokens": _is_count,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 
-from radflow.judges.verdicts.rows import StoredVerdict
-from radflow.judges.verdicts.store import Used, VerdictStore
+from radflow.judges.verdicts.rows import Of, StoredVerdict
+from radflow.judges.verdicts.store import VerdictStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,26 +88,21 @@ def statistics(store: VerdictStore) -> StoreStatistics:
         DataError: the store is damaged as a whole.
         NotWritableError: it cannot be opened.
     """
-    used = {entry.of: entry for entry in store.used()}
-    rows = store.scan()
-    whole = sorted((verdict for verdict in rows if verdict is not None), key=_of)
-    kept = {of: list(verdicts) for of, verdicts in groupby(whole, key=_of)}
+    used, rows = store.used(), store.scan()
+    kept: dict[Of, list[StoredVerdict]] = {of: [] for of in used}
+    for verdict in rows:
+        if verdict is not None:
+            kept.setdefault(verdict.of, []).append(verdict)
     return StoreStatistics(
         size=store.size,
-        damaged=len(rows) - len(whole),
-        judges=tuple(
-            _summarise(of, kept.get(of, ()), used.get(of, Used(of=of))) for of in sorted({*used, *kept})
-        ),
+        damaged=rows.count(None),
+        judges=tuple(_summarise(of, kept[of], used.get(of, (0, 0, 0, 0, 0))) for of in sorted(kept)),
     )
 
 
-def _of(verdict: StoredVerdict) -> tuple[str, str, str, str]:
-    return verdict.judge, verdict.model, verdict.prompt, verdict.kind
-
-
-def _summarise(of: tuple[str, str, str, str], kept: Iterable[StoredVerdict], used: Used) -> JudgeStatistics:
-    verdicts = list(kept)
+def _summarise(of: Of, verdicts: list[StoredVerdict], used: tuple[int, ...]) -> JudgeStatistics:
     judge, model, prompt, kind = of
+    misses, hits, saved_prompt_tokens, saved_completion_tokens, saved_calls = used
     return JudgeStatistics(
         judge=judge,
         model=model,
@@ -117,12 +110,12 @@ def _summarise(of: tuple[str, str, str, str], kept: Iterable[StoredVerdict], use
         kind=kind,
         verdicts=len(verdicts),
         yes=sum(verdict.verdict for verdict in verdicts),
-        misses=used.misses,
-        hits=used.hits,
+        misses=misses,
+        hits=hits,
         calls=sum(verdict.calls for verdict in verdicts),
         prompt_tokens=sum(verdict.prompt_tokens for verdict in verdicts),
         completion_tokens=sum(verdict.completion_tokens for verdict in verdicts),
-        saved_calls=used.calls,
-        saved_prompt_tokens=used.prompt_tokens,
-        saved_completion_tokens=used.completion_tokens,
+        saved_calls=saved_calls,
+        saved_prompt_tokens=saved_prompt_tokens,
+        saved_completion_tokens=saved_completion_tokens,
     )

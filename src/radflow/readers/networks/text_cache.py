@@ -15,7 +15,6 @@ import hashlib
 import json
 import logging
 import os
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -27,7 +26,7 @@ import numpy as np
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from radflow.errors import NotWritableError, RecipeError
+from radflow.errors import RadflowError, RecipeError
 from radflow.readers.networks.text_store import TextStore
 
 FOLDER_VARIABLE = "RADFLOW_READER_CACHE"
@@ -117,12 +116,7 @@ class TextCache:
             self._entries.clear()
             self._nbytes = 0
         if self._store is not None:
-            try:
-                self._store.clear()
-            except sqlite3.Error as error:
-                raise NotWritableError(
-                    f"Expected to empty {self._store.path}, cannot: {error}. Delete it."
-                ) from error
+            self._store.clear()
 
     def _recall(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         found, missing = {}, []
@@ -155,8 +149,8 @@ class TextCache:
             return None
         try:
             return use(self._store)
-        except sqlite3.Error as error:
-            self.disk_error = f"{self._store.path}: {error}"
+        except RadflowError as error:
+            self.disk_error = str(error)
             _log.warning("from now on readings are kept in memory only: %s", self.disk_error)
             return None
 

@@ -13,14 +13,20 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from radflow.errors import DataError, NotWritableError
+from radflow.sqlite import KEYS_AT_ONCE, Kind, connect, named_errors, transaction
 
 FILE = "readings.sqlite3"
-APPLICATION = int.from_bytes(b"rdfl", "big")
-VERSION = 1
-BUSY_SECONDS = 30.0
-_KEYS_AT_ONCE = 500  # SQLite bounds the variables of a statement
 _EVICTED_AT_ONCE = 16
+_KIND = Kind(
+    what="a cache of readings",
+    if_damaged="delete it, it will be filled again",
+    application=int.from_bytes(b"rdfl", "big"),
+    version=1,
+    tables=(
+        "CREATE TABLE readings"
+        " (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL, hash BLOB NOT NULL)",
+    ),
+)
 
 
 class TextStore:
@@ -32,95 +38,46 @@ class TextStore:
 
     Raises:
         NotWritableError: the folder cannot be made or written, or another process holds the file for 30 s.
-        DataError: the file is damaged or is not a cache of radflow's.
+            So do all methods.
+        DataError: the file is damaged or is not a cache of radflow's. So do all methods.
     """
 
     def __init__(self, folder: Path, *, bound: int) -> None:
         self.path = folder / FILE
         self.bound = bound
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with self._transaction() as db:
-                self._prepare(db)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise NotWritableError(
-                f"Expected to keep readings in {self.path}, cannot: {error}. Choose another folder."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise DataError(
-                f"Expected a cache of readings in {self.path}, got a damaged file ({error}). "
-                "Delete it; it will be filled again."
-            ) from error
+        with self._open():
+            pass
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The values of those keys that are there and whole.
-
-        Raises:
-            sqlite3.Error: the file cannot be read.
-        """
+        """The values of those keys that are there and whole."""
         wanted = list(keys)
         found = {}
         with self._open() as db:
-            for start in range(0, len(wanted), _KEYS_AT_ONCE):
-                some = wanted[start : start + _KEYS_AT_ONCE]
+            for start in range(0, len(wanted), KEYS_AT_ONCE):
+                some = wanted[start : start + KEYS_AT_ONCE]
                 marks = ",".join("?" * len(some))
                 rows = db.execute(f"SELECT key, value, hash FROM readings WHERE key IN ({marks})", some)
                 found.update({key: value for key, value, seen in rows if _whole(key, value, seen)})
         return found
 
     def put(self, entries: Mapping[bytes, bytes]) -> None:
-        """Write all entries or, when killed in between, none; then drop the oldest beyond the bound.
-
-        Raises:
-            sqlite3.Error: the file cannot be written.
-        """
+        """Write all entries or, when killed in between, none; then drop the oldest beyond the bound."""
         rows = [(key, value, _hash(key, value)) for key, value in entries.items() if len(value) <= self.bound]
-        with self._transaction() as db:
+        with self._open() as db, transaction(db):
             db.executemany("INSERT OR REPLACE INTO readings (key, value, hash) VALUES (?, ?, ?)", rows)
             while _used(db) > self.bound and _drop_oldest(db):
                 pass
 
     def clear(self) -> None:
-        """Drop every entry and give the space back.
-
-        Raises:
-            sqlite3.Error: the file cannot be written.
-        """
+        """Drop every entry and give the space back."""
         with self._open() as db:
             db.execute("DELETE FROM readings")
             db.execute("VACUUM")
 
     @contextmanager
     def _open(self) -> Generator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as db:
-            try:
-                yield db
-            except UnicodeDecodeError as error:  # SQLite's own message, quoting a damaged schema
-                raise sqlite3.DatabaseError("malformed database schema") from error
-
-    @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection]:
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
+        with named_errors(self.path, _KIND), closing(connect(self.path, _KIND)) as db:
             yield db
-            db.execute("COMMIT")  # closing without it takes everything back
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        """Make the table in an empty file; refuse a file that is somebody else's."""
-        made_by = (_pragma(db, "application_id"), _pragma(db, "user_version"))
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if made_by == (0, 0) and not tables:
-            db.execute(
-                "CREATE TABLE readings"
-                " (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL, hash BLOB NOT NULL)"
-            )
-            db.execute(f"PRAGMA application_id = {APPLICATION}")
-            db.execute(f"PRAGMA user_version = {VERSION}")
-        elif made_by != (APPLICATION, VERSION):
-            raise DataError(
-                f"Expected a cache of readings, version {VERSION}, in {self.path}, got another database. "
-                "Choose another folder, or move the file away."
-            )
 
 
 def _hash(key: bytes, value: bytes) -> bytes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from radflow.errors import DataError, NotWritableError
 
 BUSY_SECONDS = 30.0
-KEYS_AT_ONCE = 500  # SQLite bounds the variables of a statement
+_KEYS_AT_ONCE = 500  # SQLite bounds the variables of a statement
 _making = Lock()
 
 
@@ -72,6 +74,13 @@ def transaction(db: sqlite3.Connection) -> Generator[None]:
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
+
+
+def rows_of(db: sqlite3.Connection, select: str, keys: Iterable[bytes]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement that ends in ``IN``, for any number of keys."""
+    remaining = iter(keys)
+    while some := list(islice(remaining, _KEYS_AT_ONCE)):
+        yield from db.execute(f"{select} ({','.join('?' * len(some))})", some)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 from cyclopts import App
 from rich import box
@@ -17,13 +16,6 @@ from radflow.judges.verdicts.statistics import JudgeStatistics, statistics
 from radflow.judges.verdicts.store import VerdictStore
 
 _SQLITE = b"SQLite format 3\x00"
-
-
-class Prices(NamedTuple):
-    """Of a million tokens, in any currency."""
-
-    prompt: float
-    completion: float
 
 
 verdicts = App(name="verdicts", help="What judges have answered: look at a store, write it out, read it in.")
@@ -97,12 +89,13 @@ def import_(store: Path, file: Path) -> None:
         )
 
 
-def _prices(prompt: float | None, completion: float | None) -> Prices | None:
-    if prompt is not None and completion is not None:
-        return Prices(prompt, completion)
-    if prompt is None and completion is None:
-        return None
-    raise DataError("expected both --prompt-price and --completion-price, or neither; got one")
+def _prices(prompt: float | None, completion: float | None) -> dict[str, float]:
+    """What `Cost.money` takes; empty where no prices were given."""
+    given = {"prompt_price": prompt, "completion_price": completion}
+    prices = {name: price for name, price in given.items() if price is not None}
+    if len(prices) == 1:
+        raise DataError("expected both --prompt-price and --completion-price, or neither; got one")
+    return prices
 
 
 def _existing(path: Path) -> VerdictStore:
@@ -117,29 +110,23 @@ def _existing(path: Path) -> VerdictStore:
     return VerdictStore(path)
 
 
-def _table(judges: tuple[JudgeStatistics, ...], prices: Prices | None) -> Table:
-    """Two lines a judge, prompt and kind of question: what there is, and what that is worth."""
+def _table(judges: tuple[JudgeStatistics, ...], prices: dict[str, float]) -> Table:
+    """Two lines per judge, prompt and kind of question: what there is, and what that is worth."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
     table.add_column("judge\nquestion", overflow="fold")
     for column in ("verdicts\nyes", "asked\nhits", "tokens\nsaved", *(["money\nsaved"] if prices else [])):
         table.add_column(column, justify="right", no_wrap=True)
     for judge in judges:
-        tokens = judge.prompt_tokens + judge.completion_tokens
-        saved = judge.saved_prompt_tokens + judge.saved_completion_tokens
-        table.add_row(
-            Text(f"{judge.judge}:{judge.model}\n{judge.kind}, prompt {judge.prompt}"),
+        costs = (judge.spent, judge.saved)
+        cells = [
             f"{judge.verdicts:,}\n{_share(judge.yes_share)}",
             f"{judge.misses:,}\n{judge.hits:,} ({_share(judge.hit_share)})",
-            f"{tokens:,}\n{saved:,}",
-            *(["\n".join(_money(judge, prices))] if prices else []),
-        )
+            "\n".join(f"{cost.prompt_tokens + cost.completion_tokens:,}" for cost in costs),
+        ]
+        if prices:
+            cells.append("\n".join(f"{cost.money(**prices):,.2f}" for cost in costs))
+        table.add_row(Text(f"{judge.judge}:{judge.model}\n{judge.kind}, prompt {judge.prompt}"), *cells)
     return table
-
-
-def _money(judge: JudgeStatistics, prices: Prices) -> tuple[str, str]:
-    """Spent and saved."""
-    each = {"prompt_price": prices.prompt, "completion_price": prices.completion}
-    return f"{judge.money_spent(**each):,.2f}", f"{judge.money_saved(**each):,.2f}"
 
 
 def _share(share: float) -> str:

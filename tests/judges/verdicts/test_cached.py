@@ -118,7 +118,7 @@ def test_hits_and_misses_are_counted(store):
     judge(pairs("a", "a", "bb"))  # the second "a" is saved
     judge(pairs("a", "ccc"))
     (found,) = statistics(store).judges
-    assert (found.misses, found.hits, found.saved_prompt_tokens, found.saved_calls) == (3, 2, 20, 2)
+    assert (found.misses, found.hits, found.saved.prompt_tokens, found.saved.calls) == (3, 2, 20, 2)
 
 
 def test_a_failure_keeps_what_was_answered_and_is_asked_again(store):

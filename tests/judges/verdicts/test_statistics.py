@@ -36,10 +36,10 @@ def test_what_is_kept_what_it_cost_and_what_it_saved(tmp_path):
     first, second = found.judges
     assert (first.judge, first.model, first.prompt, first.kind) == ("openai", "m", "1", "criticality")
     assert (first.verdicts, first.yes, first.misses, first.hits) == (3, 3, 4, 6)
-    assert (first.calls, first.prompt_tokens, first.completion_tokens) == (6, 300, 12)
-    assert (first.saved_calls, first.saved_prompt_tokens, first.saved_completion_tokens) == (12, 600, 24)
+    assert (first.spent.calls, first.spent.prompt_tokens, first.spent.completion_tokens) == (6, 300, 12)
+    assert (first.saved.calls, first.saved.prompt_tokens, first.saved.completion_tokens) == (12, 600, 24)
     assert first.yes_share == 1.0 and first.hit_share == 0.6
-    assert math.isclose(first.money_saved(prompt_price=2.5, completion_price=10), (600 * 2.5 + 24 * 10) / 1e6)
-    assert math.isclose(first.money_spent(prompt_price=2.5, completion_price=10), (300 * 2.5 + 12 * 10) / 1e6)
+    assert math.isclose(first.saved.money(prompt_price=2.5, completion_price=10), (600 * 2.5 + 24 * 10) / 1e6)
+    assert math.isclose(first.spent.money(prompt_price=2.5, completion_price=10), (300 * 2.5 + 12 * 10) / 1e6)
     assert (second.model, second.verdicts, second.misses, second.hits) == ("n", 1, 0, 0)
     assert math.isnan(second.hit_share)

@@ -9,6 +9,25 @@ from radflow.judges.verdicts.store import VerdictStore
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What answers took, or would have taken.
+
+    Attributes:
+        calls: requests.
+        prompt_tokens: of the questions.
+        completion_tokens: of the answers.
+    """
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+
+    def money(self, *, prompt_price: float, completion_price: float) -> float:
+        """In the currency of the prices, which are per million tokens."""
+        return (self.prompt_tokens * prompt_price + self.completion_tokens * completion_price) / 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgeStatistics:
     """One judge, one prompt, one kind of question; over all runs that shared the store.
 
@@ -21,12 +40,8 @@ class JudgeStatistics:
         yes: those of them that say yes.
         misses: questions that were asked.
         hits: answers given without asking.
-        calls: requests that the kept verdicts took; one that was imported took them elsewhere.
-        prompt_tokens: likewise.
-        completion_tokens: likewise.
-        saved_calls: requests that the hits would have taken.
-        saved_prompt_tokens: likewise.
-        saved_completion_tokens: likewise.
+        spent: on the kept verdicts; for one that was imported, elsewhere.
+        saved: by the hits.
     """
 
     judge: str
@@ -37,12 +52,8 @@ class JudgeStatistics:
     yes: int
     misses: int
     hits: int
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    saved_calls: int
-    saved_prompt_tokens: int
-    saved_completion_tokens: int
+    spent: Cost
+    saved: Cost
 
     @property
     def yes_share(self) -> float:
@@ -54,16 +65,6 @@ class JudgeStatistics:
         """Of all answers given, 0 to 1; NaN where there were none."""
         given = self.hits + self.misses
         return self.hits / given if given else float("nan")
-
-    def money_saved(self, *, prompt_price: float, completion_price: float) -> float:
-        """What the hits would have cost, in the currency of the prices, which are per million tokens."""
-        return (
-            self.saved_prompt_tokens * prompt_price + self.saved_completion_tokens * completion_price
-        ) / 1e6
-
-    def money_spent(self, *, prompt_price: float, completion_price: float) -> float:
-        """What the kept verdicts cost, likewise."""
-        return (self.prompt_tokens * prompt_price + self.completion_tokens * completion_price) / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,29 +94,23 @@ def statistics(store: VerdictStore) -> StoreStatistics:
     for verdict in rows:
         if verdict is not None:
             kept.setdefault(verdict.of, []).append(verdict)
-    return StoreStatistics(
-        size=store.size,
-        damaged=rows.count(None),
-        judges=tuple(_summarise(of, kept[of], used.get(of, (0, 0, 0, 0, 0))) for of in sorted(kept)),
-    )
+    judges = tuple(_summarise(of, kept[of], *used.get(of, (0, 0, 0, 0, 0))) for of in sorted(kept))
+    return StoreStatistics(size=store.size, damaged=rows.count(None), judges=judges)
 
 
-def _summarise(of: Of, verdicts: list[StoredVerdict], used: tuple[int, ...]) -> JudgeStatistics:
-    judge, model, prompt, kind = of
-    misses, hits, saved_prompt_tokens, saved_completion_tokens, saved_calls = used
+def _summarise(
+    of: Of, kept: list[StoredVerdict], misses: int, hits: int, prompt: int, completion: int, calls: int
+) -> JudgeStatistics:
     return JudgeStatistics(
-        judge=judge,
-        model=model,
-        prompt=prompt,
-        kind=kind,
-        verdicts=len(verdicts),
-        yes=sum(verdict.verdict for verdict in verdicts),
+        **dict(zip(("judge", "model", "prompt", "kind"), of, strict=True)),
+        verdicts=len(kept),
+        yes=sum(verdict.verdict for verdict in kept),
         misses=misses,
         hits=hits,
-        calls=sum(verdict.calls for verdict in verdicts),
-        prompt_tokens=sum(verdict.prompt_tokens for verdict in verdicts),
-        completion_tokens=sum(verdict.completion_tokens for verdict in verdicts),
-        saved_calls=saved_calls,
-        saved_prompt_tokens=saved_prompt_tokens,
-        saved_completion_tokens=saved_completion_tokens,
+        spent=Cost(
+            calls=sum(verdict.calls for verdict in kept),
+            prompt_tokens=sum(verdict.prompt_tokens for verdict in kept),
+            completion_tokens=sum(verdict.completion_tokens for verdict in kept),
+        ),
+        saved=Cost(calls=calls, prompt_tokens=prompt, completion_tokens=completion),
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock
 
 from radflow.judges.verdicts.rows import COLUMNS, Of, StoredVerdict, from_row, to_row
-from radflow.sqlite import KEYS_AT_ONCE, Kind, connect, named_errors, transaction
+from radflow.sqlite import Kind, connect, named_errors, rows_of, transaction
 
 _of_parents: list[sqlite3.Connection | None] = []
 _ALL = ", ".join((*COLUMNS, "hash"))
@@ -94,7 +94,7 @@ class VerdictStore:
     def get(self, keys: Iterable[bytes]) -> dict[bytes, StoredVerdict]:
         """The verdicts that are there and whole."""
         with self._connection() as db:
-            return _read(db, list(keys))
+            return _read(db, keys)
 
     def put(self, verdict: StoredVerdict) -> StoredVerdict:
         """Keep a new verdict, and count it as asked.
@@ -154,13 +154,6 @@ class VerdictStore:
             yield self._db
 
 
-def _read(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, StoredVerdict]:
-    found = {}
-    for start in range(0, len(keys), KEYS_AT_ONCE):
-        some = keys[start : start + KEYS_AT_ONCE]
-        marks = ",".join("?" * len(some))
-        for row in db.execute(f"SELECT {_ALL} FROM verdicts WHERE key IN ({marks})", some):
-            verdict = from_row(row)
-            if verdict is not None:
-                found[verdict.key] = verdict
-    return found
+def _read(db: sqlite3.Connection, keys: Iterable[bytes]) -> dict[bytes, StoredVerdict]:
+    rows = rows_of(db, f"SELECT {_ALL} FROM verdicts WHERE key IN", keys)
+    return {verdict.key: verdict for verdict in map(from_row, rows) if verdict is not None}

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from radflow.sqlite import KEYS_AT_ONCE, Kind, connect, named_errors, transaction
+from radflow.sqlite import Kind, connect, named_errors, rows_of, transaction
 
 FILE = "readings.sqlite3"
 _EVICTED_AT_ONCE = 16
@@ -50,15 +50,9 @@ class TextStore:
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values of those keys that are there and whole."""
-        wanted = list(keys)
-        found = {}
         with self._open() as db:
-            for start in range(0, len(wanted), KEYS_AT_ONCE):
-                some = wanted[start : start + KEYS_AT_ONCE]
-                marks = ",".join("?" * len(some))
-                rows = db.execute(f"SELECT key, value, hash FROM readings WHERE key IN ({marks})", some)
-                found.update({key: value for key, value, seen in rows if _whole(key, value, seen)})
-        return found
+            rows = rows_of(db, "SELECT key, value, hash FROM readings WHERE key IN", keys)
+            return {key: value for key, value, seen in rows if _whole(key, value, seen)}
 
     def put(self, entries: Mapping[bytes, bytes]) -> None:
         """Write all entries or, when killed in between, none; then drop the oldest beyond the bound."""

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test install lint format types imports pytest clean help
+.PHONY: run test fast install lint format types imports pytest clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -39,7 +39,11 @@ imports: $(INSTALLED)  ## import-linter: the layers of docs/architecture.md
 	$(BIN)/lint-imports
 
 pytest: $(INSTALLED)  ## the tests, a process per core (at most four), one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+fast: lint types $(INSTALLED)  ## what a change of rewards, CAPO, readers or metrics needs, in under a minute
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 \
+		tests/capo tests/rewards tests/reports tests/test_config.py tests/test_files.py tests/test_workspace.py
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

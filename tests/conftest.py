@@ -23,6 +23,7 @@ from radflow.studies import Study
 if TYPE_CHECKING:
     from radflow.policy import Policy, PromptEncoder
 
+pytest_plugins = ["command_line"]  # fixtures of cli, run and drafting
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("radflow", deadline=None)
 settings.load_profile("radflow")

@@ -65,7 +65,7 @@ def _fixtures_of(path: Path) -> ModuleType:
     return module
 
 
-_judges = _fixtures_of(Path(__file__).parents[1] / "judges" / "conftest.py")
+_judges = _fixtures_of(Path(__file__).parent / "judges" / "conftest.py")
 fake, loopback_only, _socket_watch = _judges.fake, _judges.loopback_only, _judges._socket_watch
 
 Ran = subprocess.CompletedProcess[str]

@@ -11,11 +11,11 @@ FLAT = Interval(mean=0.01, low=-0.05, high=0.07)
 @pytest.mark.parametrize(
     ("reward", "label", "said"),
     [
-        (UP, UP, "RFT raised the reward against SFT (+0.100 [+0.050, +0.150]); CheXpert F1 rose (+0.100 "),
+        (UP, UP, "RFT raised the reward over SFT (+0.100 [+0.050, +0.150]); CheXpert F1 rose (+0.100 "),
         (UP, DOWN, ", but CheXpert F1 fell (−0.100 [−0.150, −0.050])."),
         (UP, FLAT, "; CheXpert F1 did not clearly change (+0.010 [−0.050, +0.070])."),
-        (DOWN, FLAT, "RFT lowered the reward against SFT (−0.100 [−0.150, −0.050])"),
-        (FLAT, FLAT, "RFT made no clear difference to the reward against SFT (+0.010 [−0.050, +0.070])"),
+        (DOWN, FLAT, "RFT lowered the reward over SFT (−0.100 [−0.150, −0.050])"),
+        (FLAT, FLAT, "RFT made no clear difference to the reward (+0.010 [−0.050, +0.070])"),
     ],
 )
 def test_the_verdict_follows_the_intervals(reward, label, said):
@@ -30,7 +30,7 @@ def test_the_verdict_counts_the_studies_of_the_split():
 def test_a_run_that_kept_the_sft_model_is_no_comparison():
     same = Interval(mean=0.0, low=0.0, high=0.0)
     said = verdict(Results(gain={"reward": same, "chexpert_f1": same}, cases=300))
-    assert said == "RFT kept what SFT had made: its reports are the same on 300 test studies."
+    assert said == "RFT kept the SFT model: both write the same reports on 300 test studies."
 
 
 def test_without_a_comparison_the_verdict_says_so():

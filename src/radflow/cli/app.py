@@ -88,20 +88,20 @@ def prepare(
     """Turn a data set into a manifest that recipes and other tools read.
 
     Data sets on disk: mimic-cxr, chexpert-plus, rexgradient, iu-xray, rexrank, r2gen, and table for one of
-    your own (docs/datasets.md). Further options of one of them go after it, as `--sections any`. Stopped and
-    started again, it goes on where it was. Drawn, or carried by a package: carotid-phantom, open-i.
+    your own (docs/datasets.md). A data set's own options follow it, such as `--sections any`. Started
+    again, a stopped preparation resumes. Drawn, or shipped in a package: carotid-phantom, open-i.
 
     Args:
         source: The data set.
         root: Its folder, for a data set on disk.
         out: The manifest to write; drawn images and the list of what was left out go beside it.
         views: Which pictures of a study; all when not given.
-        max_images: At most so many pictures per study, frontal before lateral.
+        max_images: At most this many pictures per study, frontal before lateral.
         workers: Processes that check or draw images; one per core when not given.
-        count: Studies to draw, or at most this many reports of open-i.
-        images: Folder of the images, where it is not in the root; for open-i of the real radiographs, which
-            are drawn without it.
-        seed: Of the drawing and of the splits that are not official.
+        count: How many studies to draw, or at most how many reports of open-i.
+        images: Folder of the images, if not the root. For open-i: of the real radiographs, which are drawn
+            without it.
+        seed: Seed of the drawings, and of splits that are not official.
         image_size: Edge of a drawn image in pixels.
         contact_sheet: Also draw a grid of some studies with their tags to this PNG.
     """
@@ -147,26 +147,26 @@ def score(
 ) -> None:
     """Score generated reports against their references, beside a template and another study's report.
 
-    A run that was stopped goes on from its last finished chunk when it is started again with the same `out`.
+    Started again with the same `out`, a stopped run resumes after its last finished chunk.
     After the file, `--judge.key VALUE` sets how a judge is asked, as in a recipe's section `judge`.
 
     Args:
         predictions: A table (CSV, JSON as ReXrank's, JSONL, Parquet, Excel; docs/datasets.md) with a study id
-            and a report, and the reference unless given apart.
+            and a report, and the reference unless `--reference` has it.
         reference: File with the reference reports, paired by study id.
         metrics: Names separated by commas; all that apply when not given.
         modality: Decides which metrics apply.
         out: Folder for per-report scores (scores.csv), the summary (scores.json), the page (report.html) and
             what did not pair (unpaired.csv).
-        track: Score both sections, or the Findings alone, as ReXrank's two tracks do.
+        track: Score both sections, or only the Findings: ReXrank's two tracks.
         chexbert: Folder of CheXbert's weights: CheXpert F1 from the network, and SembScore.
         radgraph: Folder of RadGraph's weights: RadGraph F1 from the network.
         bertscore: FOLDER@5 of distilroberta-base: BERTScore, rescaled. With the other two also RadCliQ.
         system: Its name in the tables; the file's name when not given.
-        train: File with training reports: baselines are made of these, and of the references without it.
+        train: File with training reports, from which the baselines are made; the references when not given.
         write_rexrank: Also write the reports as a ReXrank submission: .json, or .csv with study_id,report.
         judge: Who says whether an Impression follows from its Findings: rules, openai:MODEL, local:FOLDER.
-        any_language: Read reports in other languages than English too; most of what is read will be wrong.
+        any_language: Also read reports in languages other than English; most of what is read will be wrong.
         report_column: Where the generated report stands, when the column has none of the usual names.
         reference_column: Where the reference stands, likewise.
         id_column: Where the study's id stands, likewise.
@@ -204,15 +204,15 @@ def compare(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> None:
-    """Compare two scored systems on the studies both have: paired differences, intervals, corrected p values.
+    """Compare two scored systems on the studies that both have: paired differences, intervals, corrected p.
 
     Args:
         a: A folder of `radflow score --out`, its scores.csv, or a run's evaluation/scores/SYSTEM.jsonl.
         b: The other system; differences are B - A.
         metrics: Names separated by commas; all that both have when not given.
         out: Folder for comparison.html, comparison.json and comparison.csv.
-        resamples: Of the bootstrap intervals and the permutation tests.
-        seed: Of both.
+        resamples: Number of resamples behind each bootstrap interval and permutation test.
+        seed: Seed of both.
     """
     from radflow.cli.comparing import compare_command
 
@@ -240,18 +240,18 @@ def label(
 
     Args:
         reports: A table (CSV, JSON, JSONL, chats, Parquet, Excel; docs/datasets.md), plain text with one
-            report per line, or a folder with one report a .txt file.
+            report per line, or a folder with one report per .txt file.
         modality: Which labels.
-        reader: chexpert-rules unless told; chexbert:FOLDER for the network.
+        reader: chexpert-rules when not given; chexbert:FOLDER for the network.
         lexicon: TOML file with phrases of your own, on top of chexpert-rules.
         section: Label the whole report or one section.
         report_column: Where the report stands, when the column has none of the usual names.
         id_column: Where the study's id stands, likewise.
-        explain: Say for each label the phrase, its scope and the rule: on the screen, or beside `out` in
-            a second table.
+        explain: Give the phrase, its scope and the rule behind each label: on the screen, or in a second
+            table beside `out`.
         page: Write an HTML page in which the words behind each label are highlighted.
         out: CSV file to write; standard output when not given.
-        any_language: Read reports in other languages than English too; most of what is read will be wrong.
+        any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
     from radflow.cli.labelling import LabelOptions, label_command
 
@@ -280,11 +280,11 @@ def triage(
     texts: bool = False,
     any_language: bool = False,
 ) -> None:
-    """Annotate every study critical or not by a judge, and compare it with the rules.
+    """Let a judge annotate every study as critical or not, and compare it with the rules.
 
     After the manifest, `--judge.key VALUE` sets how the judge is asked, as in a recipe's section `judge`:
     `radflow triage studies.jsonl --judge openai:llama3 --judge.base-url http://localhost:11434/v1`.
-    Verdicts are kept in verdicts.sqlite3 beside the manifest: stopped and run again, it asks what is missing.
+    Verdicts are kept in verdicts.sqlite3 beside the manifest; run again, it asks only what is missing.
 
     Args:
         studies: A manifest, as `radflow prepare` writes one.
@@ -292,7 +292,7 @@ def triage(
         out: The manifest to write; the same one when not given.
         differences: CSV file with every study on which judge and rules differ.
         texts: Write their reports into that file too.
-        any_language: Read reports in other languages than English too; most of what is read will be wrong.
+        any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
     from radflow.cli.triaging import TriageOptions, triage_command
 
@@ -316,11 +316,11 @@ def agree(
     json: bool = False,
     any_language: bool = False,
 ) -> None:
-    """Put the same question about the same reports to two judges: how far do they agree?
+    """Ask two judges the same question about the same reports, and measure how far they agree.
 
     After the file, `--judge.key VALUE` sets how both are asked, as in a recipe's section `judge`;
-    `--first.key` and `--second.key` how one of them is. Verdicts are kept in verdicts.sqlite3 beside `out`,
-    without it beside the reports.
+    `--first.key` and `--second.key` set it for one of them. Verdicts are kept in verdicts.sqlite3 beside
+    `out`, or beside the reports when no `out` is given.
 
     Args:
         reports: Any file that `radflow label` reads.
@@ -330,7 +330,7 @@ def agree(
         id_column: Where the study's id stands, likewise.
         out: CSV file with both answers to each report.
         json: Print one JSON object instead of tables.
-        any_language: Read reports in other languages than English too; most of what is read will be wrong.
+        any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
     from radflow.cli.agreeing import AgreeOptions, agree_command
 

@@ -36,29 +36,29 @@ def draft(
     """Draft a report for one study, or for many. A draft, not for diagnosis.
 
     Many: `--manifest studies.jsonl` or `--studies FOLDER`, with a folder as `--out`. It gets one JSON file
-    per study and drafts.jsonl, which `radflow score` reads. Stopped and run again, it drafts what is missing.
+    per study and drafts.jsonl, which `radflow score` reads. Run again, it drafts only what is missing.
 
     A study of another modality than the model's, or with more pictures than it ever saw, is refused; where a
-    study differs otherwise from the training studies, every form of the draft says so.
+    study differs from the training studies in another way, every form of the draft says so.
 
     Args:
         images: The pictures of one study (PNG, JPEG, DICOM), in the order the model was trained on, or one
             folder that holds them.
         model: A run's folder, a model folder, or an adapter folder.
         indication: Why the study was asked for.
-        modality: What the pictures are. PNG and JPEG files do not say; a model of another modality refuses.
+        modality: What the pictures show. PNG and JPEG files do not say; a model of another modality refuses.
         format: text, json, html, fhir (R4 DiagnosticReport) or sr (DICOM Basic Text SR); may be repeated.
         out: File whose ending tells the format (.txt, .json, .html, .fhir.json, .dcm), or a folder; may be
             repeated.
         manifest: Draft every study of a manifest; its reports are not needed.
         root: A folder that the manifest's images may lie in, besides its own.
         studies: Draft every subfolder of a folder as a study.
-        uncertain: Mark words that the model gave a smaller probability than this. It is not calibrated.
-        keep_patient: Take patient and study of the DICOM input over into the structured report, and refer to
-            the images. Without it the report names nobody.
+        uncertain: Mark words to which the model gave a probability below this. It is not calibrated.
+        keep_patient: Copy patient and study from the DICOM input into the structured report, and refer to the
+            images. Without it the report names nobody.
         subject: Who the FHIR report is about, such as Patient/123.
         imaging_study: The study it is about, such as ImagingStudy/456.
-        frames: Pictures that are taken from a DICOM file with many frames.
+        frames: How many pictures to take from a DICOM file with many frames.
         json: The same as `--format json`.
     """
     from radflow.drafting.run import draft_command

@@ -1,4 +1,4 @@
-"""``radflow label``: reports in, labels out, a chunk at a time; on request the words that they rest on."""
+"""``radflow label``: reports in, labels out, chunk by chunk; on request also the words behind each label."""
 
 from __future__ import annotations
 

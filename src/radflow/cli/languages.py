@@ -1,4 +1,4 @@
-"""What a command does about reports that are not in English: it says so, and stops where they are most."""
+"""What a command does about reports that are not in English: it warns, and stops where most are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def say_languages(
         errors: where the warning goes.
         where: the file, or which of its columns.
         found: its reports, counted.
-        any_language: what the user said; without it most of a file being foreign is an error.
+        any_language: whether the user allows a file most of which is in another language; an error otherwise.
         then: what becomes of these reports.
 
     Raises:

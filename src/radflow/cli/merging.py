@@ -17,7 +17,7 @@ def merge(model: Path, *, out: Path, base: str | None = None, dtype: Number = "a
     Args:
         model: A run's folder (its RFT model, or its SFT model before that is done), or any PEFT folder.
         out: The folder to write: new, or empty. It is written whole or not at all.
-        base: The base model's folder or name, where it is not the one that the adapter names.
+        base: The base model's folder or name, if not the one that the adapter names.
         dtype: Number type of the merged weights; auto: the base model's.
     """
     merge_command(screens.screen, model, out, base, dtype)

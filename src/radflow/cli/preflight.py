@@ -1,9 +1,9 @@
-"""``--dry-run``: everything a run needs, looked at and tried once, before the first hour is spent.
+"""``--dry-run``: check and try once everything that a run needs, before the first hour is spent.
 
-The checks of every start come first. Then the first studies of the data set are read, and a few of them, the
-longest, go through the run's own stages in a temporary folder, as a run of a few steps: nothing here is a
-copy of training code. Judges stay unasked (the rules speak for them), models are not fetched, the run's own
-folder is not touched. What a step took, times the steps of the recipe, is the estimate.
+The checks of every start come first. Then the first studies of the data set are read, and the few with the
+longest reports go through the run's own stages in a temporary folder, as a run of a few steps: nothing here
+is a copy of training code. No judge is asked (the rules stand in), no model is fetched, and the run's own
+folder is not touched. The estimate is the time of a step times the number of steps in the recipe.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``radflow prepare``: a data set to a manifest, with the account of what became of it."""
+"""``radflow prepare``: from a data set to a manifest, with an account of what was kept and left out."""
 
 from __future__ import annotations
 

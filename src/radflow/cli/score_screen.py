@@ -1,4 +1,4 @@
-"""The table of ``radflow score`` on the screen: the numbers, and beside them what they are worth."""
+"""The table of ``radflow score`` on the screen: the numbers, and how far to trust them."""
 
 from __future__ import annotations
 

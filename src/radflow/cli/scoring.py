@@ -1,4 +1,4 @@
-"""``radflow score``: files in, one number per metric and study out, and what the numbers are worth."""
+"""``radflow score``: files in, one number per metric and study out, with how far to trust them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``radflow verdicts``: what a store of verdicts holds and saved, and the way out of it and into it."""
+"""``radflow verdicts``: what a store of verdicts holds and has saved; export and import."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def show(store: Path, *, prompt_price: float | None = None, completion_price: fl
 
     Args:
         store: As a judge keeps it: verdicts.sqlite3.
-        prompt_price: Of a million prompt tokens; with the other, the money spent and saved is shown.
-        completion_price: Of a million completion tokens.
+        prompt_price: Price of a million prompt tokens; given both prices, it shows the money spent and saved.
+        completion_price: Price of a million completion tokens.
     """
     prices = _prices(prompt_price, completion_price)
     with _existing(store) as opened:

@@ -1,4 +1,4 @@
-"""Drafts of many studies: a file each, done again only where something changed, bad studies set aside."""
+"""Drafts of many studies: one file each, drafted again only if something changed, bad studies set aside."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _open(
 
 
 def _write(opened: Opened, draft: Draft, key: str, batch: Batch) -> None:
-    """All forms of a draft; JSON comes last, as its being there says that the study is done."""
+    """All forms of a draft; JSON comes last, because its presence marks the study as done."""
     draft = replace(draft, flags=opened.flags, cautions=opened.cautions)
     sources = opened.sources if batch.keep_patient else ()
     drafted = Drafted(draft=draft, pictures=opened.study.images, views=opened.study.views, sources=sources)
@@ -178,7 +178,7 @@ def _row(study: Waiting, out: Path) -> dict[str, object]:
 
 
 def _account(screen: Console, out: Path, *, drafted: int, before: int, rejected: list[Rejected]) -> None:
-    """What was done, on the screen; who was set aside and why, in a file too."""
+    """What was done, on the screen; which studies were set aside and why, also in a file."""
     place = out / "rejected.jsonl"
     if rejected:
         write_jsonl(place, (item._asdict() for item in rejected))

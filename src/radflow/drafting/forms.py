@@ -53,7 +53,7 @@ def destinations(forms: Sequence[Form], outs: Sequence[Path]) -> list[tuple[Form
     """Which form goes where; ``None`` is standard output.
 
     A file's ending tells its form unless one form is asked for by name. A path without an ending, or a
-    folder, gets one file a form, JSON where none is asked for.
+    folder, gets one file per form, JSON if none is asked for.
 
     Raises:
         DataError: an ending that is no form's, or several forms for one place.

@@ -34,7 +34,7 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A study whose pictures were looked at.
+    """A study whose pictures have been checked.
 
     Attributes:
         study: with PNG or JPEG files as its images.
@@ -55,7 +55,7 @@ class Opened:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """A study of a batch that nobody has looked at yet.
+    """A study of a batch, not yet checked.
 
     Attributes:
         study_id: unique in the batch.
@@ -137,7 +137,7 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def batch_of_folder(folder: Path, *, frames: int = 8) -> tuple[list[Waiting], list[Path]]:
-    """One study a subfolder, named after it; and the files beside the subfolders, which are in no study.
+    """One study per subfolder, named after it; and the files beside the subfolders, which are in no study.
 
     Raises:
         MissingFileError: no such folder.

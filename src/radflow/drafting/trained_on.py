@@ -1,6 +1,6 @@
-"""Which model drafts, and whether it was trained on anything like the study: refused, or said in words.
+"""Which model drafts, and how its training studies differ from this one: refused, or stated in words.
 
-Nothing here imports torch, so that a mistyped folder is said at once.
+Nothing here imports torch, so that a mistyped folder is reported at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _IN_WORDS = {"chest-xray": "chest radiographs", "carotid-us": "carotid ultrasoun
 _TAGS = {"chest-xray": FILMS, "carotid-us": frozenset(["US"])}
 _REGIONS = {"chest-xray": "chest", "carotid-us": None}
 _UNTELLING = frozenset(["OT", "SC", "XC"])  # other, secondary capture, photograph
-_USUAL = 0.5  # share of training studies from which an indication is expected
+_USUAL = 0.5  # share of training studies with an indication, from which one is expected
 
 
 def find_model(path: Path) -> tuple[Path, Recipe]:
@@ -45,7 +45,7 @@ def find_model(path: Path) -> tuple[Path, Recipe]:
 
 
 def name_of(folder: Path, recipe: Recipe) -> str:
-    """What a draft says wrote it; never a path, which may say more than it should.
+    """The model's name as a draft gives it; never a path, which may reveal more than it should.
 
     >>> name_of(Path("runs/iu/rft/model"), Recipe(name="IU X-ray")), name_of(Path("models/llava"), Recipe())
     ('IU X-ray (rft)', 'llava')

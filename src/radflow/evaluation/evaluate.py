@@ -184,11 +184,11 @@ def _warnings(
     drift: Mapping[str, Mapping[str, float]],
     modality: str,
 ) -> list[str]:
-    """What a reader of the table must be told."""
+    """Warnings for a reader of the table."""
     label = LABEL_METRIC[modality]
     name = METRICS[label].label
     said = [
-        f"RadFlow does not significantly lose {metric} when images are shuffled: it may not be looking."
+        f"Shuffling the images costs RadFlow no significant {metric}: it may not look at them."
         for metric, key in ((name, label), ("reward", "reward"))
         if key in shuffled and shuffled[key].fall.low <= 0
     ]

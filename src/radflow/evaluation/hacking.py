@@ -1,7 +1,7 @@
-"""Signs that a system earns its score by something else than being right, each said in words.
+"""Signs that a system earns its score by something other than being right, each in words.
 
 A metric can be raised by writing longer, by writing the same safe report for every study, or by saying things
-twice; one that counts words hardly notices a negation that is turned round. None of that shows in a mean.
+twice; a metric that counts words hardly notices a flipped negation. None of that shows in a mean.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def read_signals(
 
 
 def repeated_sentences(text: str) -> int:
-    """How many sentences of a report stand there already; single words do not count.
+    """How many sentences repeat an earlier one of the same report; single words do not count.
 
     >>> repeated_sentences("No edema. The heart is normal. No  edema.")
     1
@@ -153,7 +153,7 @@ def summarise(signals: Mapping[str, np.ndarray], generated: Texts, reference: Te
 
 
 def warn(found: Hacking) -> list[str]:
-    """What of it a reader of the table must be told, one sentence each."""
+    """Warnings for a reader of the table, one sentence each."""
     said = []
     if found.empty:
         said.append(f"{found.empty:,} predictions are empty; they are scored as empty reports.")
@@ -164,8 +164,8 @@ def warn(found: Hacking) -> list[str]:
         )
     if found.copies > _COPIES:
         said.append(
-            f"{found.copies:.0%} of the predictions are their reference, word for word: is the right column "
-            "read?"
+            f"{found.copies:.0%} of the predictions are their reference, word for word: is this the right "
+            "column?"
         )
     if not 1 / _LENGTH_RATIO <= found.length_ratio <= _LENGTH_RATIO:
         what = "longer" if found.length_ratio > 1 else "shorter"
@@ -176,12 +176,12 @@ def warn(found: Hacking) -> list[str]:
     if found.distinct < found.reference_distinct / 2:
         said.append(
             f"Only {found.distinct:.0%} of the reports are distinct, against {found.reference_distinct:.0%} "
-            "of the references: the system says the same of different studies."
+            "of the references: the system says the same about different studies."
         )
     if found.most_frequent > max(0.1, 2 * found.reference_most_frequent):
         said.append(
             f"One report is written for {found.most_frequent:.0%} of the studies; among the references the "
-            f"commonest has {found.reference_most_frequent:.0%}."
+            f"most frequent one has {found.reference_most_frequent:.0%}."
         )
     if found.flips > _FLIPS:
         said.append(

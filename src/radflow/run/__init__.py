@@ -1,1 +1,1 @@
-"""A run from studies to the page: its stages wired together, what is looked at before, what is shared."""
+"""A run from studies to the page: its stages wired together, the checks before it, cards and merging."""

@@ -1,4 +1,4 @@
-"""What the training stages want to know of reports and may not look up themselves."""
+"""What the training stages need to know about reports and may not compute themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first studies of a recipe's data set, and how many there are: what a dry run reads of it."""
+"""The first studies of a recipe's data set, and how many there are: what a dry run reads."""
 
 from __future__ import annotations
 

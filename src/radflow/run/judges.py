@@ -1,4 +1,4 @@
-"""The judges of a run: made once, before anything costs time; accounted for at the end of each stage."""
+"""The judges of a run: made once, before anything takes time; each stage ends with what they were asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHANGE_ANSWERS = {"base_url", "identifiers", "votes", "temperature", "max_answe
 
 
 def judge_inputs(recipe: Recipe, name: str) -> list[dict[str, Any]]:
-    """What a stage that asks a judge depends on, besides its name. A cap, a wait, a store change no answer.
+    """What a judge's answers depend on besides its name. Caps, waits and the store change no answer.
 
     >>> judge_inputs(Recipe(), "rules")
     []
@@ -54,7 +54,7 @@ class Judges:
         return self._judges[name]
 
     def warnings(self) -> list[str]:
-        """What the run's page must say of them."""
+        """What the run's page must say about them."""
         return [sentence for judge in self._asked() for sentence in judge.collapsed]
 
     @contextmanager

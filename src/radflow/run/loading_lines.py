@@ -72,7 +72,7 @@ print(processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_t
 def loading_lines(
     kind: str, *, base: str, prompt: str, most: int, processor: Any = None, pads: bool = False
 ) -> str:
-    """Python that writes one report, with transformers and peft alone.
+    """Python that writes one report, with only transformers and peft.
 
     Args:
         kind: ``adapter`` for a PEFT folder, else a whole model.

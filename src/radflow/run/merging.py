@@ -20,7 +20,7 @@ Number = Literal["auto", "float32", "bfloat16", "float16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """An adapter folder, and the run and stage it is of where it lies in a run's folder."""
+    """An adapter folder, with its run and stage if it lies in a run's folder."""
 
     folder: Path
     run: Path | None

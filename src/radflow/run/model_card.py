@@ -46,7 +46,7 @@ SOURCES = {
     "chexpert-plus": "CheXpert Plus (Stanford AIMI)",
     "rexgradient": "ReXGradient-160K",
 }
-"""What a card calls a data set; any other source is one that the user brought along."""
+"""What a card calls a data set; any other source is the user's own."""
 HUB_DATASETS = {"rexgradient": "rajpurkarlab/ReXGradient-160K"}
 """Data sets that are on the Hugging Face hub under this name."""
 

@@ -51,7 +51,7 @@ def is_here(name: str) -> bool:
 
 
 def _is_path(name: str) -> bool:
-    """Whether a name that is no folder can only have meant one.
+    """Whether a name that is not a folder can only have meant one.
 
     >>> [_is_path(name) for name in ("/models/x", "./x", "~/x", "org/name/", "a/b/c", "org/name")]
     [True, True, True, True, True, False]

@@ -1,4 +1,4 @@
-"""A few studies through a run's own stages, measured: what stands behind ``--dry-run``."""
+"""Put a few studies through a run's own stages and measure them: the work behind ``--dry-run``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Seconds:
 
 
 class NotHereError(Exception):
-    """A check that cannot be done here, and why; nothing is wrong."""
+    """A check that cannot be done here, and why; it is not a failure."""
 
 
 class Rehearsal:
@@ -252,7 +252,7 @@ class Rehearsal:
         return full / self._batch(stage)
 
     def _small(self) -> Recipe:
-        """The recipe with a few studies and steps, in the temporary folder, asking nobody."""
+        """The recipe with a few studies and steps, in the temporary folder, with no judge asked."""
         recipe, longest = self.recipe, sorted(self.read, key=lambda s: -len(s.reference.text))
         sft, rft = self._batch("sft"), self._batch("rft")
         places = [*["train"] * max(sft, rft), "validate", "test", "test"]
@@ -301,7 +301,7 @@ def _duration(seconds: float) -> str:
 
 
 def _forget_peak() -> int:
-    """Begin to measure anew, where that can be done; the bytes that are held before."""
+    """Reset the measured peak where that is possible; returns the bytes held so far."""
     import torch
 
     if torch.cuda.is_available():
@@ -310,7 +310,7 @@ def _forget_peak() -> int:
 
 
 def _most_bytes() -> int:
-    """Of the GPU since the peak was forgotten, else of the process since it began."""
+    """Peak bytes of the GPU since the reset, else of the process since it began."""
     import torch
 
     if torch.cuda.is_available():
@@ -319,7 +319,7 @@ def _most_bytes() -> int:
 
 
 def _peak(before: int = 0, scale: float = 1.0) -> str:
-    """The most memory that was held, and where a part of a step was tried, what the whole would take."""
+    """The peak of memory and, if only part of a step was tried, an estimate for the whole."""
     import torch
 
     held = _most_bytes()

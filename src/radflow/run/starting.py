@@ -1,6 +1,6 @@
-"""What is looked at before a run starts: model, data, packages, judges, disk. It takes a second and no torch.
+"""The checks before a run starts: model, data, packages, judges, disk. They take a second and no torch.
 
-A mistyped folder ends a run here, and not after its data were drawn. Nothing is written, no report text is
+A mistyped folder ends a run here and not after its data were drawn. Nothing is written, no report text is
 sent, and the model hub is asked once, without retries, and only for a model that is not a folder.
 """
 
@@ -36,13 +36,13 @@ Look = Callable[[], str]
 
 
 def check_start(recipe: Recipe, *, needs_model: bool = True) -> None:
-    """Look at everything, in order; the first thing that would end the run later ends it now.
+    """Check everything, in order: what would end the run later ends it now.
 
-    A run that is finished with this recipe is not looked at: whatever is gone by now, its results are there.
+    A run that is finished with this recipe is not checked: its results are there, whatever else is gone.
 
     Args:
         recipe: of the run.
-        needs_model: false for what only scores.
+        needs_model: false for stages that only score.
 
     Raises:
         RadflowError: what is wrong, and what to do.

@@ -1,4 +1,4 @@
-"""From a data source to the manifest of a run: prepare, annotate criticality, give the account."""
+"""From a data source to the manifest of a run: prepare, annotate criticality, report what was kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from radflow.workspace import Workspace
 _ASKED_AT_ONCE = 512
 _NOT_OF_ADAPTERS = ("source", "manifest", "root", "max_bad_share", "triage", "image_size", "any_language")
 _NOT_WANTED = ("report with", "empty report", "no frontal image", "no lateral image", "over the limit")
-"""How the reasons begin for which a study is left out on purpose."""
+"""How a reason begins if a study was left out on purpose."""
 
 
 def prepare_source(source: str, out: Path, **options: Any) -> PrepareAccount:
@@ -148,7 +148,7 @@ def _expect_few_bad(account: PrepareAccount, allowed: float) -> None:
 
 
 def check_language(recipe: Recipe, studies: Sequence[Study]) -> str | None:
-    """What is to be said of reports in other languages than English, if anything.
+    """What to say about reports in languages other than English, if anything.
 
     Raises:
         DataError: most are, and the recipe does not allow it.

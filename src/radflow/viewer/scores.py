@@ -1,4 +1,4 @@
-"""The page of ``radflow score``: the numbers, and beside them what they are worth."""
+"""The page of ``radflow score``: the numbers, and how far to trust them."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Pairs", f"{summary['pairs']:,}"),
         ("Patients", "not known" if patients is None else f"{patients:,}"),
         ("Track", summary["track"]),
-        ("Split", summary["split"] or "not said"),
+        ("Split", summary["split"] or "not given"),
         ("Modality", summary["modality"]),
         ("Empty predictions", f"{counts['empty']:,}"),
         ("Predictions that repeat another's text", f"{counts['duplicates']:,}"),

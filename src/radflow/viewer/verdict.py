@@ -1,7 +1,7 @@
 """What the run says in one sentence.
 
-It is computed from the intervals, never written by hand: a difference whose interval holds 0 is not called
-one.
+It is computed from the intervals, never written by hand: an interval that contains 0 is not called a
+difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def verdict(results: Results) -> str:
 
     >>> gain = {"reward": Interval(mean=0.1, low=0.05, high=0.15)}
     >>> verdict(Results(gain=gain, cases=600))
-    'RFT raised the reward against SFT (+0.100 [+0.050, +0.150]) on 600 test studies.'
+    'RFT raised the reward over SFT (+0.100 [+0.050, +0.150]) on 600 test studies.'
     """
     reward = results.gain.get("reward")
     if reward is None:
@@ -40,10 +40,10 @@ def tone(metric: str, gain: Interval, results: Results) -> str:
 def _of_reward(gain: Interval) -> str:
     said = with_interval(gain, gain=True)
     if _nothing(gain):
-        return "RFT kept what SFT had made: its reports are the same"
+        return "RFT kept the SFT model: both write the same reports"
     if not gain.excludes_zero:
-        return f"RFT made no clear difference to the reward against SFT ({said})"
-    return f"RFT {'raised' if gain.mean > 0 else 'lowered'} the reward against SFT ({said})"
+        return f"RFT made no clear difference to the reward ({said})"
+    return f"RFT {'raised' if gain.mean > 0 else 'lowered'} the reward over SFT ({said})"
 
 
 def _nothing(gain: Interval) -> bool:

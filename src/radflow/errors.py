@@ -1,8 +1,8 @@
 """The errors radflow raises on purpose.
 
 Every message says what was expected, what was found, and what to do, and names the file and line or the
-study. Each class also is the built-in error it refines, so ``except ValueError`` keeps working for people
-who never heard of radflow. The command line prints these as one line, without a traceback.
+study. Each class is also the built-in error it refines, so that ``except ValueError`` works for callers
+who do not know radflow. The command line prints these as one line, without a traceback.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class RadflowError(Exception):
 
 
 class RecipeError(RadflowError, ValueError):
-    """A recipe or an override does not say something radflow can do."""
+    """A recipe or an override asks for something that radflow cannot do."""
 
 
 class DataError(RadflowError, ValueError):
@@ -53,7 +53,7 @@ class RewardError(RadflowError, RuntimeError):
 
 
 class TrainingError(RadflowError, RuntimeError):
-    """A training run cannot go on, or would do nothing."""
+    """A training run cannot continue, or would do nothing."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

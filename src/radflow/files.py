@@ -1,4 +1,4 @@
-"""Opening what data name; files written whole or not at all, under the umask.
+"""Opening files that data name; writing files whole or not at all, under the umask.
 
 *Modes.* The kernel decides them: a new file is asked for with 0666 and a new folder with 0777, and the umask
 (or the folder's default ACL) takes from that. What is replaced keeps its own. Nothing here reads or sets the
@@ -32,12 +32,12 @@ except ImportError:  # not POSIX: no locks
 
 LEFT = re.compile(r"\..+\.[0-9a-f]{8}\.radflow")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_NAMED = 80  # characters that a message shows of a name that is none
+_NAMED = 80  # characters of an impossible name that a message shows
 SHOWN = 50  # characters of a name in that of its temporary: file systems hold 255 bytes
 
 
 def open_regular(path: Path, what: str = "a file") -> BufferedReader:
-    """Open a file that somebody's data name, to read its bytes, unless reading it might never end.
+    """Open a file that the user's data name and read its bytes, unless reading might never end.
 
     Opening a FIFO waits for a writer, and a device may have no end.
 
@@ -70,7 +70,7 @@ def open_regular(path: Path, what: str = "a file") -> BufferedReader:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; false too for a name that is too long for one, where pathlib raises."""
+    """Whether there is such a file; also false for a name too long for one, where pathlib raises."""
     try:
         return path.is_file()
     except OSError:
@@ -79,7 +79,7 @@ def is_file(path: Path) -> bool:
 
 @contextmanager
 def writing(path: Path, what: str = "cannot be written") -> Generator[None]:
-    """Say in one line why ``path`` cannot be written, whoever found out.
+    """Say in one line why ``path`` cannot be written, whichever library found out.
 
     Raises:
         NotWritableError: for an `OSError` in the block, and for the errors of libraries that only quote one
@@ -96,12 +96,12 @@ def writing(path: Path, what: str = "cannot be written") -> Generator[None]:
         number, words = reason
         do = "make room, then start it again" if number in _FULL else "choose another place"
         refused = NotWritableError(f"{path}: {what} ({words}); {do}")
-        refused.errno, refused.strerror = number, words  # for callers that say it in their own words
+        refused.errno, refused.strerror = number, words  # for callers with a message of their own
         raise refused from error
 
 
 def _reason(error: Exception) -> tuple[int | None, str] | None:
-    """The operating system's number and words behind an error; ``None`` where it is none of its."""
+    """The operating system's error number and message; ``None`` if the error is not the system's."""
     if isinstance(error, OSError):
         return error.errno, error.strerror or str(error)
     if quoted := re.search(r"\(os error (\d+)\)", str(error)):
@@ -126,15 +126,15 @@ def make_folder(path: Path) -> Path:
 def atomic_file(
     path: Path, *, mode: int | None = None, what: str = "cannot be written", sync: bool = True
 ) -> Generator[TextIO]:
-    """Give a UTF-8 text file to fill; it takes the place of ``path`` only when the block ends well.
+    """Give a UTF-8 text file to fill; it replaces ``path`` only when the block ends without an error.
 
     Args:
         path: of the file.
         mode: who may read and write it, at most; ``None`` leaves it as it is, 0666 where it is new. The umask
             takes from what is new.
-        what: the error says of the path.
-        sync: wait until the file would survive a power cut. Not for what is checked when it is read, and made
-            again where it is damaged.
+        what: what the error says about the path.
+        sync: wait until the file would survive a power cut. Not for files that are checked when read, and
+            made again if damaged.
 
     Raises:
         NotWritableError: the folder cannot be made or written, or the disk is full.
@@ -223,7 +223,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def temporary_of(path: Path) -> Path:
-    """Where what is to become ``path`` is written."""
+    """The temporary file that will become ``path``."""
     return path.with_name(f".{path.name[:SHOWN]}.{secrets.token_hex(4)}.radflow")
 
 
@@ -249,7 +249,7 @@ def to_disk(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot say of a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot sync a folder
             raise
     finally:
         os.close(handle)

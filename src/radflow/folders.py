@@ -1,4 +1,4 @@
-"""Folders written whole or not at all, their checksums, and what kills leave behind.
+"""Folders written whole or not at all, their checksums, and removing what killed writers leave.
 
 A folder that was written whole holds ``SHA256SUMS``, which ``sha256sum -c`` reads too.
 """
@@ -32,7 +32,7 @@ SUMS = "SHA256SUMS"
 
 @contextmanager
 def replaced_folder(path: Path) -> Generator[Path]:
-    """Give an empty folder to fill; sealed, it takes the place of ``path`` only when the block ends well.
+    """Give an empty folder to fill; sealed, it replaces ``path`` only when the block ends without an error.
 
     Raises:
         NotWritableError: the disk is full, or the place cannot be written.
@@ -76,7 +76,7 @@ def settle_folder(path: Path) -> Path:
 
 
 def sweep(folder: Path, name: str | None = None, *, deep: bool = False) -> None:
-    """Remove what killed writers left half written, and nothing else.
+    """Remove what killed writers left half written, nothing else.
 
     Args:
         folder: where to look.
@@ -100,7 +100,7 @@ def _remove(left: Path) -> None:
 
 
 def _is_abandoned(left: Path) -> bool:
-    """Whether nobody is writing it; ``False`` where that cannot be known."""
+    """Whether no process is writing it; ``False`` where that cannot be known."""
     try:
         handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -134,7 +134,7 @@ def digests(folder: Path, *, but: Sequence[str] = ()) -> dict[str, str]:
 
 
 def damaged(folder: Path, promised: Mapping[str, str]) -> dict[str, str]:
-    """Which of the promised files are not what they were, and in one word or two why."""
+    """Which of the promised files changed, and why in a word or two."""
     found = {}
     for name, promise in promised.items():
         path = folder / name
@@ -146,7 +146,7 @@ def damaged(folder: Path, promised: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_model(folder: Path) -> None:
-    """Refuse a model's folder that is not what radflow saved; one that others saved is not looked at.
+    """Refuse a model's folder that differs from what radflow saved; one saved by other tools is not checked.
 
     Raises:
         DataError: a file is damaged or missing.

@@ -7,8 +7,8 @@
       stages/<stage>.json    a stage that is done: fingerprint of its inputs, checksums of its files, seconds
       <stage>/...            what the stage made
 
-A stage is skipped when its marker holds the fingerprint of the inputs it would now be given, and its files
-are what they were. Files appear whole or not at all (`radflow.folders`), so a run killed at any moment finds
+A stage is skipped when its marker holds the fingerprint of the inputs it would get now, and its files are
+unchanged. Files appear whole or not at all (`radflow.folders`), so a run killed at any moment finds
 only finished work.
 """
 
@@ -39,13 +39,13 @@ from radflow.files import append_line, read_json, try_lock, write_atomic, write_
 from radflow.folders import damaged, digest, digests, sweep
 
 SCRATCH = ("checkpoint", "base", "predictions")
-"""Folders of a stage that nobody needs once it is done."""
+"""Folders of a stage that are not needed once it is done."""
 _NAMED = 3
 _log = logging.getLogger(__name__)
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for one purpose, independent of the order in which purposes ask.
+    """A 63-bit seed for one purpose, independent of the order in which seeds are asked for.
 
     >>> derive_seed(0, "sft") == derive_seed(0, "sft") != derive_seed(0, "rft")
     True
@@ -70,7 +70,7 @@ def file_fingerprint(path: Path) -> str:
 
 
 class Hold:
-    """A place that this process alone writes to, until it is released, dropped, or the process ends.
+    """A place that only this process writes to, until it is released or dropped or the process ends.
 
     The lock is the kernel's, so a process that is killed holds nothing. In one process a place can be held
     more than once: whoever makes a second `Workspace` of a run in a notebook is the same writer. Where files
@@ -119,7 +119,7 @@ class Hold:
         except BaseException:
             os.close(handle)
             raise
-        if locked:  # of one who has just ended, and taken the file away
+        if locked:  # of a process that has just ended and removed the file
             os.close(handle)
             return self._locked(place)
         _log.warning(
@@ -155,7 +155,7 @@ def _who() -> str:
 
 @contextmanager
 def bar(what: str, total: int, errors: Console, *, shown: bool = True) -> Generator[Callable[[int], None]]:
-    """A progress bar on a terminal, nothing elsewhere; call what it gives with each advance."""
+    """A progress bar on a terminal, nothing elsewhere; call the function it yields with each advance."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not (shown and errors.is_terminal)
     with Progress(*columns, console=errors, transient=True, disable=hidden) as progress:
@@ -221,27 +221,27 @@ class Workspace:
 
     @contextmanager
     def track(self, what: str, total: int) -> Generator[Callable[[int], None]]:
-        """Show a progress bar on a terminal while the block runs; call what it gives with each advance."""
+        """Show a progress bar on a terminal while the block runs; the function it yields advances it."""
         with bar(what, total, Console(stderr=True), shown=self._echo is not None) as advance:
             yield advance
 
     # ---- stages ----------------------------------------------------------------------------------------
 
     def done(self, stage: str, inputs: str) -> bool:
-        """Whether the stage finished on exactly these inputs, and left what is there now."""
+        """Whether the stage finished on exactly these inputs, and its files are unchanged."""
         marker = self._marker(stage)
         return marker.get("inputs") == inputs and "files" in marker and not self.damage(stage)
 
     def damage(self, stage: str) -> dict[str, str]:
-        """Which files that a finished stage left are ``missing`` or ``damaged``, by their path in the run."""
+        """Which files of a finished stage are ``missing`` or ``damaged``, by their path in the run."""
         return damaged(self.root, self._marker(stage).get("files", {}))
 
     def outcome(self, stage: str) -> Any:
-        """Stands for the bytes that a finished stage left; ``None`` where it is not done."""
+        """A hash of the bytes that a finished stage left; ``None`` if it is not done."""
         return self._marker(stage).get("files")
 
     def begin(self, stage: str, inputs: str) -> None:
-        """Start a stage: what an earlier run with other inputs left of it is removed.
+        """Start a stage, and remove what an earlier run of it with other inputs left.
 
         Work that the same inputs left half-finished stays, so that the stage can pick it up; so does what a
         finished stage left, but for the files that are damaged.
@@ -258,7 +258,7 @@ class Workspace:
             write_json(self.path("stages", f"{stage}.started.json"), {"inputs": inputs})
 
     def _remove_damaged(self, stage: str) -> None:
-        """Remove what is damaged of a finished stage, and say that it is done again."""
+        """Remove the damaged files of a finished stage, and say that it is done again."""
         found = self.damage(stage)
         for name in found:
             self.path(name).unlink(missing_ok=True)
@@ -268,7 +268,7 @@ class Workspace:
             self.say(f"{stage}: {', '.join(named)}{more}; the stage is done again where it must be")
 
     def finish(self, stage: str, inputs: str, seconds: float, *, also: Sequence[str] = ()) -> None:
-        """Mark a stage as done, with the seconds that the try which finished it took.
+        """Mark a stage as done, with the seconds that its last attempt took.
 
         Args:
             stage: which.

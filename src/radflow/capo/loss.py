@@ -13,9 +13,9 @@ same at ratio 1. With one epsilon for all cases this is GRPO, Eq. 3.
 
 What later work changed is an option, each with the epsilon of the case:
 
-    clip_high               1 + eps_high above, 1 - eps below         DAPO (Yu et al. 2025), Clip-Higher
-    ratio="sequence"        one ratio per completion: its tokens' mean  GSPO (Zheng et al. 2025), Eq. 5 and 7
-    normaliser="constant"   1/L for every completion, not 1/|o_i|     Dr. GRPO (Liu et al. 2025), section 3.2
+    clip_high               1 + eps_high above, 1 - eps below          DAPO (Yu et al. 2025), Clip-Higher
+    ratio="sequence"        one per completion: its tokens' mean       GSPO (Zheng et al. 2025), Eq. 5 and 7
+    normaliser="constant"   1/L for every completion, not 1/|o_i|      Dr. GRPO (Liu et al. 2025), section 3.2
 
 Dr. GRPO also leaves the standard deviation out of the advantage: ``group_advantage(..., scale=False)``. DAPO
 also drops groups whose rewards are equal: `dead_groups` names them.

@@ -17,7 +17,7 @@ def importance_ratio(
     mask: Bool[Tensor, "N T"],
     level: Level = "token",
 ) -> Float[Tensor, "N T"] | Float[Tensor, "N 1"]:
-    """How much likelier the policy makes what the old policy wrote.
+    """How much more likely the policy makes what the old policy wrote.
 
     Args:
         logprobs: of the written tokens under the policy, in nats.

@@ -11,7 +11,7 @@ from radflow.config.section import Count, Names, Section, Share
 
 
 class Columns(Section):
-    """What your own table calls what radflow needs; the usual names are found without being told."""
+    """What your own table calls the columns that radflow needs; the usual names are found by themselves."""
 
     study_id: str | None = None
     """The study; rows that follow each other with the same id are one study."""
@@ -30,7 +30,7 @@ class Columns(Section):
     comparison: str | None = None
     """What it was compared with."""
     split: str | None = None
-    """train, validate, test, or what ``data.splits`` maps to them; without it patients are placed by hash."""
+    """train, validate, test, or what ``data.splits`` maps to them; when not given, patients are split by hash."""
     view: str | None = None
     """PA, AP, lateral, ...: one word per image."""
     modality: str | None = None
@@ -59,8 +59,8 @@ class Data(Section):
     """The folder of a data set on disk; relative to the recipe. For ``manifest``: a folder that its images
     may lie in, besides its own."""
     images: Path | None = None
-    """Folder of the images where they are not in the root. For ``open-i`` of the real ones; without it the
-    images are drawn, and every table says so."""
+    """Folder of the images, if not the root. For ``open-i``: of the real ones; without it the images are
+    drawn, and every table says so."""
     reports: Path | None = None
     """For ``mimic-cxr``: where the reports are, when not in the root."""
     table: Path | None = None
@@ -68,20 +68,20 @@ class Data(Section):
     columns: Columns = Columns()
     """For ``table``: which column holds what."""
     splits: dict[str, Literal["train", "validate", "test"]] = Field(default_factory=dict)
-    """For ``table``: what it calls a split, where that is none of the usual names."""
+    """For ``table``: its own names of splits, mapped to the usual ones."""
     separator: str = ";"
-    """For ``table``: between several paths in one cell."""
+    """For ``table``: what separates several paths in one cell."""
     encoding: str = "utf-8"
-    """For ``table``: of a CSV file, e.g. latin-1 or cp1252."""
+    """For ``table``: the encoding of a CSV file, e.g. latin-1 or cp1252."""
     modality: Literal["chest-xray", "carotid-us"] = "chest-xray"
-    """For ``table`` and ``r2gen``: of all studies."""
+    """For ``table`` and ``r2gen``: the modality of all studies."""
     views: Literal["frontal", "lateral", "all"] = "all"
-    """Which pictures of a study, of a data set on disk."""
+    """For a data set on disk: which pictures of each study to take."""
     max_images: Count | None = None
-    """At most so many pictures per study, frontal before lateral."""
+    """At most this many pictures per study, frontal before lateral."""
     sections: Literal["both", "any"] | None = None
-    """``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one. Where
-    this says nothing, the data set decides."""
+    """``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one.
+    When not given, the data set decides."""
     split: Literal["official", "rexrank"] = "official"
     """For ``chexpert-plus``, which has no official test: ``rexrank`` tests on the validation studies."""
     count: Count = 12_000
@@ -91,7 +91,7 @@ class Data(Section):
     max_bad_share: Share = 0.05
     """The run stops when more than this share of the studies is unusable."""
     any_language: bool = False
-    """Go on where most reports are not in English, the only language that rewards and metrics read."""
+    """Go on although most reports are not in English, the only language that rewards and metrics read."""
     triage: str = "rules"
-    """Who says which reference reports are critical where nobody did, or the rules alone: rules, or a judge
-    as in ``reward.judge`` (the paper asked GPT-4o)."""
+    """Who decides which reference reports are critical, if no person has: ``rules``, or a judge as in
+    ``reward.judge`` (the paper asked GPT-4o)."""

@@ -63,13 +63,14 @@ class Policy(Section):
     prompt_context: bool = True
     """Whether the indication and comparison are part of the prompt."""
     prompt_prior: bool = False
-    """Whether the report of the patient's study before is, where the manifest has one."""
+    """Whether the report of the patient's previous study is part of the prompt, if the manifest has one."""
     max_prompt_tokens: Count = 2_048
     """A longer prompt is an error that names the study."""
     image_tokens: Count = 900
-    """At most about this many tokens per image, for models that make more of them the larger it is: Qwen-VL,
-    InternVL, Idefics3, SmolVLM. 900 are 840 x 840 pixels to Qwen2.5-VL, and two such images fit into
-    ``max_prompt_tokens``. The processor's own limit stays where it is lower."""
+    """At most about this many tokens per image, for models to which a larger image is more tokens: Qwen-VL,
+    InternVL, Idefics3, SmolVLM. 900 are 840 x 840 pixels to Qwen2.5-VL and one tile of 448 x 448 to
+    InternVL (1,280: four tiles); two such images fit into ``max_prompt_tokens``. The processor's own limit
+    holds where it is lower."""
     max_new_tokens: Count = 160
     """Longest report, in tokens."""
     image_features: Literal["memory", "disk", "off"] = "memory"
@@ -77,11 +78,11 @@ class Policy(Section):
     image_features_gib: Positive = 2.0
     """At most this many GiB of them in each place; the least recently used go first."""
     image_workers: Annotated[int, Field(ge=0)] = 2
-    """Threads that decode and resize the next batch's images while the model works; 0: none. No number of the
-    run depends on it."""
+    """Threads that decode and resize the next batch's images while the model works; 0: none. No result
+    depends on it."""
     image_cache_gib: Annotated[float, Field(ge=0.0)] = 0.0
-    """At most this many GiB of decoded and resized images in the run's folder, for data sets that memory does
-    not hold; the least recently used go first; 0: none."""
+    """At most this many GiB of decoded and resized images in the run's folder, for data sets that do not fit
+    in memory; the least recently used go first; 0: none."""
     image_square: Literal["pad", "crop"] = "pad"
     """What happens to an image that the model's processor would crop to a square (CLIP's and LLaVA 1.5's do):
     padded with black first, so that its borders are seen, or cropped."""
@@ -97,7 +98,7 @@ class Sft(Section):
     batch_size: Count = 16
     """Studies per optimiser step, on each process."""
     learning_rate: Positive = 2e-3
-    """Peak rate; 2e-3 suits the tiny policy, 1e-4 to 1e-5 a pretrained one."""
+    """Peak learning rate; 2e-3 suits the tiny policy, 1e-4 to 1e-5 a pretrained one."""
     warmup_steps: Annotated[int, Field(ge=0)] = 60
     """Steps of linear warm-up, before a cosine decay to a tenth."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
@@ -105,8 +106,8 @@ class Sft(Section):
     max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
     label_loss: Annotated[float, Field(ge=0.0)] = 0.0
-    """Weight of an auxiliary loss that reads the report's labels off the visual tokens and off the language
-    model's state before the first word; 0: none."""
+    """Weight of an auxiliary loss that predicts the report's labels from the visual tokens and from the
+    language model's state before the first word; 0: none."""
     label_epochs: Annotated[float, Field(ge=0.0)] = 0.0
     """Passes with that loss alone, before those with the reports."""
     token_rarity: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
@@ -123,7 +124,7 @@ class Exploration(Section):
     """Target Exploration: which training studies reinforcement fine-tuning sees (paper, section 4.1)."""
 
     strategy: Literal["hardest", "random", "balanced", "all"] = "hardest"
-    """``hardest`` is the paper's; ``balanced`` takes the hardest within critical and normal studies apart, in
+    """``hardest`` is the paper's; ``balanced`` takes the hardest critical and the hardest normal studies, in
     the proportion of the split; ``random`` and ``all`` are controls."""
     keep_percent: Annotated[float, Field(gt=0.0, le=100.0)] = 10.0
     """Share of the training split to keep, in percent (the paper's bottom-k)."""
@@ -173,33 +174,33 @@ class Judge(Section):
     hosts: Names = ()
     """Where text may go then: "api.openai.com", "llm.ward.example:8443", "http://10.0.0.7:8000"."""
     identifiers: Literal["block", "mask", "pass"] = "block"
-    """Names, dates, numbers that are found in a text before it leaves: the run stops, or they are replaced by
-    their kind, or they go."""
+    """Names, dates and numbers found in a text before it leaves this machine: ``block`` stops the run,
+    ``mask`` replaces them by their kind, ``pass`` lets them go."""
     store: Path | None = None
     """Where verdicts are kept, to be shared by runs on this machine; relative to the recipe. The run's folder
     by default."""
     offline: bool = False
-    """Ask nobody: every verdict must be in the store already, as when a published run is repeated."""
+    """Ask no judge: every verdict must be in the store already, as when a published run is repeated."""
     on_failure: Literal["stop", "wait"] = "stop"
-    """When the judge cannot be reached: stop the run, to be started again; or ask again until it answers."""
+    """If the judge cannot be reached: stop the run, to be started again later, or ask until it answers."""
     longest_wait: Positive = 24.0
     """Hours that ``wait`` waits for one step's verdicts before the run stops after all."""
     votes: Count = 1
     """An odd number of answers to each question, of which the majority counts."""
     temperature: Annotated[float, Field(ge=0.0)] = 0.0
-    """Of the judge's answers; above 0 with more than one vote."""
+    """Temperature of the judge's answers; above 0 with more than one vote."""
     concurrency: Count = 16
     """Requests under way at once."""
     timeout: Positive = 60.0
-    """Seconds to a whole answer."""
+    """Seconds until the whole answer must be there."""
     max_calls: Count | None = None
-    """Cap in requests for one start of the run, failed ones included; the run stops there."""
+    """Cap on requests for one start of the run, failed ones included; the run stops there."""
     max_tokens: Count | None = None
-    """Cap in tokens, as the server counts them."""
+    """Cap on tokens, as the server counts them."""
     max_answer_tokens: Count = 64
-    """Length of an answer; models that think aloud need some thousands."""
+    """Longest answer in tokens; models that think aloud need a few thousand."""
     collapsed_share: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.98
-    """A judge that gives more than this share of its answers one way is reported."""
+    """A judge is reported if more than this share of its answers are the same."""
 
 
 class Rft(Section):
@@ -214,7 +215,7 @@ class Rft(Section):
     shared_prefix: bool = True
     """Run each prompt once for the G completions of its group; false: once for each completion."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass: less memory, a third more work."""
+    """Recompute activations in the backward pass: less memory, a third more work."""
     steps: Count = 14
     """Rollouts in all."""
     inner_steps: Count = 2
@@ -222,7 +223,7 @@ class Rft(Section):
     scale_rewards: bool = True
     """Divide the advantage by the group's standard deviation (Eq. 1); false is Dr. GRPO's choice."""
     learning_rate: Positive = 2e-3
-    """Constant after warm-up; the paper's 1e-5 belongs to a 3B model."""
+    """Learning rate, constant after warm-up; the paper's 1e-5 is for a 3B model."""
     warmup_steps: Annotated[int, Field(ge=0)] = 2
     """Rollouts of linear warm-up."""
     max_grad_norm: Positive = 1.0
@@ -255,7 +256,7 @@ class Rft(Section):
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Nucleus of rollouts; below 1 the sampled distribution is not the one that is optimised."""
     min_p: Share = 0.0
-    """Tokens below this share of the likeliest one's probability are not sampled; as for top_p."""
+    """Tokens less likely than this share of the most likely one are not sampled; see top_p."""
     validate_every: Count = 2
     """Rollouts between validations; the best step is chosen on them, step 0 included."""
     validation_studies: Count = 150

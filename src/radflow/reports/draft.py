@@ -1,4 +1,4 @@
-"""A report that a model wrote, with what says how far to trust it: the type behind every form of a draft."""
+"""A report written by a model, and how far to trust it: the type behind every form of a draft."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A report as a model wrote it, and what was read in it afterwards.
+    """A report as a model wrote it, and what the readers found in it.
 
     Attributes:
         study_id: whose report it is.
@@ -106,7 +106,7 @@ class Draft:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What else a reader must know, as sentences."""
+        """What else a reader of the draft must know, as sentences."""
         notes = list(self.cautions)
         if not self.finished:
             notes.append("The report was cut off at the longest length that the recipe allows.")

@@ -1,7 +1,7 @@
-"""Files of reports, read a row at a time: any table of `radflow.tables`, plain text, folders of it.
+"""Files of reports, read row by row: any table of `radflow.tables`, plain text, or a folder of text files.
 
 A plain text file holds one report per line, unless it is one report over several lines; in a folder each
-``.txt`` file, at any depth, is one report (MIMIC-CXR's layout). Here a row that cannot be read is an error:
+``.txt`` file, at any depth, is one report (MIMIC-CXR's layout). Here an unreadable row is an error, because
 labels and scores of a part would be taken for those of the whole. Memory does not grow with the file.
 """
 
@@ -25,7 +25,7 @@ def read_rows(path: Path, remarks: Remarks | None = None) -> Iterator[Row]:
 
     Args:
         path: the file or folder.
-        remarks: takes what should be known of how the rows were read, once they were.
+        remarks: collects remarks on how the rows were read.
 
     Raises:
         MissingFileError: there is no such file or folder, or a folder without ``.txt`` files and tables.

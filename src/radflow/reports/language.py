@@ -1,9 +1,9 @@
-"""Does a report stand in English, the language that the readers read?
+"""Is a report in English, the only language that the readers read?
 
 "Kein Pneumothorax" is a pneumothorax to a reader of English. So reports in other languages are counted, by
-file, and named to the user. A text is taken for foreign where more of its words are of another language than
-of English (``languages.toml``), where a fifth of its letters are not Latin, or where six words and more hold
-none of the English ones. Only its beginning is looked at.
+file, and named to the user. A text is foreign where more of its words belong to another language than to
+English (``languages.toml``), where a fifth of its letters are not Latin, or where six words or more include
+no English one. Only its beginning is examined.
 
 A general detector was tried and is not used: on sentences of two to five words it either calls one English
 sentence in five foreign or misses half of the foreign ones (docs/decisions/languages.md).
@@ -38,7 +38,7 @@ _SCRIPTS = {
     "Korean": "\u1100-\u11ff\uac00-\ud7a3",
     "Chinese": "\u3400-\u9fff",
 }
-"""Script to the commonest of its languages; kana before the characters that Japanese shares with Chinese."""
+"""Script to its most frequent language; kana before the characters that Japanese shares with Chinese."""
 
 
 def foreign_language(text: str) -> str | None:

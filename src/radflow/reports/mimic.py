@@ -1,10 +1,10 @@
 """The sections of a MIMIC-CXR report: free text under headers of its own, wet reads, addenda.
 
 The rules are those of the section parser that comes with MIMIC-CXR (github.com/MIT-LCP/mimic-cxr, folder
-``txt``) with the same results on ordinary reports: a header begins a line and ends with a colon, of two
-sections with one name the last that says something counts, a joint "findings and impression" is an
-impression, and where there is neither findings nor impression what follows the first paragraph of the last
-section is the ``last_paragraph``. They differ on purpose in this:
+``txt``) with the same results on ordinary reports: a header begins a line and ends with a colon; of two
+sections with the same name the last non-empty one counts; a joint "findings and impression" is an
+impression; and where there is neither findings nor impression what follows the first paragraph of the last
+section is the ``last_paragraph``. They differ on purpose as follows:
 
 * preliminary text (``WET READ``) and a ``FINAL ADDENDUM`` above the line ``FINAL REPORT`` are kept apart,
   so that their impressions are never taken for the report's;
@@ -113,7 +113,7 @@ class MimicSections:
 
     @property
     def present(self) -> str:
-        """Which of the sections that matter for a reference are there, in words."""
+        """Which of the sections needed for a reference are present, in words."""
         if self.findings and self.impression:
             return "findings and impression"
         if self.findings or self.impression:

@@ -29,8 +29,8 @@ class Report:
     def canonical(self) -> str:
         """The text that is learnt, rewarded and scored: the known sections in one line, or all of it without.
 
-        Findings alone may be bare, as in the data sets that hold nothing else. An Impression alone has its
-        header, or the policy that learns it would write none that could be rewarded.
+        Findings alone may be bare, as in the data sets that hold nothing else. An Impression alone keeps its
+        header: a policy trained on bare ones would write no Impression that could be rewarded.
 
         >>> Report(text="FINDINGS: Clear. CONCLUSION: Fine.", findings="Clear.", impression="Fine.").canonical
         'Findings: Clear. Impression: Fine.'

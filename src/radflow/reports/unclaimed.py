@@ -1,6 +1,6 @@
 """The findings of a report without a header FINDINGS: what stands before its Impression, under no header.
 
-It is how most reports are written: a title, an indication, the findings as a paragraph, ``IMPRESSION:``.
+Most reports are written so: a title, an indication, the findings as a paragraph, ``IMPRESSION:``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WHOLE = re.compile(r"^[^\S\r\n]{0,20}report[^\S\r\n]{0,3}:", re.IGNORECASE | re
 
 
 def unclaimed_findings(before: Iterable[tuple[Claim, str]]) -> str | None:
-    """The one passage that is no other header's, no title and no line of personal data; ``None`` if not one.
+    """The only passage that is under no other header, no title and no line of personal data, or ``None``.
 
     Args:
         before: the passages before the Impression, in order, each with what its header claims of it. A

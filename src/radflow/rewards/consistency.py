@@ -4,6 +4,8 @@
 Impression is missing, states no conclusion that could follow from anything: that is "otherwise", -1, and the
 judge is not asked. The paper leaves this case open. Judging the full text against itself would always answer
 yes, and skipping the term would let a policy escape -1 by dropping its headers; with -1 it cannot gain.
+
+The paper's judge is GPT-4o. Ours works by rules unless another is given.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 RadGraph F1 for chest radiographs, KeyWordMatch for carotid ultrasound. Findings are compared with Findings.
 Where the generated report or its reference has no sections, full text is compared with full text, so that a
-completion without headers still meets its reference on equal terms.
+completion without headers still meets its reference on equal terms. The paper reads with the RadGraph
+network; by default we read by rules.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ R_syntax in [0, 1], R_domain in [0, 1], R_consistent in {-1, +1} or skipped, R_i
 the paper's weights the total lies in [-1, 3 + gamma]. A skipped term adds nothing; its part is ``None``.
 
 A study whose reference is an Impression alone, or Findings alone, asks for no other section: consistency is
-skipped for all its completions, whatever they hold.
+skipped for all its completions, whatever they hold. The paper does not treat this case.
 
 Why a policy cannot gain by dropping a header or a section: it gets the lowest consistency, and without an
 Impression loses that term, which is never negative. The domain term may rise, by at most 1, against the 2
@@ -52,7 +52,7 @@ class HierarchicalReward:
     Args:
         modality: ``chest-xray`` or ``carotid-us``; decides the readers.
         judge: who judges consistency: a name for :func:`radflow.judges.load`, or a judge.
-        gamma: weight of R_imp (Eq. 4), at least 0.
+        gamma: weight of R_imp (Eq. 4), at least 0. The paper does not give it; ours is 1.
         syntax_weight: weight of R_syntax; the paper's is 1.
         domain_weight: weight of R_domain; the paper's is 1.
         consistency_weight: weight of R_consistent; the paper's is 1.

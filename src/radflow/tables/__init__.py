@@ -1,8 +1,8 @@
-"""Tables of reports and studies, a row at a time, whatever they are saved as.
+"""Tables of reports and studies, read row by row, in any format.
 
 One reader for every command: CSV, JSON, JSON Lines, Parquet, Arrow (what ``datasets.save_to_disk`` writes)
-and Excel; a folder of Parquet shards is one table. A row that cannot be read is a row with a ``problem``, and
-the next one is read as if it had not been. Memory holds a few rows, not the file (of Excel also its texts).
+and Excel; a folder of Parquet shards is one table. An unreadable row comes with a ``problem``,
+and does not affect the next one. Memory holds a few rows, not the file (of Excel also its texts).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ JSON = (".jsonl", ".ndjson", ".json")
 ARROW = (".parquet", ".arrow")
 EXCEL = (".xlsx", ".xlsm")
 TABLES = (*TEXT, *JSON, *ARROW, *EXCEL)
-"""Endings of files whose rows have named fields; ``.gz`` may follow those of text."""
+"""Endings of files whose rows have named fields; text formats may also end in ``.gz``."""
 
 __all__ = [
     "ARROW",

@@ -1,4 +1,4 @@
-"""What stands in a cell of a table: nothing, text, an id, a list of paths in one of four spellings."""
+"""What a cell of a table holds: nothing, text, an id, or a list of paths in one of four spellings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOTHING = ("nan", "none", "null", "n/a", "na", "<na>")
 
 
 def missing(value: Any) -> bool:
-    """Whether a field says nothing: null, NaN or blank, the ways in which tables write that.
+    """Whether a field is empty: null, NaN or blank, the ways in which tables write that.
 
     >>> missing(None), missing(float("nan")), missing("  "), missing("Normal.")
     (True, True, True, False)
@@ -94,7 +94,7 @@ def plain_name(name: str) -> str:
 
 
 def find_column(name: str, columns: Iterable[str], where: str, flag: str) -> str:
-    """The column that somebody named: exactly, or else but for case and blanks.
+    """The column of the given name: an exact match, or else one up to case and blanks.
 
     Args:
         name: as said.

@@ -1,6 +1,6 @@
 """CSV as people and spreadsheets write it: any usual separator and encoding; a bad row spoils only itself.
 
-Rows can also be read again by their place, so that an adapter which must group or order rows keeps places in
+Rows can be read again by their position, so that an adapter that groups or orders rows keeps positions in
 memory and not texts. The apostrophe that `radflow.tables.writing` sets before what a spreadsheet would
 execute is taken off.
 """
@@ -148,7 +148,7 @@ class CsvTable(Table):
 
 
 def _next_record(lines: _Lines, delimiter: str) -> tuple[list[str], str | None]:
-    """Read one record from where the file stands, and leave the file behind it.
+    """Read one record from the file's position, and leave the file positioned after it.
 
     A record that cannot be read ends with its first line, so that an open quotation mark does not swallow the
     rows after it.

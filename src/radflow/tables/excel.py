@@ -1,4 +1,4 @@
-"""Excel workbooks, a row at a time, by openpyxl."""
+"""Excel workbooks, row by row, with openpyxl."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST = 2**32  # bytes of a workbook unpacked: openpyxl holds its texts in me
 
 
 def open_excel(path: Path) -> ExcelTable:
-    """Open the first sheet of a workbook that has rows; formulas count as what they came out as.
+    """Open the first sheet of a workbook that has rows; a formula counts as its last result.
 
     Raises:
         MissingDependencyError: openpyxl is not installed.
@@ -69,7 +69,7 @@ class ExcelTable(Table):
     def read(self) -> Iterator[Row]:
         """All rows in order."""
         count = len(self.names)
-        empty: list[int] = []  # rows behind the last one may be a million, which a format was once set for
+        empty: list[int] = []  # a million empty rows may follow, to which a format was once applied
         with _workbook(self.path) as book:
             rows = book[self.sheet].iter_rows(min_row=self.header + 1, values_only=True)
             for number, cells in enumerate(rows, start=self.header + 1):

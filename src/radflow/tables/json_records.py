@@ -1,7 +1,7 @@
-"""The records of a large JSON file one at a time, without the file in memory.
+"""The records of a large JSON file one by one, without holding the file in memory.
 
 For files such as ReXGradient's metadata (140,000 objects in one) and R2Gen's ``annotation.json`` (three lists
-of them): what is kept is one record and the piece of the file around it. A record can be read again by its
+of them): memory holds one record and the piece of the file around it. A record can be read again by its
 place. A record has at most `radflow.tables.opening.LONGEST` bytes; the file may be gzipped.
 """
 
@@ -19,7 +19,7 @@ from radflow.errors import DataError, MissingFileError
 from radflow.tables.opening import LONGEST, opened, twice
 
 _PIECE = 2**18  # bytes read at once
-_TAIL = 3  # characters of a number that may stand behind its whole part and be none yet: ".", "e", "e+"
+_TAIL = 3  # characters that may follow the whole part of a number that is cut off: ".", "e", "e+"
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 

@@ -1,4 +1,4 @@
-"""Opening tables and texts that others wrote, within a stated memory.
+"""Opening tables and texts that others wrote, within a stated bound on memory.
 
 Every reader of such files opens them here, so that one bound holds for all of them: a line or record has at
 most :data:`LONGEST` bytes, and a gzip file does not unpack to more than it plausibly can. What goes beyond is
@@ -28,14 +28,14 @@ LONGEST = 2**24
 
 _PIECE = 2**18  # bytes recoded at once
 _UNPACKED = 2**28  # bytes that any gzip file may unpack to
-_RATIO = 200  # above, at most so many bytes for one packed; tables of text take 3 to 30
+_RATIO = 200  # above that, at most this many bytes per packed one; tables of text take 3 to 30
 
 
 @contextmanager
 def opened(path: Path) -> Generator[io.BufferedIOBase]:
     """Open a file for reading bytes, unpacked where its name ends in ``.gz``; it can be sought.
 
-    What breaks while it is read becomes one clear line.
+    An error while reading becomes one clear line.
 
     Raises:
         DataError: it cannot be read, is no regular file, is a broken gzip file, or one that unpacks to more

@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 class Remarks:
-    """What the reader of a table should know and no error says, each kind with its count and first place."""
+    """Remarks on a table that are no errors, each kind with its count and first place."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}

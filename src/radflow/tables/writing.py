@@ -1,10 +1,10 @@
-"""CSV that a spreadsheet shows and does not execute, and that radflow reads back as it was.
+"""CSV that a spreadsheet shows but does not execute, and that radflow reads back exactly.
 
 A cell that Excel, LibreOffice or Google Sheets would take for a formula gets an apostrophe in front: one that
 begins with ``=``, ``+``, ``-``, ``@``, a tab or a line end, also behind spaces and quotation marks. That is
 what OWASP advises (https://owasp.org/www-community/attacks/CSV_Injection). Only text is marked: a number that
-radflow writes, such as -0.5, stays one. What reads CSV here takes the apostrophe off again, so ids and
-reports survive the way through a file exactly; other programs see it.
+radflow writes, such as -0.5, stays one. radflow takes the apostrophe off when it reads CSV, so ids and
+reports survive a round trip exactly; other programs see it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Columns(Section):
     comparison: str | None = None
     """What it was compared with."""
     split: str | None = None
-    """train, validate, test, or what ``data.splits`` maps to them; when not given, patients are split by hash."""
+    """train, validate, test, or what ``data.splits`` maps to them; else patients are split by hash."""
     view: str | None = None
     """PA, AP, lateral, ...: one word per image."""
     modality: str | None = None

@@ -51,7 +51,8 @@ def rows() -> Callable[[Workspace], list[Knobs]]:
 
     def rows(workspace: Workspace) -> list[Knobs]:
         lines = read_jsonl(workspace.path("metrics.jsonl"))
-        return [{k: v for k, v in row.items() if k not in ("seconds", "tokens_per_second")} for row in lines]
+        of_machine = ("seconds", "tokens_per_second", "peak_memory_gib")
+        return [{k: v for k, v in row.items() if k not in of_machine} for row in lines]
 
     return rows
 

@@ -9,14 +9,18 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from radflow.capo import group_advantage
 from radflow.config import Policy as PolicyKnobs
+from radflow.config import make_recipe
 from radflow.errors import DataError, RewardError, TrainingError
-from radflow.files import read_json
+from radflow.files import read_json, read_jsonl
 from radflow.policy import Policy, PromptEncoder, load_policy, sample_groups
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.rft import Validation, run_rft
+from radflow.training.rollout import Rollout
 from radflow.training.sft import run_sft
+from radflow.training.step_log import advantage_shares
 
 RFT = {
     "steps": 4,
@@ -193,6 +197,38 @@ def test_skipped_terms_are_logged_as_absent_not_as_nought(
     row = rows(workspace)[-1]
     assert row["reward"] is not None
     assert [row[f"reward/{term}"] for term in PARTS] == [None] * 4
+
+
+def test_a_step_logs_what_an_engineer_looks_for(train: Callable, open_run: Callable, rows: Callable) -> None:
+    workspace, recipe = open_run(rft={**RFT, "steps": 1, "max_grad_norm": 1e-9})
+    policy, _, _ = train(workspace, recipe)
+    row = rows(workspace)[-1]
+    assert row["grad_norm"] > 1e-3  # before clipping
+    # The untrained model says nearly nothing about the next token.
+    assert row["entropy"] == pytest.approx(math.log(len(policy.tokenizer)), rel=0.1)
+    assert row["advantage_std"] == pytest.approx((3 / 4) ** 0.5, abs=0.02)  # of a sample of G = 4
+    assert row["advantage/syntax_std"] is None
+    *_, raw = read_jsonl(workspace.path("metrics.jsonl"))
+    assert raw["peak_memory_gib"] > 0 < raw["tokens_per_second"]
+
+
+def test_the_terms_add_up_to_the_advantage() -> None:
+    draw = np.random.default_rng(0)
+    parts = {term: draw.random((3, 4)) for term in PARTS}
+    parts["impression"][0] = math.nan  # skipped
+    recipe = make_recipe({"reward": {"gamma": 2.0, "syntax": 0.5}})
+    weights = {"syntax": 0.5, "domain": 1.0, "consistency": 1.0, "impression": 2.0}
+    totals = sum(weights[term] * np.nan_to_num(values) for term, values in parts.items())
+    rollout = Rollout(
+        groups=(),
+        rewards=totals,
+        parts=parts,
+        advantage=group_advantage(torch.from_numpy(totals)).flatten(),
+        clip=torch.ones(12),
+        critical=torch.ones(12, dtype=torch.bool),
+    )
+    added = sum(advantage_shares(rollout, recipe).values())
+    assert added.flatten() == pytest.approx(rollout.advantage.numpy())
 
 
 def test_the_base_and_the_reference_do_not_move(

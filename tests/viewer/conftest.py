@@ -165,6 +165,8 @@ def rft_line(step: int, draw: random.Random) -> dict[str, float | None]:
         "shift_critical": 0.011 + 0.004 * draw.random(),
         "shift_normal": 0.016 + 0.004 * draw.random(),
         **({"exact_shift_critical": 0.019, "exact_shift_normal": 0.024} if step % 2 else {}),
+        "grad_norm": 0.4 + 0.2 * draw.random(),
+        "entropy": 0.9 - 0.1 * grown,
         "dead_groups": 0.0625 if step > 11 else 0.0,
         "length": 71 + 3 * grown + draw.gauss(0, 0.5),
         "finished": 0.97 + 0.02 * grown,

@@ -15,6 +15,8 @@ def test_every_curve_of_a_whole_run_is_drawn(run):
         "Reward term: consistency",
         "Reward term: impression",
         "KL from the SFT model",
+        "Entropy of the policy",
+        "Gradient norm",
         "Clipped tokens",
         "Range of the ratio",
         "Policy shift",

@@ -16,12 +16,15 @@ class Completion:
         token_ids: as sampled, the end token included when there is one.
         logprobs: of those tokens under the policy that sampled them, in nats; ``None`` where the sampler
             does not give them exactly and one pass has to.
+        entropy: of the distributions that its tokens were drawn from, their mean in nats per token; ``None``
+            where the sampler does not give it.
         finished: whether it ended by itself rather than by the length limit.
     """
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
+    entropy: float | None = None
     finished: bool
 
 

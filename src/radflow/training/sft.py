@@ -36,6 +36,7 @@ from radflow.training.checkpoint import (
 from radflow.training.examples import IGNORED, Example, make_examples, to_tensors
 from radflow.training.schedule import epoch_batches, warmup_cosine
 from radflow.training.sft_terms import LabelProbe, SentenceRarity, make_probe
+from radflow.training.step_log import peak_bytes
 from radflow.workspace import Workspace
 
 
@@ -157,7 +158,6 @@ class _SftLoop:
         self.state: dict[str, Any] = {"step": 0, "best_loss": math.inf, "best_step": -1}
         self.best: dict[str, Tensor] | None = None
         self._order: tuple[int, list[list[int]]] | None = None
-        self._clock, self._tokens = time.perf_counter(), 0
 
     def run(self) -> Path:
         """Go on from the checkpoint, if there is one, to the end."""
@@ -168,13 +168,15 @@ class _SftLoop:
             self.state, self.best = loaded
             self.workspace.say(f"sft: picking up at step {self.state['step']} of {self.steps}")
         self.workspace.forget_metrics("sft", after=self.state["step"])
-        self._clock = time.perf_counter()
         with self.workspace.track("SFT", self.steps) as advance:
             advance(self.state["step"])
             for step in range(self.state["step"], self.steps):
                 begun = time.perf_counter()
-                row = self._train(step)
+                row, tokens = self._train(step)
                 row["seconds"] = time.perf_counter() - begun
+                if tokens:
+                    row["tokens_per_second"] = tokens / row["seconds"]
+                row["peak_memory_gib"] = peak_bytes() / 1024**3
                 done = step + 1
                 if step >= self.label_steps and self._due(done, self.knobs.validate_every):
                     row |= self._validate(done)
@@ -198,8 +200,8 @@ class _SftLoop:
     def _due(self, done: int, every: int) -> bool:
         return done % every == 0 or done == self.steps
 
-    def _train(self, step: int) -> dict[str, Any]:
-        """One optimiser step; what it logs."""
+    def _train(self, step: int) -> tuple[dict[str, Any], int]:
+        """One optimiser step; what it logs, and the tokens of reports that all processes learnt from."""
         words = step >= self.label_steps
         rate = self.knobs.learning_rate * _factor(
             step, warm=self.label_steps, steps=self.steps, warmup=self.knobs.warmup_steps
@@ -216,11 +218,12 @@ class _SftLoop:
         if not torch.isfinite(loss):
             raise TrainingError(f"sft: the loss at step {step} is {loss.item()}; lower sft.learning_rate")
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), self.knobs.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.knobs.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._tokens += sum(len(e.tokens) for e in part) * self.accelerator.num_processes * words
-        return {"learning_rate": rate} | ({"loss": plain.item()} if words else {"label_loss": loss.item()})
+        tokens = sum(len(e.tokens) for e in part) * self.accelerator.num_processes * words
+        value = {"loss": plain.item()} if words else {"label_loss": loss.item()}
+        return {"learning_rate": rate, **value, "grad_norm": float(norm)}, tokens
 
     def _indices(self, step: int) -> list[int]:
         """The examples of a step on this process."""
@@ -234,15 +237,13 @@ class _SftLoop:
         return mine or batch[:1]
 
     def _validate(self, done: int) -> dict[str, float]:
-        """Validation loss and speed since the last; remembers the weights when they are the best so far."""
+        """The validation loss; remembers the weights when they are the best so far."""
         loss = self._validation_loss()
-        speed = self._tokens / (time.perf_counter() - self._clock)
-        self._clock, self._tokens = time.perf_counter(), 0
         if loss < self.state["best_loss"]:
             self.state |= {"best_loss": loss, "best_step": done}
             self.best = trainable_weights(self.inner)
         self.workspace.say(f"sft: step {done}/{self.steps} validation loss {loss:.4f}")
-        return {"validation_loss": loss, "tokens_per_second": speed}
+        return {"validation_loss": loss}
 
     @torch.no_grad()
     def _validation_loss(self) -> float:

@@ -10,7 +10,7 @@ the policy that is updated, and one pass is saved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 
@@ -25,11 +25,13 @@ from radflow import config
 from radflow.capo import CapoStats, capo_loss, shift_guard, visited_shift
 from radflow.errors import TrainingError
 from radflow.policy import Group, GroupForward, Policy
-from radflow.training.bound_shift import bound_shift
 from radflow.training.rollout import Rollout
 
 Rows = list[Float[Tensor, "_"]]
 """Log-probabilities of ragged completions, one tensor each."""
+
+HALVINGS = 10
+"""After so many the update is undone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,8 @@ class Update:
     """What the inner steps on one rollout did.
 
     Attributes:
-        losses: one an inner step.
+        losses: one per inner step.
+        grad_norms: before clipping, one per optimiser step.
         stats: of each row at the last inner step that it took part in.
         stopped: which rows the shift guard stopped.
         kept: the share of the update that the bound on the shift left, in [0, 1].
@@ -45,6 +48,7 @@ class Update:
     """
 
     losses: Sequence[float]
+    grad_norms: Sequence[float]
     stats: CapoStats
     stopped: Bool[Tensor, "N"]
     kept: float
@@ -117,6 +121,7 @@ def update_policy(
     seen: dict[int, Tensor] = {}
     columns: dict[str, Tensor] = {}
     losses: list[float] = []
+    grad_norms: list[float] = []
     going = torch.ones(count, dtype=torch.bool, device=rollout.advantage.device)
     trained = [p for p in model.parameters() if p.requires_grad]
     start = [p.detach().clone() for p in trained] if knobs.shift_guard == "bound" else []
@@ -167,7 +172,7 @@ def update_policy(
         if not _anyone(accelerator, bool(going.any())):
             optimizer.zero_grad()  # nothing to learn from: AdamW would move on momentum alone
             break
-        accelerator.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)
+        grad_norms.append(float(accelerator.clip_grad_norm_(model.parameters(), knobs.max_grad_norm)))
         optimizer.step()
         optimizer.zero_grad()
     sampled = [seen[i] for i in range(count)]
@@ -177,7 +182,50 @@ def update_policy(
         return not _anyone(accelerator, over)
 
     kept = bound_shift(trained, start, within) if start else 1.0
-    return Update(losses=losses, stats=CapoStats(**columns), stopped=~going, kept=kept, old=sampled)
+    return Update(
+        losses=losses,
+        grad_norms=grad_norms,
+        stats=CapoStats(**columns),
+        stopped=~going,
+        kept=kept,
+        old=sampled,
+    )
+
+
+@torch.no_grad()
+def bound_shift(weights: Sequence[Tensor], before: Sequence[Tensor], within: Callable[[], bool]) -> float:
+    """Move ``weights`` back towards ``before`` until the policy is within its bounds.
+
+    The shift guard ends a group's own steps once it is past its range; the step that went past it stays, and
+    other groups go on moving the weights that all share. What the paper's lemma promises, a policy within the
+    range of each case, needs more: the way from the old weights to the new is halved until every group's
+    measured shift is within its epsilon, as TRPO's line search (Schulman et al. 2015, appendix C) does for
+    the divergence.
+
+    Args:
+        weights: the trained weights after the update; changed in place.
+        before: the same before it.
+        within: whether every group's shift is within its range at the present weights. It must answer alike
+            on all processes.
+
+    Returns:
+        the share of the update that stays: 1, 1/2, 1/4, ..., or 0.
+
+    >>> weight = torch.tensor([0.8])
+    >>> bound_shift([weight], [torch.tensor([0.0])], lambda: float(weight) <= 0.3), weight
+    (0.25, tensor([0.2000]))
+    """
+    after = [weight.clone() for weight in weights]
+    share = 1.0
+    for _ in range(HALVINGS):
+        if within():
+            return share
+        share /= 2
+        for weight, old, new in zip(weights, before, after, strict=True):
+            weight.copy_(old + share * (new - old))
+    for weight, old in zip(weights, before, strict=True):
+        weight.copy_(old)
+    return 0.0
 
 
 def past_range(forward: GroupForward, rollout: Rollout, old: Rows, budget: int) -> bool:

@@ -37,6 +37,14 @@ def sft_panels(log: MetricLog) -> list[Panel]:
             Line(label="validation", points=log.series("sft", "validation_loss"), color=1, dots=True),
         ),
     )
+    norm = line_chart(
+        key="sft-grad",
+        title="SFT gradient norm",
+        x_label="optimiser step",
+        y_label="norm, before clipping",
+        lines=_present(Line(label="gradient norm", points=log.series("sft", "grad_norm"))),
+        floor=0.0,
+    )
     rate = line_chart(
         key="sft-rate",
         title="SFT learning rate",
@@ -49,6 +57,7 @@ def sft_panels(log: MetricLog) -> list[Panel]:
     return _drawn(
         Panel(heading="Loss", svg=loss, note=note),
         Panel(heading="Learning rate", svg=rate),
+        Panel(heading="Gradient norm", svg=norm),
     )
 
 
@@ -80,6 +89,7 @@ def rft_panels(log: MetricLog, best_step: int | None) -> list[Panel]:
         _spread_panel(log, flag),
         *(_term_panel(log, key, name, flag) for key, name in REWARD_TERMS.items()),
         _kl_panel(log, flag),
+        *_health_panels(log, flag),
         *_class_panels(log, flag),
         *_completion_panels(log, flag),
     )
@@ -107,6 +117,22 @@ def _kl_panel(log: MetricLog, flag: Flag | None) -> Panel:
         heading="KL from the SFT model",
         svg=_rft_chart("rft-kl", "KL divergence", "KL (nats per token)", (line,), flag, floor=0.0),
     )
+
+
+def _health_panels(log: MetricLog, flag: Flag | None) -> list[Panel]:
+    """Return what falls to nought, or shoots up, where a policy collapses."""
+    entropy = (Line(label="sampled tokens, mean", points=log.series("rft", "entropy")),)
+    norm = (Line(label="inner steps, mean", points=log.series("rft", "grad_norm")),)
+    return [
+        Panel(
+            heading="Entropy of the policy",
+            svg=_rft_chart("rft-entropy", "Entropy", "entropy (nats per token)", entropy, flag, floor=0.0),
+        ),
+        Panel(
+            heading="Gradient norm",
+            svg=_rft_chart("rft-grad", "Gradient norm", "norm, before clipping", norm, flag, floor=0.0),
+        ),
+    ]
 
 
 def _class_panels(log: MetricLog, flag: Flag | None) -> list[Panel]:

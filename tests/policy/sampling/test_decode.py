@@ -11,7 +11,7 @@ from transformers import MinPLogitsWarper, TopPLogitsWarper
 from radflow.errors import TrainingError
 from radflow.policy.families import bare, reserved_tokens
 from radflow.policy.images.features import encode_images
-from radflow.policy.passes.logprobs import completion_logprobs
+from radflow.policy.passes.logprobs import completion_logits, completion_logprobs
 from radflow.policy.prompts import EncodedPrompt, collate
 from radflow.policy.sampling.decode import Decoded, Sampling, decode, draw
 
@@ -77,6 +77,19 @@ def test_logprobs_are_those_of_the_plain_forward(build_family: Callable[..., Any
     for prompt, ids, logprobs in zip(prompts, rows_of(decoded), decoded.logprobs, strict=True):
         wanted, _ = completion_logprobs(family.model, [prompt], [ids], pad_id=0, temperature=0.7)
         torch.testing.assert_close(logprobs[: len(ids)], wanted[0].detach(), atol=1e-4, rtol=0)
+
+
+def test_entropy_is_that_of_the_plain_forward(build_family: Callable[..., Any]) -> None:
+    family = build_family("qwen2_5_vl", lora=True)
+    uniforms = torch.rand(12, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    decoded = sample(family, family.prompts, uniforms, temperature=0.7)
+    prompts = [p for p in family.prompts for _ in range(4)]
+    assert len(set(decoded.lengths.tolist())) > 3  # rows leave the batch, and add nothing once they ended
+    assert decoded.entropy is not None
+    for prompt, ids, entropy in zip(prompts, rows_of(decoded), decoded.entropy, strict=True):
+        logits, _ = completion_logits(family.model, [prompt], [ids], pad_id=0, temperature=0.7)
+        wanted = torch.distributions.Categorical(logits=logits[0].detach()).entropy().mean()
+        torch.testing.assert_close(entropy, wanted, atol=1e-4, rtol=0)
 
 
 def test_what_a_study_gets_does_not_depend_on_the_others(family: Any) -> None:

@@ -136,7 +136,7 @@ def test_generate_gives_no_logprobs(
 ) -> None:
     make_unknown()
     [group] = sample_groups(policy, encoder, studies[:1], group_size=2, max_new_tokens=4, seeds=[0])
-    assert [c.logprobs for c in group.completions] == [None, None]
+    assert [(c.logprobs, c.entropy) for c in group.completions] == [(None, None)] * 2
 
 
 @pytest.mark.usefixtures("way")

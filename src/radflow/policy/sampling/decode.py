@@ -68,11 +68,14 @@ class Decoded:
         lengths: tokens of each row, its end token included.
         logprobs: of the tokens at the sampling temperature, over the whole vocabulary, in nats; ``None`` for
             greedy decoding.
+        entropy: of the distributions that the row's tokens were drawn from, their mean in nats per token, at
+            the sampling temperature and over the whole vocabulary; ``None`` for greedy decoding.
     """
 
     token_ids: Int[Tensor, "N T"]
     lengths: Int[Tensor, "N"]
     logprobs: Float[Tensor, "N T"] | None
+    entropy: Float[Tensor, "N"] | None
 
 
 @dataclass(kw_only=True)
@@ -100,22 +103,33 @@ class _Record:
     def __init__(self, count: int, steps: int, device: torch.device) -> None:
         self._tokens = torch.zeros(count, steps, dtype=torch.long, device=device)
         self._logprobs = torch.zeros(count, steps, device=device)
+        self._entropy = torch.zeros(count, device=device)
         self._lengths = torch.zeros(count, dtype=torch.long, device=device)
 
     def write(
-        self, rows: _Rows, step: int, chosen: Int[Tensor, "R"], logprobs: Float[Tensor, "R"] | None
+        self,
+        rows: _Rows,
+        step: int,
+        chosen: Int[Tensor, "R"],
+        drawn: tuple[Float[Tensor, "R"], Float[Tensor, "R"]] | None,
     ) -> None:
         """One token per row; a row that ended before stays as long as it was."""
         self._tokens[rows.numbers, step] = chosen
-        if logprobs is not None:
+        if drawn is not None:
+            logprobs, entropy = drawn
             self._logprobs[rows.numbers, step] = logprobs
+            self._entropy[rows.numbers] += entropy * ~rows.ended
         self._lengths[rows.numbers] += ~rows.ended
 
     def decoded(self, *, drawn: bool) -> Decoded:
         if self._logprobs.isnan().any():
             raise TrainingError("expected finite logits from the policy, got NaN: its weights have diverged")
-        logprobs = self._logprobs.cpu() if drawn else None
-        return Decoded(token_ids=self._tokens.cpu(), lengths=self._lengths.cpu(), logprobs=logprobs)
+        return Decoded(
+            token_ids=self._tokens.cpu(),
+            lengths=self._lengths.cpu(),
+            logprobs=self._logprobs.cpu() if drawn else None,
+            entropy=(self._entropy / self._lengths).cpu() if drawn else None,
+        )
 
 
 def can_decode(model: nn.Module) -> bool:
@@ -163,8 +177,8 @@ def decode(
     with evaluating(model):
         rows, logits = _prefill(core, prompts, copies, max_new_tokens, pad_id=pad_id, features=features)
         for step in range(max_new_tokens):
-            chosen, logprobs = choose(logits, rows.numbers, step)
-            record.write(rows, step, chosen, logprobs)
+            chosen, drawn = choose(logits, rows.numbers, step)
+            record.write(rows, step, chosen, drawn)
             rows.ended |= torch.isin(chosen, ends)
             ended = int(rows.ended.sum())
             if ended == len(chosen) or step + 1 == max_new_tokens:
@@ -247,8 +261,8 @@ class _Chooser:
 
     def __call__(
         self, logits: Float[Tensor, "R V"], numbers: Int[Tensor, "R"], step: int
-    ) -> tuple[Int[Tensor, "R"], Float[Tensor, "R"] | None]:
-        """The tokens, and their log-probabilities where they are drawn."""
+    ) -> tuple[Int[Tensor, "R"], tuple[Float[Tensor, "R"], Float[Tensor, "R"]] | None]:
+        """The tokens; where they are drawn, their log-probabilities and the entropy of the distribution."""
         if self._uniforms is None:
             return logits.index_fill(1, self._reserved, float("-inf")).argmax(-1), None
         scaled = logits.float() if self._temperature == 1.0 else logits.float() / self._temperature
@@ -257,7 +271,8 @@ class _Chooser:
         for warp in self._warpers:
             narrowed = warp(None, narrowed)
         chosen = draw(narrowed, self._uniforms[numbers, step])
-        return chosen, logprobs.gather(1, chosen[:, None]).squeeze(1)
+        entropy = torch.special.entr(logprobs.exp()).sum(-1)
+        return chosen, (logprobs.gather(1, chosen[:, None]).squeeze(1), entropy)
 
 
 def draw(scores: Float[Tensor, "R V"], uniforms: Float64[Tensor, "R"]) -> Int[Tensor, "R"]:

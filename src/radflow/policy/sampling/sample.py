@@ -160,17 +160,21 @@ def _uniforms(seed: int, group_size: int, steps: int) -> Float64[Tensor, "G T"]:
 def _completions(policy: Policy, decoded: Decoded) -> list[Completion]:
     lengths = decoded.lengths.tolist()
     rows = [row[:n] for row, n in zip(decoded.token_ids.tolist(), lengths, strict=True)]
-    if decoded.logprobs is None:
+    if decoded.logprobs is None or decoded.entropy is None:
         return [_completion(policy, ids) for ids in rows]
     logprobs = [row[:n] for row, n in zip(decoded.logprobs.tolist(), lengths, strict=True)]
-    return [_completion(policy, ids, of_tokens) for ids, of_tokens in zip(rows, logprobs, strict=True)]
+    drawn = zip(rows, logprobs, decoded.entropy.tolist(), strict=True)
+    return [_completion(policy, ids, of_tokens, entropy) for ids, of_tokens, entropy in drawn]
 
 
-def _completion(policy: Policy, ids: list[int], logprobs: list[float] | None = None) -> Completion:
+def _completion(
+    policy: Policy, ids: list[int], logprobs: list[float] | None = None, entropy: float | None = None
+) -> Completion:
     return Completion(
         text=policy.tokenizer.decode(ids, skip_special_tokens=True).strip(),
         token_ids=tuple(ids),
         logprobs=None if logprobs is None else tuple(logprobs),
+        entropy=entropy,
         finished=ids[-1] in policy.end_ids,
     )
 

@@ -171,6 +171,7 @@ class Workspace:
         recipe: written to ``recipe.toml`` with every default.
         echo: called with each line that also goes to ``run.log``.
         writes: false in all but the first of several processes; the others leave logs and markers alone.
+        on_log: called with the stage, the step and the figures of each line of ``metrics.jsonl``.
 
     Raises:
         InUseError: another process writes to the folder; nothing is touched.
@@ -184,11 +185,13 @@ class Workspace:
         *,
         echo: Callable[[str], None] | None = None,
         writes: bool = True,
+        on_log: Callable[[str, int, Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.root = root.absolute()
         self.recipe = recipe
         self._echo = echo
         self._writes = writes
+        self._on_log = on_log
         if not writes:
             return
         try:
@@ -307,6 +310,8 @@ class Workspace:
         for key, value in values.items():
             row[key] = None if isinstance(value, float) and not math.isfinite(value) else value
         append_line(self.path("metrics.jsonl"), json.dumps(row))
+        if self._on_log is not None:
+            self._on_log(stage, step, values)
 
     def forget_metrics(self, stage: str, after: int = -1) -> None:
         """Drop a stage's lines past a step, as a resumed run will write them again.

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from radflow.config.data import Data
-from radflow.config.section import Count, Names, Positive, Section, Share
+from radflow.config.section import Count, Names, Positive, Section, Share, Trackers
 
 
 class Tiny(Section):
@@ -300,6 +300,9 @@ class Recipe(Section):
     """The run's folder; everything the run writes is in it."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of torch; 0 leaves torch's own choice."""
+    track: Trackers = ()
+    """Experiment trackers that get the numbers of each step, and no text: ``tensorboard``, ``wandb``,
+    ``mlflow``, ``trackio``."""
     data: Data = Data()
     policy: Policy = Policy()
     sft: Sft = Sft()

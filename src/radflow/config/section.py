@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -19,6 +19,8 @@ def _split_at_commas(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+Trackers = Annotated[tuple[Tracker, ...], BeforeValidator(_split_at_commas)]
 
 
 class Section(BaseModel):

@@ -38,6 +38,7 @@ from radflow.run.named_model import TINY
 from radflow.run.predicting import feature_store, greedy_texts, prompt_encoder
 from radflow.run.processes import make_accelerator
 from radflow.run.studies import prepare_studies
+from radflow.run.tracking import Trackers
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
 from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
@@ -72,12 +73,13 @@ class Pipeline:
             torch.set_num_threads(recipe.threads)
         self.recipe = recipe
         self._encoder: PromptEncoder | None = None
-        self.accelerator = make_accelerator(tiny=recipe.policy.model == TINY)
+        self.accelerator = make_accelerator(recipe, tiny=recipe.policy.model == TINY)
         self.workspace = Workspace(
             recipe.out,
             recipe,
             echo=echo if self.accelerator.is_main_process else None,
             writes=self.accelerator.is_main_process,
+            on_log=Trackers(self.accelerator, recipe, say=lambda line: self.workspace.say(line)),
         )
         self.accelerator.wait_for_everyone()
         self._judges = Judges(recipe, self.workspace)

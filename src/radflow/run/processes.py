@@ -8,11 +8,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
+from radflow.config import Recipe
 
-def make_accelerator(*, tiny: bool) -> Accelerator:
+
+def make_accelerator(recipe: Recipe, *, tiny: bool) -> Accelerator:
     """Run on GPUs where there are any, else on CPUs with gloo between the processes."""
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
+        log_with=list(recipe.track) or None,  # an empty list is warned of
+        project_dir=recipe.out / "tensorboard",
         kwargs_handlers=[
             # The tiny policy trains whole, and nothing reads the last norm of its vision tower.
             DistributedDataParallelKwargs(find_unused_parameters=tiny),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -280,7 +278,7 @@ class Rehearsal:
             "rft": {"studies_per_step": rft, "steps": 1, "validation_studies": 1},
         }
         sections = {name: getattr(recipe, name).model_copy(update=knobs) for name, knobs in changes.items()}
-        return recipe.model_copy(update={**sections, "out": self.folder / "run"})
+        return recipe.model_copy(update={**sections, "out": self.folder / "run", "track": ()})
 
 
 def _splits(counts: Counter[str]) -> str:
@@ -304,25 +302,20 @@ def _forget_peak() -> int:
     """Reset the measured peak where that is possible; returns the bytes held so far."""
     import torch
 
+    from radflow.training.step_log import peak_bytes
+
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    return _most_bytes()
-
-
-def _most_bytes() -> int:
-    """Peak bytes of the GPU since the reset, else of the process since it began."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak_bytes()
 
 
 def _peak(before: int = 0, scale: float = 1.0) -> str:
     """The peak of memory and, if only part of a step was tried, an estimate for the whole."""
     import torch
 
-    held = _most_bytes()
+    from radflow.training.step_log import peak_bytes
+
+    held = peak_bytes()
     where = "GPU memory" if torch.cuda.is_available() else "memory"
     whole = (
         f", some {(before + (held - before) * scale) / 1e9:.1f} GB for the whole step" if scale > 1 else ""

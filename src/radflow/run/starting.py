@@ -124,6 +124,8 @@ def look_for_packages(recipe: Recipe) -> str:
     ending = recipe.data.table.suffix if recipe.data.table is not None else ""
     if ending in _READ_BY:
         wanted[_READ_BY[ending][0]] = ("data.table", f"pip install 'radflow[{_READ_BY[ending][1]}]'")
+    for tracker in recipe.track:
+        wanted[tracker] = (f"track = {tracker}", f"pip install {tracker}")
     for package, (knob, remedy) in wanted.items():
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(

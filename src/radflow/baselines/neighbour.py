@@ -1,4 +1,4 @@
-"""Baselines that write another study's report: of the most similar indication, or of any study at all.
+"""Baselines that write another study's report: the one with the most similar indication, or any other.
 
 Neither looks at the image. The nearest report by *image* is another baseline, and needs the images.
 """

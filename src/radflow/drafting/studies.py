@@ -42,7 +42,7 @@ class Opened:
         flags: what is odd about them, one phrase each.
         ignored: files that are no pictures.
         kind: what the first DICOM file says it shows.
-        cautions: how the study differs from what the model was trained on, a sentence each.
+        cautions: how the study differs from what the model was trained on, one sentence each.
     """
 
     study: Study

@@ -1,6 +1,6 @@
 """Cross-sectional consistency of a system's reports: how often the Impression follows from the Findings.
 
-The paper names it beside its rewards (Section 4.2) and no benchmark of generated reports prints it. It reads
+The paper makes it a reward (Section 4.2); no benchmark of generated reports prints it. It reads
 one report alone: it needs no reference, and a report may be consistent and wrong.
 """
 
@@ -29,7 +29,7 @@ class Consistency:
         label: with the judge's name, ``consistency (rules)``.
         share: of the judged reports that are consistent, with its 95% Wilson interval; NaN when none was.
         judged: reports with both sections.
-        skipped: reports without one of them, about which nothing is said.
+        skipped: reports that lack one, which are not judged.
     """
 
     label: str

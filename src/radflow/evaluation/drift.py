@@ -1,4 +1,4 @@
-"""What a system's reports are like as a set, so that a policy that drifts or collapses is seen.
+"""What a system's reports are like as a set, so that a drifting or collapsing policy shows.
 
 A reward can rise because every report became the same safe one, or longer, or full of findings. None of that
 shows in the reward; all of it shows here.
@@ -20,7 +20,7 @@ class Drift:
     Attributes:
         positives: mean number of positive observations per report, "No Finding" aside.
         words: mean length in words.
-        distinct: share of reports that differ from all others' text, counting each text once, in (0, 1].
+        distinct: number of different texts over the number of reports, in (0, 1].
         most_frequent: share of the most frequent report, in (0, 1]; 1 is total collapse.
     """
 

@@ -73,7 +73,7 @@ def evaluate_run(
         studies: the test studies.
         predictions: one text per study for ``template``, ``sft``, ``radflow`` and ``radflow-shuffled``.
         reward: the reward of the run.
-        warnings: what earlier stages want said.
+        warnings: of earlier stages, to be repeated here.
 
     Raises:
         DataError: no studies, studies of two modalities, or a system without a text for each study.
@@ -155,7 +155,7 @@ def _rows(card: Scorecard) -> list[dict[str, Any]]:
 def _shuffled_control(
     cards: Mapping[str, Scorecard], modality: str, knobs: config.Evaluation, seed: int
 ) -> dict[str, ShuffledImages]:
-    """What RadFlow loses when it sees the pictures of another study."""
+    """What RadFlow loses if it sees another study's pictures."""
     if SHUFFLED not in cards:
         return {}
     true, other = cards[RADFLOW], cards[SHUFFLED]

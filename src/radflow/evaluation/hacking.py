@@ -33,7 +33,7 @@ SIGNALS = (
 """What is counted in each pair; see :func:`read_signals`."""
 
 NULL_WORDS = frozenset({"nan", "none", "null", "n/a", "<na>"})
-"""What tables write for nothing, when it comes back as text."""
+"""What tables write for an empty cell, once it comes back as text."""
 
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _LENGTH_RATIO = 1.3
@@ -42,14 +42,14 @@ _FLIPS, _REPEATS, _COPIES = 0.1, 0.05, 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Hacking:
-    """What a system's reports are like beside their references.
+    """A system's reports compared with their references.
 
     Attributes:
         words, reference_words: mean length of a report.
         length_ratio: the first over the second.
         positives, reference_positives: mean number of observations asserted, uncertain ones included.
         distinct, reference_distinct: share of different texts among all reports, in (0, 1].
-        most_frequent, reference_most_frequent: share of the commonest report, in (0, 1].
+        most_frequent, reference_most_frequent: share of the most frequent report, in (0, 1].
         flips: of the observations that both reports of a pair assert or deny, the share where one asserts
             what the other denies, in [0, 1]; 0 where there are none.
         stated_by_both: how many such observations there are.
@@ -201,7 +201,7 @@ def _asserted(labels: Mapping[str, int | None]) -> list[str]:
 
 
 def _agreement(ours: Mapping[str, int | None], theirs: Mapping[str, int | None]) -> tuple[int, int]:
-    """On how many observations both say yes or no, and on how many of those they contradict each other."""
+    """How many observations both assert or deny, and on how many of those they contradict each other."""
     both = [
         (state, theirs.get(name))
         for name, state in ours.items()

@@ -17,7 +17,7 @@ from radflow.readers.facts import Detail, Fact, facts
 
 Kind = Literal["agree", "partly", "contradict", "extra", "missed"]
 SUMMARIES = ("No Finding", "normal")
-"""Labels that sum up a whole report; no sentence of it says them."""
+"""Labels that sum up a whole report and belong to no single sentence."""
 _SENTENCE = re.compile(r"\S.*?(?:[.](?=\s|$)|$)", re.S)
 _HEADER = re.compile(r"\b(Findings|Impression):\s*")
 _RESTRICTS = ("side", "segment", "zone", "anatomy", "kind", "degree", "age", "grade")
@@ -169,7 +169,7 @@ def _stated(fact: Fact, same: Sequence[Fact]) -> _Judged:
 
 
 def _nearest(fact: Fact, others: Sequence[Fact]) -> Fact | None:
-    """The statement of the same finding that shares most with this one, above all its place."""
+    """The statement of the same finding that shares most with this one, its place first."""
     stated = [other for other in others if other.state != 0]
 
     def shared(other: Fact) -> tuple[bool, bool, int, bool, int]:

@@ -39,7 +39,7 @@ class Said(NamedTuple):
 
 
 class Unpaired(NamedTuple):
-    """A record that no pair has: its study, the file it is of, and why."""
+    """A record without a pair: its study, its file, and why."""
 
     study_id: str
     side: str
@@ -47,7 +47,7 @@ class Unpaired(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """How alike the reports of a side are: texts in all, different ones, and the count of the commonest."""
+    """How similar one side's reports are: all texts, distinct ones, and the count of the most frequent."""
 
     total: int
     distinct: int
@@ -82,7 +82,7 @@ class PairStore:
         self.track = track
         self.splits: Counter[str] = Counter()
         self.has_train = False
-        self._db = sqlite3.connect("")  # a file without a name, which goes even when the process is killed
+        self._db = sqlite3.connect("")  # an unlinked file, which disappears even if the process is killed
         try:
             self._fill(predictions, references, train)
         except BaseException:
@@ -210,7 +210,7 @@ class PairStore:
     # ---- what the frame needs --------------------------------------------------------------------------
 
     def texts(self, side: str) -> Texts:
-        """How alike the paired reports of a side are: ``"generated"`` or ``"reference"``."""
+        """How similar one side's paired reports are: ``"generated"`` or ``"reference"``."""
         row = {"generated": "g", "reference": "r"}[side]
         counts = f"SELECT COUNT(*) AS n FROM {side} s JOIN pair p ON p.{row} = s.row GROUP BY s.digest"
         total, distinct, most = self._db.execute(
@@ -219,7 +219,7 @@ class PairStore:
         return Texts(total, distinct, most)
 
     def reference_fingerprint(self) -> str:
-        """Stands for the paired references: two systems scored against others must not be compared."""
+        """A hash of the paired references: systems scored against different ones must not be compared."""
         rows = self._db.execute(
             "SELECT s.study, s.digest FROM reference s JOIN pair p ON p.r = s.row ORDER BY s.study"
         )

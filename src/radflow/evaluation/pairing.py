@@ -11,7 +11,7 @@ from jaxtyping import Float
 from radflow.errors import DataError, did_you_mean
 from radflow.evaluation.scored import Scored, ScoredMetric
 
-_NAMED = 3  # study ids written out of those that do not pair
+_NAMED = 3  # unpaired study ids that a message lists
 
 
 @dataclass(frozen=True, kw_only=True)

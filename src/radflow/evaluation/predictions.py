@@ -10,8 +10,8 @@ A record has a study id and a prediction, and may carry its reference:
     split         ``split``
 
 Case and blanks in these names make no difference, and `Columns` names others. A prediction that is null, NaN
-or blank is an empty report: the system wrote nothing, and is scored so. A reference that is so is none: the
-study is left out, and said to be.
+or blank is an empty report: the system wrote nothing, and is scored so. An empty reference counts as none:
+the study is left out, and listed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def iterate_predictions(
     Args:
         path: a table of `radflow.tables`.
         columns: which hold what.
-        remarks: takes what should be known of how the rows were read, once they were.
+        remarks: collects remarks on how the rows were read.
 
     Raises:
         MissingFileError: no such file.

@@ -31,7 +31,7 @@ _OPTIONAL = ("shuffled", "drift")
 
 @dataclass(frozen=True, kw_only=True)
 class ShuffledImages:
-    """One metric with the right images, with images dealt out among the studies, and the paired fall."""
+    """One metric with the right images, with shuffled images, and the paired fall."""
 
     true: Interval
     shuffled: Interval

@@ -1,4 +1,4 @@
-"""Score pairs a chunk at a time, keeping what is finished, so that a killed run goes on where it was.
+"""Score pairs chunk by chunk, keeping finished chunks, so that a killed run resumes.
 
 Every column is a function of its pair (and, for baselines, of the files), and chunks have the same borders in
 every run. So a run that was killed and started again gives the same numbers as one that was not, bit for bit.
@@ -44,7 +44,7 @@ Baseline = Callable[[Sequence[Pair]], list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Everything that is counted in a chunk.
+    """Everything that is computed for a chunk.
 
     Attributes:
         metrics: names, in the order of the table.
@@ -144,7 +144,7 @@ def score_store(
         out: folder under which finished chunks are kept until :func:`forget_chunks`; ``None`` keeps none.
         key: stands for all inputs and options. Chunks of another key are removed.
         advance: called with the number of pairs that a finished chunk has.
-        chunk: pairs at a time. It bounds the memory.
+        chunk: pairs per chunk; bounds the memory.
 
     Raises:
         NotWritableError: the folder cannot be written.

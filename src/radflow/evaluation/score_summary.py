@@ -1,4 +1,4 @@
-"""What stands in ``scores.json``: each metric with its interval, beside baselines, and what must be said."""
+"""The content of ``scores.json``: each metric with its interval, baselines, and warnings."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def _missing(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _not_better(metrics: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, Any]) -> list[str]:
-    """Where the system does not clearly beat reports that were written without looking."""
+    """Warnings where the system does not clearly beat reports written without looking."""
     said = []
     for baseline, found in baselines.items():
         behind = [

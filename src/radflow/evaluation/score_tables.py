@@ -45,7 +45,7 @@ def write_scores(
 
 
 def write_unpaired(path: Path, records: Iterable[Unpaired]) -> int:
-    """Write every record that is in no pair, and return how many there are; none leaves no file.
+    """Write every record that is in no pair, and return how many there are; without any there is no file.
 
     Raises:
         NotWritableError: the folder cannot be written.

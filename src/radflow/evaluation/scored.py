@@ -28,7 +28,7 @@ ABOUT = ("track", "split", "modality", "references")
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredMetric:
-    """What stands behind a metric's numbers.
+    """How a metric's numbers were made.
 
     Attributes:
         label: as printed, with the model behind the number where there is one.

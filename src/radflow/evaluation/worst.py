@@ -1,4 +1,4 @@
-"""The reports of a scored file that are worst by its main metric, marked against their references."""
+"""The worst reports of a scored file by its main metric, marked against their references."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def worst_reports(
         columns: their scores, in the store's order.
         summary: the content of ``scores.json``. Its label F1 orders the reports, and where that is the same
             or was not asked for its metric of medical content, or else its first metric; ``NaN`` is left out.
-        count: at most so many.
+        count: at most this many.
     """
     metrics, modality = summary["metrics"], summary["modality"]
     main = [name for name in (LABEL_METRIC[modality], DOMAIN_METRIC[modality]) if name in metrics]

@@ -39,7 +39,7 @@ class CAPOTrainer(GRPOTrainer):
     ``args.epsilon`` is the range of the normal cases; ``args.epsilon_high``, where set, is divided likewise.
     With divisor 1 it is ``GRPOTrainer``. TRL's default loss is not Eq. 8's: ask for ``loss_type="grpo"``.
 
-    Beside TRL's metrics it logs ``capo/clip_fraction``, ``capo/shift`` (mean ``|ratio - 1|`` a token) and
+    Beside TRL's metrics it logs ``capo/clip_fraction``, ``capo/shift`` (mean ``|ratio - 1|`` per token) and
     ``capo/ratio_max``, each once with ``_critical`` and once with ``_normal`` behind it.
 
     Args:
@@ -134,7 +134,7 @@ def reward_function(
     Returns:
         a function of a batch's completions, plain or conversational, that gives one total per completion. It
         raises DataError for a row whose study is not known, and RewardError when a reward fails: one that
-        failed is never 0, and never ``None``, which TRL would leave out in silence.
+        failed is never 0, and never ``None``, which TRL would silently leave out.
     """
     known = {study.study_id: study for study in studies}
 

@@ -1,6 +1,6 @@
 """How far two judges agree on the same questions: raw, Cohen's kappa, Gwet's AC1, each with its interval.
 
-Kappa alone misleads here. Where nearly every report is consistent, chance agreement is nearly 1 and kappa
+Kappa alone misleads here. If nearly every report is consistent, chance agreement is nearly 1 and kappa
 falls to 0 or below while the judges agree on 95% (the paradox of Feinstein and Cicchetti 1990). AC1 (Gwet
 2008, Br. J. Math. Stat. Psychol. 61:29-48) measures chance agreement another way and does not. Both are
 given, with the table that they come from.

@@ -1,4 +1,4 @@
-"""From words and a number of images to the text that a model's processor reads, in the model's own form."""
+"""From words and a number of images to the text that a model's processor expects, in its own form."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def starts_itself(processor: Any, chat: str) -> bool:
 
 
 def reply_type(processor: Any) -> int:
-    """``token_type_ids`` of what follows a prompt: 0 is text, but to PaliGemma what its whole prompt sees.
+    """``token_type_ids`` of what follows a prompt: 0 is text, but PaliGemma's whole prompt sees type 0.
 
     A report of type 0 would be read before it is written. In type 1 nothing sees what comes later.
     """

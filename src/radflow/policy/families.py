@@ -1,4 +1,4 @@
-"""What differs from one model family to the next, and which families the quick ways are proven for."""
+"""What differs between model families, and for which ones the fast paths are proven."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights of a pretrained model: whole, or an error that says what is wrong with the folder."""
+"""The weights of a pretrained model, complete, or an error that says what is wrong with the folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNREAD = ("pooler", ".head.")
 def load_pretrained(kind: Any, source: str, *, dtype: torch.dtype, trust_remote_code: bool = False) -> Any:
     """Load a model from safetensors, with every weight that its configuration names.
 
-    transformers fills what is absent with random numbers and goes on; here that is an error.
+    transformers fills missing weights with random numbers and goes on; here that is an error.
 
     Args:
         kind: one of transformers' ``AutoModelFor...``.

@@ -1,8 +1,8 @@
 """The processor of a model: what turns pictures and text into its inputs. The one place that loads one.
 
-Qwen-VL, InternVL, LLaVA-OneVision and SmolVLM process video too. transformers has that half for torchvision
-alone, and asks for it as soon as their processor is loaded. radflow shows a model images and text, so it
-loads the image processor and the tokenizer, which need Pillow alone, with torchvision installed or not;
+Qwen-VL, InternVL, LLaVA-OneVision and SmolVLM process video too. transformers implements that half only with
+torchvision, and asks for it as soon as their processor is loaded. radflow shows a model images and text, so
+it loads the image processor and the tokenizer, which need Pillow alone, with torchvision installed or not;
 numbers are the same either way. The settings of the video half go along: a processor saved from here is
 complete again wherever torchvision is.
 """

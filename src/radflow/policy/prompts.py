@@ -62,8 +62,8 @@ def prompt_text(study: Study, instruction: str, *, context: bool = True, prior: 
     Args:
         study: says what is known.
         instruction: its last line.
-        context: indication and comparison, where the study has them.
-        prior: the report of the patient's study before, where there is one.
+        context: indication and comparison, if the study has them.
+        prior: the report of the patient's previous study, if there is one.
     """
     lines = []
     if prior and study.prior_report:
@@ -76,7 +76,7 @@ def prompt_text(study: Study, instruction: str, *, context: bool = True, prior: 
 
 
 class PromptEncoder:
-    """Encodes studies, keeping the results in a bounded memory, and on disk where it is told to.
+    """Encodes studies, keeping the results in a bounded memory and, on request, on disk.
 
     What it gives depends on the study alone, not on threads, memory or folder.
 
@@ -84,7 +84,7 @@ class PromptEncoder:
         policy: whose processor and chat template to use.
         instruction: the request that ends every prompt.
         context: whether indication and comparison are part of it.
-        prior: whether the report of the patient's study before is.
+        prior: whether the report of the patient's previous study is.
         max_tokens: a longer prompt is an error.
         max_bytes: memory for encoded studies; the least recently used go first.
         workers: threads that `ahead` keeps busy; 0 makes it do nothing.
@@ -141,7 +141,7 @@ class PromptEncoder:
         return encoded
 
     def ahead(self, studies: Iterable[Study]) -> None:
-        """Begin to encode the studies that are called next; what was begun before and not called is given up.
+        """Begin to encode the studies needed next; work begun earlier and not used is dropped.
 
         A study that cannot be encoded fails when it is called.
         """

@@ -4,7 +4,7 @@ From vLLM's own checks (``vllm/lora/peft_helper.py``: ``validate_legal``; ``vllm
 ``from_local_checkpoint``; ``vllm/config/lora.py``): plain LoRA without a bias, without DoRA and without
 whole modules saved beside it; a rank that ``--max-lora-rank`` can be set to; two matrices per layer in
 ``adapter_model.safetensors``; and, unless it is started with ``--enable-tower-connector-lora``, layers of
-the language model only: others are left out in silence. Whether vLLM knows the base model is not asked here.
+the language model only: others are silently left out. Whether vLLM knows the base model is not checked here.
 """
 
 from __future__ import annotations

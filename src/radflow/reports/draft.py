@@ -62,7 +62,7 @@ class Draft:
         indication: why the study was asked for, or ``None``.
         drawn: whether the pictures were drawn by a program.
         flags: what is odd about the pictures, one phrase each.
-        cautions: how the study differs from what the model was trained on, a sentence each.
+        cautions: how the study differs from what the model was trained on, one sentence each.
     """
 
     study_id: str

@@ -1,6 +1,6 @@
-"""Compressed pictures looked at without being made into pixels: their size, and whether all of them is there.
+"""Compressed pictures examined without decoding them to pixels: their size, and whether they are complete.
 
-Decoders make a whole picture of half a file and say nothing: libjpeg only warns, OpenJPEG fills what is
+Decoders silently make a whole picture of half a file: libjpeg only warns, OpenJPEG fills what is
 missing. A byte changed inside the coded data is found only where the code then makes no sense; what else
 has no check sum cannot be told from a picture (docs/datasets.md).
 """
@@ -41,7 +41,7 @@ def codestream_shape(stream: bytes) -> tuple[int, int, int] | None:
 
 
 def damage(stream: bytes) -> str | None:
-    """What shows that a JPEG, JPEG-LS or JPEG 2000 picture is not whole; ``None`` where nothing does."""
+    """Why a JPEG, JPEG-LS or JPEG 2000 picture is not complete; ``None`` if nothing shows that."""
     if stream.startswith(_JPEG):
         return _jpeg_damage(stream)
     at = stream.find(_JPEG_2000)
@@ -49,7 +49,7 @@ def damage(stream: bytes) -> str | None:
 
 
 def _jpeg_damage(stream: bytes) -> str | None:
-    """Of a JPEG: what libjpeg-turbo warns of when it reads all data, at an eighth of the size."""
+    """Of a JPEG: what libjpeg-turbo warns about when it reads all data, at an eighth of the size."""
     if stream.count(_SCAN) > MAX_SCANS:
         return f"more than {MAX_SCANS} passes"
     if _END not in stream:
@@ -62,7 +62,7 @@ def _jpeg_damage(stream: bytes) -> str | None:
 
 
 def _jpeg_2000_damage(stream: bytes, at: int) -> str | None:
-    """Of JPEG 2000 (ISO/IEC 15444-1, A.4): whether its tile-parts are all there, each of its length."""
+    """Of JPEG 2000 (ISO/IEC 15444-1, A.4): whether all tile-parts are there, each with its full length."""
     try:
         wanted = _tiles(stream, at)
         at += 2

@@ -1,4 +1,4 @@
-"""A contact sheet: a grid of images, each with its study and what it should show, to look at by eye."""
+"""A contact sheet: a grid of images, each with its study and what it should show, to inspect by eye."""
 
 from __future__ import annotations
 

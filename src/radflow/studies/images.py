@@ -27,7 +27,7 @@ def load_image(path: Path) -> Float[np.ndarray, "H W"]:
 
     The full range of the file's bit depth maps to 0..1 (8 bit: divided by 255; 16 bit: by 65535), without
     windowing or stretching. Pillow's own conversion of 16-bit pixels to 8 bits clips everything above 255 to
-    white, which is why nobody should call ``convert("L")`` on a radiograph. Colours become luminance (ITU-R
+    white, which is why ``convert("L")`` must not be called on a radiograph. Colours become luminance (ITU-R
     601-2), transparent pixels black. The EXIF orientation of a photograph is applied. A DICOM file with one
     frame is read as it is meant to be shown, windowed and upright (docs/dicom.md); its name does not matter.
 
@@ -70,17 +70,17 @@ def to_gray_pil(path: Path) -> Image.Image:
 def check_image(path: Path) -> tuple[int, int]:
     """Decide whether a file can be used as a picture, by decoding it once; the only place that decides it.
 
-    Finds everything that `load_image` finds, and what a decoder passes over in silence: any altered byte of a
+    Finds everything that `load_image` finds, and what a decoder silently accepts: any altered byte of a
     PNG (its check sums), a JPEG cut short that ends with an end mark all the same, JPEG data that libjpeg
-    warns of. It does not find a JPEG or DICOM altered so that it is still valid (docs/datasets.md).
+    warns about. It does not find a JPEG or DICOM altered so that it is still valid (docs/datasets.md).
 
     Returns:
         ``(height, width)`` as stored.
 
     Raises:
         MissingFileError, MissingDependencyError: as `load_image`.
-        DataError: as `load_image`; or damage of these kinds, a side over a hundred times the other, a JPEG
-            of more passes than anybody writes.
+        DataError: as `load_image`; or damage of these kinds, one side over a hundred times the other, a JPEG
+            with more passes than any encoder writes.
     """
     if is_dicom(path):
         height, width = check_dicom(path)

@@ -1,6 +1,6 @@
-"""The journal of a preparation: what became of each study so far, and from it the manifest and the account.
+"""The journal of a preparation: what became of each study so far; the manifest and the account come from it.
 
-The file ``<manifest>.part`` has a head line with the fingerprint of what is prepared, and then a line per
+The file ``<manifest>.part`` has a head line with the fingerprint of what is prepared, and then one line per
 study, in the order of the source: the CRC-32 of a JSON object, and the object. A damaged line, or one without
 its end, which a kill leaves, does not count, nor does what follows it.
 """
@@ -70,7 +70,7 @@ class Journal:
             self._file.close()
 
     def write(self, entries: Iterable[Entry]) -> None:
-        """Add entries; they are with the operating system when this returns, so a kill does not lose them."""
+        """Add entries; the operating system has them when this returns, so a kill does not lose them."""
         assert self._file is not None
         with writing(self.path):
             for entry in entries:
@@ -97,7 +97,7 @@ class Journal:
                     line = {"study": entry.study, "reason": entry.reason}
                     rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
             if not tally.kept:
-                self.path.unlink()  # whoever mends the data set begins anew
+                self.path.unlink()  # a mended data set begins anew
                 raise DataError(tally.nothing_kept(source))
         self.path.unlink()
         return tally.account(source, self.out, notes)

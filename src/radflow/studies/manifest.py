@@ -41,7 +41,7 @@ _HALF_A_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _OF_A_TABLE = "radflow prepare table makes a manifest of one"
 _SHOWN = 3  # rejected studies named in an error
 
-# The fields of a line by JSON type. Any other key is an error: a misspelt one would be lost in silence.
+# The fields of a line by JSON type. Any other key is an error: a misspelt one would be silently lost.
 _STRINGS = ("study_id", "patient_id", "report", "findings", "impression", "indication", "comparison")
 _STRINGS += ("split", "modality", "critical_by", "prior_study", "prior_report")
 _FIELDS: dict[str, tuple[type, str]] = {
@@ -125,7 +125,7 @@ def read_manifest(
         workers: processes that look at images; ``None`` for one per usable core. With more than one, a script
             must guard its top level with ``if __name__ == "__main__":``.
         progress: called with (done, total) as images are looked at.
-        first: at most so many lines are read.
+        first: at most this many lines are read.
 
     Raises:
         MissingFileError: there is no such manifest.

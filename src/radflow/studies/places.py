@@ -1,6 +1,6 @@
 """Where the images of a manifest may lie: below its own folder, and below folders that its reader allows.
 
-A manifest can come from anybody, and what its images show goes into pages and models. So a path that leads
+A manifest can come from anyone, and what its images show goes into pages and models. So a path that leads
 elsewhere is followed only where the recipe or the command names a folder around it, or where radflow wrote
 the manifest on this machine: it leaves a note beside it of where the images lay. The note holds its own
 number in the file system: one that was copied or unpacked with a manifest means nothing.

@@ -1,4 +1,4 @@
-"""What every data set's preparation shares: the list of sources, the account, drawing in parallel.
+"""What all preparations of data sets share: the list of sources, the account, drawing in parallel.
 
 A preparation reads a source, draws or finds the images, and writes ``studies.jsonl`` last, so a folder with a
 manifest is a finished one. Killed in the middle, it goes on where it stopped: every drawn PNG carries a note
@@ -48,7 +48,7 @@ Result = TypeVar("Result")
 SMALLEST_IMAGE = 64  # below, what a report names cannot be seen
 
 _NOTE = "radflow"  # the PNG text chunk that says how a picture was drawn
-_FEWER_THAN_PAY = 16  # jobs for which starting processes takes longer than drawing
+_FEWER_THAN_PAY = 16  # below this many jobs, starting processes takes longer than drawing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,8 @@ class PrepareAccount:
         patients_in_two_splits: 0, or something is wrong.
         drawn: images that are drawn.
         real: images that are real.
-        unsupported: tag -> drawn images that should show it and do not.
-        notes: what else the reader should know, a sentence each.
+        unsupported: tag -> drawn images that should show it but do not.
+        notes: what else the reader should know, one sentence each.
         examples: reason -> one study left out for it, with the particulars.
         labels: observation -> studies kept whose report states it; empty where nobody asked.
         critical: studies kept that are critical; ``None`` where nobody asked.

@@ -64,7 +64,7 @@ class Source:
         studies: every study, in the same order each time, as a `Study` whose images are absolute paths that
             nobody has looked at, or as a `Rejected` whose reason begins with its kind and, where there is
             more to say, goes on after a colon: ``report with impression only``, ``broken row: line 7 ...``.
-        notes: what the reader of the account should know, a sentence each.
+        notes: what the reader of the account should know, one sentence each.
         late_notes: more of these, known once all studies were taken.
     """
 

@@ -1,4 +1,4 @@
-"""The page of ``radflow draft``: pictures, the report with its uncertain words, what to make of it."""
+"""The page of ``radflow draft``: pictures, the report with its uncertain words, and how far to trust it."""
 
 from __future__ import annotations
 

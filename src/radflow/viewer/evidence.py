@@ -1,4 +1,4 @@
-"""What a report was labelled, and the words of it that each label rests on."""
+"""A report's labels, and the words that each label rests on."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _rows(report: ReadReport) -> Iterable[EvidenceRow]:
 
 
 def _marks(evidence: Sequence[Evidence]) -> list[Highlight]:
-    """One mark a span: where several statements share their words, the strongest gives it its colour."""
+    """One mark per span: where several statements share their words, the strongest gives it its colour."""
     by_span: dict[tuple[int, int], list[Evidence]] = defaultdict(list)
     cues: dict[tuple[int, int], str] = {}
     for found in evidence:

@@ -10,7 +10,7 @@ from radflow.viewer.records import Mark
 
 @dataclass(frozen=True, kw_only=True)
 class Highlight:
-    """Characters ``start`` to ``end`` of a text, how to show them, and what to say when asked."""
+    """Characters ``start`` to ``end`` of a text, how to show them, and the note to show on request."""
 
     start: int
     end: int
@@ -24,7 +24,7 @@ class Segment:
     """A stretch of text; ``kind`` is ``""`` where nothing is said about it.
 
     Attributes:
-        note: what to say when asked.
+        note: the note to show on request.
         tag: a few words printed behind it.
         parts: its own stretches, the words at fault among them; ``()`` where there are none.
     """
@@ -43,7 +43,7 @@ NOTES = {
     "extra": "not in the reference",
     "missed": "missed",
 }
-"""What a mark of the evaluation says when asked."""
+"""The note that a mark of the evaluation shows on request."""
 
 
 def segments(

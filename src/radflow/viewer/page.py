@@ -37,7 +37,7 @@ def write_page(run: Path) -> Path:
     The same files give the same page, byte for byte.
 
     Args:
-        run: the folder of a run. Files it lacks make their section say so.
+        run: the folder of a run. A section whose file is missing says so.
 
     Raises:
         MissingFileError: there is no such folder, or nothing in it that a page could show.
@@ -79,7 +79,7 @@ def render_labels(reports: Sequence[ReadReport], *, title: str, note: str) -> st
     Args:
         reports: what to show.
         title: of the page, such as the name of the file that the reports are from.
-        note: who read them, and how many of how many are shown.
+        note: which reader labelled them, and how many of them are shown.
     """
     style = asset("page.css")
     return (

@@ -51,7 +51,7 @@ def embed(path: Path, *, edge: int = 400, quality: int = 82) -> Picture:
             image = _eight_bit(opened)
     except FileNotFoundError:
         return Picture(problem=f"{path.name}: the image file is missing")
-    except Exception:  # Pillow raises many kinds on files that are broken or unknown to it
+    except Exception:  # Pillow raises many kinds of errors on broken or unknown files
         return Picture(problem=f"{path.name}: not an image that can be shown here")
     image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     png, jpeg = _encode(image, "PNG", optimize=True), _encode(image, "JPEG", quality=quality, optimize=True)

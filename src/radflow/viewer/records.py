@@ -1,6 +1,6 @@
 """What a run's files hold, as types. `radflow.viewer.run_files` reads them.
 
-``null`` and ``NaN`` both become NaN: a mean over no studies is not 0. A key nobody knows is ignored.
+``null`` and ``NaN`` both become NaN: a mean over no studies is not 0. Unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class ShuffledImages:
-    """One metric with the right images, with images dealt out among the studies, and the paired fall."""
+    """One metric with the right images, with shuffled images, and the paired fall."""
 
     true: Interval
     shuffled: Interval
@@ -75,7 +75,7 @@ class MetricLog:
     lines: tuple[Mapping[str, Any], ...]
 
     def series(self, stage: str, key: str) -> list[tuple[float, float]]:
-        """Return ``(step, value)`` by step. Of a step that was done twice (resume) the last counts."""
+        """Return ``(step, value)`` by step. Of a step done twice (after a resume) the last counts."""
         values: dict[float, float] = {}
         for line in self.lines:
             if line["stage"] == stage and key in line:

@@ -68,7 +68,7 @@ def result_table(results: Results) -> Table:
 
 
 def shuffled_table(results: Results) -> Table:
-    """Return each metric with the right images and with images dealt out among the studies."""
+    """Return each metric with the right images and with shuffled ones."""
     falls = {metric: row.fall for metric, row in results.shuffled.items()}
 
     def row(metric: str, limit: float) -> Row:

@@ -89,7 +89,7 @@ def is_better_higher(metric: str, stated: Mapping[str, bool]) -> bool:
 
 
 def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Put metrics under the headings of the table; those nobody knows come last, under "Other".
+    """Put metrics under the headings of the table; unknown ones come last, under "Other".
 
     >>> grouped(["bleu2", "mine", "reward"])
     [('Reward', ['reward']), ('Language', ['bleu2']), ('Other', ['mine'])]

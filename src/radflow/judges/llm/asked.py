@@ -32,7 +32,7 @@ from radflow.reports import Report
 if TYPE_CHECKING:
     from radflow.judges.llm.local import LocalModel
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0  # seconds between two tries of what could not be reached
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0  # seconds before an unreachable judge is tried again
 _OPENAI = "api.openai.com"
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Gated:
 
 
 class AskedJudge:
-    """A language model as a judge: private, cached, counted, and never silently wrong.
+    """A language model as a judge: behind the privacy gate, cached and counted; a failure is never a verdict.
 
     Made by :func:`radflow.judges.load`. It is a :class:`~radflow.judges.Judge`.
 
@@ -112,11 +112,11 @@ class AskedJudge:
 
     @property
     def collapsed(self) -> tuple[str, ...]:
-        """One sentence for each kind of question that nearly always got the same answer."""
+        """One sentence per kind of question that nearly always got the same answer."""
         return self._cached.collapsed
 
     def account(self) -> str:
-        """What was asked so far, what it took, and what did not have to be asked."""
+        """What was asked so far, what it cost, and what the store answered."""
         parts = [f"{self._cached.asked:,} questions asked"]
         if self._endpoint is not None:
             parts[0] += f" in {self._endpoint.spending}"

@@ -1,4 +1,4 @@
-"""A judge that says the same to everything: noticed while it answers, and reported."""
+"""A judge that gives the same answer to everything: noticed while it answers, and reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CollapseWatch:
     Args:
         judge: its name, for the report.
         share: more than this share of one answer is reported, in [0.5, 1).
-        at_least: but not before so many different questions.
+        at_least: but not before this many different questions.
 
     Raises:
         RecipeError: a setting out of range.
@@ -48,7 +48,7 @@ class CollapseWatch:
         self._lock = Lock()
 
     def add(self, kind: str, verdicts: Mapping[bytes, bool]) -> None:
-        """Count verdicts by key, each question once; a collapse that is new goes to the log as a warning."""
+        """Count verdicts by key, each question once; a new collapse goes to the log as a warning."""
         with self._lock:
             self._answers.setdefault(kind, {}).update(verdicts)
             report = self._report(kind)
@@ -62,7 +62,7 @@ class CollapseWatch:
 
     @property
     def reports(self) -> tuple[str, ...]:
-        """One sentence for each kind of question whose answers are nearly all the same."""
+        """One sentence per kind of question whose answers are nearly all the same."""
         with self._lock:
             return tuple(report for kind in self._answers if (report := self._report(kind)))
 

@@ -1,8 +1,8 @@
 """A judge behind any OpenAI-compatible endpoint: GPT-4o, vLLM, Ollama, llama.cpp.
 
 A plain HTTP client sends the requests; retries, waits and caps are ours (``conversation.py``,
-``retries.py``, ``spending.py``), so that nothing is sent without being counted. What comes back is read
-within bounds, whatever it is. The client is an optional package, imported when the first question is asked.
+``retries.py``, ``spending.py``), so that nothing is sent without being counted. Answers are read
+within bounds. The client is an optional package, imported when the first question is asked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from radflow.judges.privacy.gate import Address
 
 OWN_KEY = "RADFLOW_JUDGE_KEY"
 OPENAI_KEY = "OPENAI_API_KEY"
-_NO_KEY = "none"  # servers of one's own ignore it
+_NO_KEY = "none"  # a server of your own ignores it
 _LARGEST = 2**22  # bytes of an answer: 4 MiB, some hundred times the longest thoughts
 
 
@@ -42,16 +42,16 @@ class Endpoint(Knobs):
     mistake. A server of one's own may need none. Redirects are not followed, and a loopback address is never
     reached through a proxy: a text goes to the host that was named and to no other.
 
-    An answer has at most 4 MiB and comes as it is, not compressed; what is more, or otherwise, is a failed
-    one. A host that refuses the connection, or that no connection leads to, is given up at once as long as it
-    never answered; one that did answer is waited for as the knobs say.
+    An answer has at most 4 MiB and comes as it is, not compressed; anything else is a failed answer. A host
+    that refuses the connection, or that no connection leads to, is given up at once as long as it never
+    answered; one that did answer is waited for as the knobs say.
 
     Attributes:
         base_url: for example ``https://api.openai.com/v1`` or ``http://localhost:11434/v1``.
         model: as the server names it.
-        max_calls: cap in requests over the life of this object, failed ones included; ``None`` is no cap.
-        max_tokens: cap in tokens, as the server counts them; those under way when it is reached may lie above
-            it.
+        max_calls: cap on requests over the life of this object, failed ones included; ``None`` is no cap.
+        max_tokens: cap on tokens, as the server counts them; requests under way when it is reached may
+            exceed it.
         http_client: makes the HTTP client, given ``timeout``; for example a privacy gate's, which checks each
             request once more. ``None`` makes one that keeps to the paragraph above.
         spending: what has been spent so far.

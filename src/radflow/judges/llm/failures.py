@@ -46,7 +46,7 @@ class Failure:
 
     @property
     def may_be_the_format(self) -> bool:
-        """Whether a server that knows no structured answers may have meant that."""
+        """Whether it may mean that the server does not know structured answers."""
         return self.status in _ANOTHER_WAY
 
 

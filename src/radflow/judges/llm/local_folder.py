@@ -39,7 +39,7 @@ _DIGITS = 12
 
 
 def check_folder(folder: Path) -> None:
-    """Find out that a folder holds a causal language model as safetensors.
+    """Check that a folder holds a causal language model as safetensors.
 
     Raises:
         MissingFileError: there is no such folder, or its configuration, tokenizer or weights are not there.

@@ -1,4 +1,4 @@
-"""What a judge may cost: a cap in requests and one in tokens, over all that an endpoint is asked."""
+"""What a judge may cost: a cap on requests and one on tokens, over all that an endpoint is asked."""
 
 from __future__ import annotations
 

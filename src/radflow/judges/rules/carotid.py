@@ -32,7 +32,7 @@ _SENTENCE_END = re.compile(r"(?<=[.;])\s+|\n+")
 
 @dataclass(frozen=True, kw_only=True)
 class SideFacts:
-    """What one section says of one side.
+    """What one section says about one side.
 
     Attributes:
         plaque: ``True`` stated, ``False`` denied, ``None`` not mentioned.

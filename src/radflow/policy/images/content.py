@@ -1,4 +1,4 @@
-"""A hash of tensors, to know a content again."""
+"""A hash of tensors, to recognise equal content."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tensors of studies on disk, such as image features: one safetensors file each, in a folder of bounded size.
 
 Several processes may share the folder. A file appears whole or not at all, and a hash inside it covers its
-tensors, so that what a crash, a full disk or a flipped bit left behind is found out and computed again.
+tensors, so that what a crash, a full disk or a flipped bit left behind is detected and computed again.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class FeatureFiles:
 
     Args:
         folder: made when the first file is written; only files of this class's suffix are ever removed.
-        max_bytes: bound on those files. Each process looks at the whole folder after it has written a
-            sixteenth of the bound, so W processes may pass it by W sixteenths for a moment.
+        max_bytes: bound on those files. Each process checks the whole folder after it has written a
+            sixteenth of the bound, so W processes may exceed it by W sixteenths for a moment.
         suffix: of the files.
         what: they hold, for the log.
     """

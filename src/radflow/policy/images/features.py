@@ -1,6 +1,6 @@
 """What the vision tower says about a study: computed once, used by every pass over it.
 
-A rollout looks at the same pictures in sampling, in the old, reference and policy passes, and in every inner
+A rollout sees the same pictures in sampling, in the old, reference and policy passes, and in every inner
 step. As long as nothing on the image path trains, the tower's output is a constant of the study, and every
 model of transformers takes it in place of the pixels: ``mm_encoder_outputs={"image": join_features(...)}``.
 """
@@ -65,7 +65,7 @@ def encode_images(model: nn.Module, prompt: EncodedPrompt) -> ImageFeatures:
     """Run the vision tower and the projector on the pictures of one study, in evaluation mode.
 
     Raises:
-        TypeError: the model gives its visual tokens in a form that is none of the known ones.
+        TypeError: the model gives its visual tokens in an unknown form.
     """
     device = next(model.parameters()).device
     fields = {name: tensor.to(device) for name, tensor in prompt.image_fields.items()}
@@ -149,8 +149,8 @@ class FeatureStore:
     def __call__(self, prompt: EncodedPrompt) -> ImageFeatures | None:
         """The features of one study; ``None`` where the model must see the pixels themselves.
 
-        That is: something on the image path trains, so that features would go stale and the tower would get
-        no gradient; or the model's ``forward`` takes no ``mm_encoder_outputs``.
+        That is so if something on the image path trains, because features would go stale and the tower would
+        get no gradient; or if the model's ``forward`` takes no ``mm_encoder_outputs``.
         """
         if not self._takes_features or any(tensor.requires_grad for tensor in self._image_path):
             return None

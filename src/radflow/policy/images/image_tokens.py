@@ -1,8 +1,8 @@
-"""How many tokens an image may take, for processors that make more of them the larger the image is.
+"""How many tokens an image may take, for processors that turn a larger image into more tokens.
 
-A film of 3,000 x 2,500 pixels as it comes is some 9,500 tokens to Qwen2.5-VL, 3,300 to InternVL and 2,900
+A film of 3,000 x 2,500 pixels at full size is some 9,500 tokens to Qwen2.5-VL, 3,300 to InternVL and 2,900
 to Idefics3. LLaVA, Gemma 3 and PaliGemma take a fixed number. What LLaVA-OneVision takes (up to 7,400 for a
-single image, 730 for each of several) stands in its model's configuration too, so it is left as it is.
+single image, 730 for each of several) is in its model's configuration too, so it is not limited.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 def limit_image_tokens(processor: Any, most: int) -> None:
     """Set a processor so that an image takes at most about ``most`` tokens, or the fewest that it can.
 
-    What the processor allowed before is never widened. The settings are saved with the processor, so whoever
+    A lower limit of the processor's own stays. The settings are saved with the processor, so whoever
     loads the model later shows it images of the size that it was trained on.
 
     Args:

@@ -1,9 +1,9 @@
-"""What must be seen of a picture: where a model's processor would cut its ends off, it is padded first.
+"""Keep the whole picture visible: if a model's processor would crop its ends, it is padded first.
 
 Some processors resize to a square and distort (SigLIP, Gemma 3, the tiny policy), some keep the proportions
 and tile or pad (Qwen-VL, Idefics3, SmolVLM, InternVL, LLaVA-NeXT): these lose nothing. Those of CLIP, and of
 LLaVA 1.5 with it, resize the shorter edge and crop the middle: a radiograph of 2500 x 3050 pixels loses 9 %
-of its height at each end, and with it apices or costophrenic angles, without a word.
+of its height at each end, and with it apices or costophrenic angles, without a warning.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LONG, _SHORT, _END = 128, 64, 8
 def crops_ends(image_processor: Any) -> bool:
     """Whether an image processor cuts the ends of the longer side off.
 
-    It is tried: the processor is shown two pictures that differ at these ends only.
+    Found by trial: the processor is given two pictures that differ only at these ends.
     """
     black = Image.new("RGB", (_LONG, _SHORT))
     marked = Image.new("RGB", (_LONG, _SHORT), "white")

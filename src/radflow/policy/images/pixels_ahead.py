@@ -19,7 +19,7 @@ from PIL import Image
 
 
 class Ahead:
-    """Work that was begun before it is asked for.
+    """Work begun before its result is asked for.
 
     Args:
         processor: copied for each thread.
@@ -34,7 +34,7 @@ class Ahead:
         self._begun: dict[Hashable, Future[Any]] = {}
 
     def begin(self, wanted: Mapping[Hashable, Callable[[Any], Any]]) -> None:
-        """Begin what is wanted next, each a function of a processor; give up what is not wanted any more."""
+        """Begin the work needed next, each a function of a processor; drop what is no longer needed."""
         for key in [key for key in self._begun if key not in wanted]:
             self._begun.pop(key).cancel()
         for key, work in wanted.items():
@@ -42,7 +42,7 @@ class Ahead:
                 self._begun[key] = self._started().submit(self._run, work)
 
     def take(self, key: Hashable) -> Any | None:
-        """What was begun under a key, as soon as it is done; ``None`` where nothing was.
+        """The result of the work begun under a key, once it is done; ``None`` if none was begun.
 
         Raises:
             Exception: whatever the work raised.

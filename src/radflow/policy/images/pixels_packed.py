@@ -1,7 +1,7 @@
-"""Pixel arrays in a quarter or half of their room, bit for bit.
+"""Pixel arrays in a quarter or half of their memory, bit for bit.
 
-A picture of 8 bits has at most 256 values a channel, and what a processor makes of it by scaling and
-normalising has few more than that. So an array of floats is kept as a table of its values and an index into
+A picture of 8 bits has at most 256 values per channel, and after a processor's scaling and normalising it
+has few more than that. So an array of floats is kept as a table of its values and an index into
 it, of 1 or 2 bytes per pixel. Nothing is assumed about the processor: an array with more values is kept as it
 is.
 """
@@ -32,7 +32,7 @@ def pack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What `pack` was given: same types, shapes and bits."""
+    """Undo `pack`: the same types, shapes and bits."""
     tensors: dict[str, Tensor] = {}
     for name, tensor in packed.items():
         if name.endswith(_INDEX):

@@ -1,10 +1,10 @@
-"""Attention over a packed row: prefixes and completions apart, and no mask of row by row.
+"""Attention over a packed row: prefixes and completions separately, without a row-by-row mask.
 
 Two functions are registered with transformers under one name. Where no packed row is under way both do what
 ``sdpa`` does, so the name is set once on the language model's configuration and stays; a saved configuration
 does not carry it.
 
-    mask function        called once a forward (twice where layers differ); hands on the row's layout, and
+    mask function        called once per forward (twice if layers differ); hands on the row's layout, and
                          compact masks where the model's own mask is not plainly causal
     attention function   called by every layer; gets that object as its mask
 

@@ -1,7 +1,7 @@
 """The forward of every pass: the packed row where it is right, the plain one everywhere else.
 
-"Right" is not taken on trust. The first groups go through the model both ways; only where the two agree does
-the packed row stay in use. Whatever is odd about a model, its numbers are those of the plain forward.
+"Right" is not taken on trust. The first groups go through the model both ways; the packed row stays in use
+only if the two agree. Whatever is odd about a model, its numbers are those of the plain forward.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class PreallocatedLayer(DynamicLayer):
         return self._length
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Keys that `update` will return for so many new tokens, and the index of the first of them."""
+        """Keys that `update` will return for this many new tokens, and the index of the first of them."""
         first = self._first_visible()
         return self._length + query_length - first, first
 

@@ -41,8 +41,8 @@ class Sampling:
 
     Attributes:
         temperature: the logits are divided by it.
-        top_p: the likeliest tokens that make up this probability are drawn from; 1 for all.
-        min_p: tokens below this share of the likeliest one's probability are not drawn; 0 for none.
+        top_p: draw from the most likely tokens that together have this probability; 1 for all.
+        min_p: tokens less likely than this share of the most likely one are not drawn; 0 keeps all.
     """
 
     temperature: float = 1.0
@@ -161,7 +161,7 @@ def decode(
         max_new_tokens: T, the longest completion.
         end_ids: tokens that end a row.
         pad_id: fills the prompts.
-        sampling: how tokens are drawn; ``None`` takes the likeliest.
+        sampling: how tokens are drawn; ``None`` takes the most likely one.
         uniforms: the numbers in [0, 1) that sampling draws by.
         features: one per prompt; ``None`` runs the vision tower.
 

@@ -1,7 +1,7 @@
 """Sampling a group of reports for each study, and greedy reports.
 
 Families with a parity test go through the decoding engine of `radflow.policy.sampling.decode`; any other
-through transformers' ``generate``, slower and with the same meaning.
+through transformers' ``generate``, which is slower and means the same.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def sample_groups(
     A study's reports follow from its seed, the weights and these settings, not from the studies beside it.
 
     ``Completion.logprobs`` are those of the policy at ``temperature`` over its whole vocabulary: what
-    `completion_logprobs` gives, to 1e-4 in float32. In bfloat16 other shapes round otherwise (0.02 nats were
-    seen on small models), and one pass over the finished reports is the safer base of a ratio. With ``top_p``
+    `completion_logprobs` gives, to 1e-4 in float32. In bfloat16 other shapes round differently (0.02 nats
+    on small models), and one pass over the finished reports is the safer base of a ratio. With ``top_p``
     or ``min_p`` the tokens come from a narrower distribution than that of these log-probabilities. They are
     ``None`` for a model that `can_decode` does not know.
 
@@ -56,8 +56,8 @@ def sample_groups(
         max_new_tokens: longest report, end token included.
         seeds: one per study.
         temperature: the logits are divided by it.
-        top_p: the likeliest tokens that make up this probability are sampled from.
-        min_p: tokens below this share of the likeliest one's probability are not sampled.
+        top_p: sample from the most likely tokens that together have this probability.
+        min_p: tokens less likely than this share of the most likely one are not sampled.
         features: gives image features that are known already; ``None`` runs the vision tower once per study.
         rows_at_once: bound on the rows decoded together.
 

@@ -2,7 +2,7 @@
 
 A word's probability is the product of its tokens': the chance that the model, having written all before it,
 writes exactly this word in exactly these tokens. So a word of four tokens and a word of one stand on one
-scale. A product can only fall with every token, so rare, long words are low more often; it does not hold
+scale. A product can only fall with every token, so rare, long words score low more often; it does not include
 the chance of writing the same word in other tokens, nor that of ending the word there.
 
 It is the model's own belief. Nothing makes it agree with how often the word is right.

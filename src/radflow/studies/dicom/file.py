@@ -1,4 +1,4 @@
-"""Opening DICOM files: what is refused, and with which line.
+"""Opening DICOM files: what is refused, and with which message.
 
 Only the tags in `dicom_tags.READ` are parsed, and no message of pydicom is passed on: some of them quote
 values. Pixel data stay in the file until a frame is asked for.
@@ -155,7 +155,7 @@ def opened(path: Path) -> Generator[DicomFile]:
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Keep pydicom's warnings and log lines, which may quote values, from everybody."""
+    """Suppress pydicom's warnings and log lines, which may quote values."""
     logger = logging.getLogger("pydicom")
     was = logger.disabled, logger.propagate
     logger.disabled, logger.propagate = True, False  # the second for its children

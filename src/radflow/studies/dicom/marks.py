@@ -1,7 +1,7 @@
 """Two heuristics on the rendered picture: burned-in text near the borders, and a film that looks inverted.
 
-Both only flag. What they were right and wrong on is in docs/dicom.md. Neither reads text: a flag says that
-somebody should look, and no flag does not say that the picture names nobody.
+Both only flag; docs/dicom.md has their hits and misses. Neither reads text: a flag asks a person to look, and
+the absence of a flag does not mean that the picture names nobody.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601-2, a
 
 @dataclass(frozen=True, kw_only=True)
 class DicomInfo:
-    """What may be told of a DICOM file.
+    """What may be told about a DICOM file.
 
     Attributes:
         modality: DICOM's own code, such as ``CR`` or ``US``; ``OT`` for what is not on its list.
@@ -47,7 +47,7 @@ class DicomInfo:
         bits: of a sample that mean something.
         photometric: Photometric Interpretation.
         transfer_syntax: its name.
-        flags: what somebody should look at, one phrase each; those of the heuristics say so.
+        flags: what a person should check, one phrase each; those of the heuristics say so.
     """
 
     modality: str
@@ -74,7 +74,7 @@ def load_dicom(path: Path) -> Float32[np.ndarray, "H W"] | Float32[np.ndarray, "
 
 
 def check_dicom(path: Path) -> tuple[int, int]:
-    """Check that a DICOM file is a whole picture, by making it one.
+    """Check that a DICOM file is a complete picture, by rendering it.
 
     Returns:
         ``(rows, columns)`` as stored.
@@ -89,7 +89,7 @@ def check_dicom(path: Path) -> tuple[int, int]:
 
 
 def inspect(path: Path) -> DicomInfo:
-    """What may be told of a file, with flags from its tags and from two heuristics on its (middle) frame.
+    """What may be told about a file, with flags from its tags and from two heuristics on its (middle) frame.
 
     Raises:
         MissingFileError, MissingDependencyError, DataError: as `load_dicom`; several frames are fine.
@@ -125,7 +125,7 @@ def expand(path: Path, out: Path, *, frames: int = 8, as_montage: bool = False) 
         out: where to write, a folder of its own for each study; made if missing. Names are numbers and kinds,
             such as ``001-slice-04.png``.
         frames: pictures of each clip or series, at least 1.
-        as_montage: one sheet a clip or series instead.
+        as_montage: one sheet per clip or series instead.
 
     Returns:
         The pictures in a reader's order: frontal films first, then lateral ones, then by series number. PNG

@@ -1,7 +1,7 @@
 """Which DICOM tags radflow reads, which it must never repeat, and the few words that it makes of them.
 
 What leaves these modules are words from the closed lists below and numbers; no text of a file is passed on.
-So a name that somebody typed into "Series Description" cannot reach a manifest, a page or a log.
+So a name typed into "Series Description" cannot reach a manifest, a page or a log.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ PHOTOMETRIC = frozenset(
     ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 )
 
-# All that is parsed of a file; the reader steps over everything else, names and dates included.
+# All that is parsed of a file; the reader skips everything else, names and dates included.
 READ = (
     *("ImageType", "SOPClassUID", "Modality", "SeriesDescription", "StudyDescription", "ProtocolName"),
     *("BodyPartExamined", "ViewPosition", "ViewCodeSequence", "Laterality", "ImageLaterality"),

@@ -1,7 +1,7 @@
 """Values of DICOM tags; nothing where a tag is missing, empty or cannot be read.
 
 pydicom parses a value when it is first asked for, and raises errors of many kinds, which may quote it. A
-value that cannot be read is as good as missing for everything that asks here.
+value that cannot be read counts as missing everywhere.
 """
 
 from __future__ import annotations

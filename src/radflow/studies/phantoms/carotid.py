@@ -56,7 +56,7 @@ class CarotidDrawing(CarotidText):
 
 
 def draw_carotid_text(index: int, *, seed: int) -> CarotidText:
-    """Return study ``index`` without its pictures: the same text and truth, far sooner.
+    """Return study ``index`` without its pictures: the same text and truth, much faster.
 
     >>> draw_carotid_text(7, seed=0).study_id
     'carotid-000007'

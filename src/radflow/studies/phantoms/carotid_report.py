@@ -6,7 +6,7 @@ rely on:
 
 * a block opens with one of the ``block`` phrases and holds for that side (or both) until the next one;
 * in each block of the Findings: intima-media thickness, plaque or its absence, velocity and flow;
-* plaque words are adjectives of the noun "plaque" and stay in its sentence, one sentence a plaque;
+* plaque words are adjectives of the noun "plaque" and stay in its sentence, one sentence per plaque;
 * numbers: intima-media thickness to 0.1 mm, plaque thickness to 0.5 mm, velocity to 10 cm/s;
 * the Impression of a side follows from its Findings by the consensus criteria of
   :mod:`~radflow.studies.phantoms.carotid_flow`; it names every graded stenosis, each plaque's segment,

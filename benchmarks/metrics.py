@@ -176,11 +176,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "times as quick as the reference package": times,
         "largest difference from it": differences,
-        "our pairs a second": {METRICS[name].label: values for name, values in speed.items()},
+        "our pairs per second": {METRICS[name].label: values for name, values in speed.items()},
         "skipped": skipped,
         "set-up": {
-            "pairs a round": arguments.pairs,
-            "pairs a round with a model": arguments.model_pairs,
+            "pairs per round": arguments.pairs,
+            "pairs per round with a model": arguments.model_pairs,
             "rounds": arguments.rounds,
             "threads": torch.get_num_threads(),
             "seed": arguments.seed,

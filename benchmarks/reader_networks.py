@@ -143,7 +143,7 @@ def race(
             name: round(statistics.median(a / b for a, b in zip(of[name], of["radflow"], strict=True)), 2)
             for name in peers
         }
-        result[f"reports a second, {clock} time"] = {
+        result[f"reports per second, {clock} time"] = {
             name: round(reports / statistics.median(seconds), 2) for name, seconds in of.items()
         }
     return result
@@ -233,7 +233,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             "dtype of ours": arguments.dtype,
             "tokens in a batch of ours": Inference(**options).resolve().batch_tokens,
             "threads": torch.get_num_threads(),
-            "reports a round": arguments.reports,
+            "reports per round": arguments.reports,
             "rounds": arguments.rounds,
             "median words of a report": words,
             "seed": arguments.seed,

@@ -149,9 +149,9 @@ def speed(texts: Sequence[str], repeat: int) -> dict[str, dict[str, float]]:
         long = " ".join(texts[:400])
         each = [_seconds(name, [long[: size * 1000]] * (100 // size), repeat) / 100 for size in (1, 10, 100)]
         result[name] = {
-            "reports a second": round(per_second),
+            "reports per second": round(per_second),
             **{
-                f"ms a KB at {size} KB": round(1e3 * cost, 3)
+                f"ms per KB at {size} KB": round(1e3 * cost, 3)
                 for size, cost in zip((1, 10, 100), each, strict=True)
             },
             "a KB at 100 KB over a KB at 1 KB": round(each[2] / each[0], 2),

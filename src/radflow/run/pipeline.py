@@ -19,7 +19,7 @@ import torch
 from radflow import __version__
 from radflow.baselines import most_frequent_report
 from radflow.config import Recipe
-from radflow.errors import DataError, TrainingError
+from radflow.errors import TrainingError
 from radflow.evaluation import Results, derangement, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, evaluate_run
 from radflow.files import read_jsonl
@@ -37,10 +37,9 @@ from radflow.run.model_card import write_cards
 from radflow.run.named_model import TINY
 from radflow.run.predicting import feature_store, greedy_texts, prompt_encoder
 from radflow.run.processes import make_accelerator
-from radflow.run.studies import prepare_studies
+from radflow.run.studies import prepare_studies, read_splits
 from radflow.run.tracking import Trackers
 from radflow.studies import Study
-from radflow.studies.manifest import read_manifest
 from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
 from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft
@@ -89,22 +88,7 @@ class Pipeline:
     @cached_property
     def studies(self) -> dict[str, list[Study]]:
         """The studies of each split, each annotated critical or not."""
-        manifest = read_manifest(self.workspace.path("prepare", "studies.jsonl"), check_images=False)
-        splits: dict[str, list[Study]] = {"train": [], "validate": [], "test": []}
-        for study in manifest.studies:
-            splits[study.split].append(study)
-        for name, studies in splits.items():
-            least = 2 if name == "test" else 1  # the shuffled control exchanges pictures between two
-            if len(studies) < least:
-                raise DataError(
-                    f"expected at least {least} studies in the {name} split, got {len(studies)}; give more "
-                    "studies (data.count) or other splits"
-                )
-        if len({s.modality for s in manifest.studies}) > 1:
-            raise DataError(
-                "expected studies of one modality in a run, got chest and carotid studies together"
-            )
-        return splits
+        return read_splits(self.workspace.path("prepare", "studies.jsonl"))
 
     @property
     def modality(self) -> str:

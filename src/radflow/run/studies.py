@@ -161,6 +161,28 @@ def check_language(recipe: Recipe, studies: Sequence[Study]) -> str | None:
     return found.said
 
 
+def read_splits(path: Path) -> dict[str, list[Study]]:
+    """The studies of a run's manifest by split.
+
+    Raises:
+        DataError: a split has too few, or they are of more than one modality.
+    """
+    manifest = read_manifest(path, check_images=False)
+    splits: dict[str, list[Study]] = {"train": [], "validate": [], "test": []}
+    for study in manifest.studies:
+        splits[study.split].append(study)
+    for name, studies in splits.items():
+        least = 2 if name == "test" else 1  # the shuffled control exchanges pictures between two
+        if len(studies) < least:
+            raise DataError(
+                f"expected at least {least} studies in the {name} split, got {len(studies)}; give more "
+                "studies (data.count) or other splits"
+            )
+    if len({s.modality for s in manifest.studies}) > 1:
+        raise DataError("expected studies of one modality in a run, got chest and carotid studies together")
+    return splits
+
+
 def triage(
     studies: Sequence[Study],
     judge: CriticalityJudge | None = None,

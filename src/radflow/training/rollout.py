@@ -36,7 +36,7 @@ class RewardModel(Protocol):
     """
 
     def score_many(self, studies: Sequence[Study], texts: Sequence[Sequence[str]]) -> list[list[Reward]]:
-        """One reward a completion, study by study."""
+        """One reward per completion, study by study."""
         ...
 
 
@@ -73,7 +73,7 @@ class Pending:
         step: of the rollout.
         places: for each group the place of its study among the explored ones.
         groups: P of them.
-        rewards: one list a group, once it is there.
+        rewards: one list per group, once it is there.
     """
 
     step: int

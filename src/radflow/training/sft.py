@@ -58,7 +58,7 @@ class SftModel(nn.Module):
         last: Int[Tensor, "N"],
         labels: Float[Tensor, "N K"] | None,
     ) -> tuple[Tensor, Tensor]:
-        """The training loss, and the plain mean negative log-likelihood a token for the log.
+        """The training loss, and the plain mean negative log-likelihood per token for the log.
 
         A batch without reports has the label loss alone; its second number is NaN.
         """
@@ -247,7 +247,7 @@ class _SftLoop:
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
-        """Mean negative log-likelihood a token of the held-out reports, over all processes, in nats."""
+        """Mean negative log-likelihood per token of the held-out reports, over all processes, in nats."""
         self.inner.eval()
         device, size = self.accelerator.device, self.knobs.batch_size
         total = torch.zeros(2, device=device)

@@ -44,7 +44,7 @@ class Update:
         stats: of each row at the last inner step that it took part in.
         stopped: which rows the shift guard stopped.
         kept: the share of the update that the bound on the shift left, in [0, 1].
-        old: log-probabilities under the policy that sampled, a row a completion.
+        old: log-probabilities under the policy that sampled, one row per completion.
     """
 
     losses: Sequence[float]
@@ -106,7 +106,7 @@ def update_policy(
         model: as ``accelerator`` prepared it.
         forward: through the same model.
         rollout: sampled and rewarded.
-        reference: log-probabilities under the reference policy, a row a completion.
+        reference: log-probabilities under the reference policy, one row per completion.
         optimizer: prepared.
         accelerator: sums gradients over processes.
         knobs: the section ``rft``.

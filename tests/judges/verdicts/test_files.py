@@ -83,7 +83,7 @@ def test_a_bad_line_is_named_and_nothing_is_added(tmp_path):
             ("not JSON", r"verdicts\.jsonl:21: expected a JSON object"),
             ('{"key": "00"}', r"verdicts\.jsonl:21: expected the fields"),
             ("[" * 100_000, r"verdicts\.jsonl:21: expected a JSON object"),
-            (json.dumps(flipped), r"verdicts\.jsonl:21: expected one answer a key"),
+            (json.dumps(flipped), r"verdicts\.jsonl:21: expected one answer per key"),
         ):
             export.write_text("\n".join([*lines, bad]) + "\n")
             with pytest.raises(DataError, match=message):

@@ -1,6 +1,6 @@
 """Verdicts as a file of lines, so that a published run can be repeated with no key and no network.
 
-One JSON object a line, ordered by key: the fields of :class:`~radflow.judges.verdicts.rows.StoredVerdict`,
+One JSON object per line, ordered by key: the fields of :class:`~radflow.judges.verdicts.rows.StoredVerdict`,
 the key as 64 hexadecimal digits. ``texts`` is there only where the store kept them. The file is the user's
 alone (mode 0600), since only the user knows whether it may be published.
 """
@@ -63,7 +63,7 @@ def import_verdicts(store: VerdictStore, path: Path) -> Imported:
         for number, line in enumerate(file, start=1):
             verdict = _read_line(line, f"{path}:{number}")
             if verdicts.setdefault(verdict.key, verdict).verdict is not verdict.verdict:
-                raise DataError(f"{path}:{number}: expected one answer a key, got both; export again")
+                raise DataError(f"{path}:{number}: expected one answer per key, got both; export again")
     if not store.keep_texts:
         verdicts = {key: _without_texts(verdict) for key, verdict in verdicts.items()}
     standing = store.add(list(verdicts.values()))

@@ -120,10 +120,10 @@ def judged(served: Served) -> tuple[str, ...]:
 
 
 def left(run: Path) -> tuple[str, list[str]]:
-    """Digest of the weights, and the log of rewards without times."""
+    """Digest of the weights, and the log of rewards without what a machine adds to it."""
     weights = hashlib.sha256((run / "rft" / "model" / "model.safetensors").read_bytes()).hexdigest()
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    timed = ("tokens_per_second", "seconds", "time")
+    timed = ("tokens_per_second", "seconds", "peak_memory_gib")
     return weights, [
         json.dumps({k: v for k, v in r.items() if k not in timed}) for r in rows if r["stage"] == "rft"
     ]

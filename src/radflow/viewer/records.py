@@ -83,10 +83,6 @@ class MetricLog:
                 values[float(line["step"])] = float(value) if isinstance(value, int | float) else math.nan
         return sorted(values.items())
 
-    def last_step(self, stage: str) -> int | None:
-        """Return the highest step logged for ``stage``, or ``None``."""
-        return max((line["step"] for line in self.lines if line["stage"] == stage), default=None)
-
 
 @dataclass(frozen=True, kw_only=True)
 class SplitAndPicked:

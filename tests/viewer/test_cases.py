@@ -7,7 +7,7 @@ from radflow.reports import render_report
 from radflow.viewer.cases import blocks, case_views, counts, observed, template_report
 from radflow.viewer.highlight import segments
 from radflow.viewer.records import Case, Mark, ReferenceReport, SystemReport
-from radflow.viewer.run_files import read_run
+from radflow.viewer.run_page.run_files import read_run
 
 kinds = st.sampled_from(["agree", "contradict", "extra"])
 marks = st.lists(st.builds(Mark, start=st.integers(-3, 40), end=st.integers(-3, 40), kind=kinds), max_size=6)

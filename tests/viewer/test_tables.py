@@ -1,7 +1,7 @@
 import math
 
 from radflow.viewer.records import Interval, Results, ShuffledImages
-from radflow.viewer.run_files import read_run
+from radflow.viewer.run_page.run_files import read_run
 from radflow.viewer.tables import drift_table, in_order, result_table, shuffled_table, unmoved
 
 

@@ -1,5 +1,4 @@
-"""``radflow``: every command, its options and its help. The modules beside this one do the work
-(``running.py``, ``drafting.py``, ``merging.py`` and ``verdicts.py`` also have their own commands).
+"""``radflow``: every command, its options and its help. The modules and rooms beside this one do the work.
 
 Nothing here imports torch until a command needs it, so that ``radflow --help`` is quick.
 """
@@ -17,10 +16,10 @@ from cyclopts import App, Parameter
 from radflow import __version__
 from radflow.cli import screens
 from radflow.cli.drafting import draft
-from radflow.cli.merging import merge
+from radflow.cli.judge.verdicts import verdicts
 from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
-from radflow.cli.running import evaluate, explore, generate, init, quickstart, rft, run, sft
-from radflow.cli.verdicts import verdicts
+from radflow.cli.run.merging import merge
+from radflow.cli.run.running import evaluate, explore, generate, init, quickstart, rft, run, sft
 from radflow.errors import RadflowError
 
 ReportColumn = Annotated[str | None, Parameter(name=("--report-column", "--column"))]
@@ -171,8 +170,8 @@ def score(
         reference_column: Where the reference stands, likewise.
         id_column: Where the study's id stands, likewise.
     """
-    from radflow.cli.score_readers import Networks
-    from radflow.cli.scoring import PredictionColumns, ScoreOptions, score_command
+    from radflow.cli.score.readers import Networks
+    from radflow.cli.score.scoring import PredictionColumns, ScoreOptions, score_command
 
     options = ScoreOptions(
         reference=reference,
@@ -214,7 +213,7 @@ def compare(
         resamples: Number of resamples behind each bootstrap interval and permutation test.
         seed: Seed of both.
     """
-    from radflow.cli.comparing import compare_command
+    from radflow.cli.score.comparing import compare_command
 
     compare_command(screens.screen, a, b, metrics=metrics, out=out, resamples=resamples, seed=seed)
 
@@ -294,7 +293,7 @@ def triage(
         texts: Write their reports into that file too.
         any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
-    from radflow.cli.triaging import TriageOptions, triage_command
+    from radflow.cli.judge.triaging import TriageOptions, triage_command
 
     knobs = judge_options(overrides, triage)
     options = TriageOptions(
@@ -332,7 +331,7 @@ def agree(
         json: Print one JSON object instead of tables.
         any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
-    from radflow.cli.agreeing import AgreeOptions, agree_command
+    from radflow.cli.judge.agreeing import AgreeOptions, agree_command
 
     options = AgreeOptions(
         judges=judge,

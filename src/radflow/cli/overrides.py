@@ -12,7 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from radflow.cli.recipes import SHIPPED, find_recipe
+from radflow.cli.run.recipes import SHIPPED, find_recipe
 from radflow.config import Recipe, knob_of, knobs, load_recipe, suggest_option
 from radflow.errors import RadflowError, RecipeError, did_you_mean
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from radflow.evaluation.comparison import ALPHA, ComparedMetric, Comparison
 from radflow.evaluation.notation import brackets, number, signed, with_interval
-from radflow.viewer.forest import ForestRow, forest
+from radflow.viewer.charts.forest import ForestRow, forest
 from radflow.viewer.tables import Cell, Row, Table
 from radflow.viewer.templating import asset, csp_hash, environment
 from radflow.viewer.wording import grouped

@@ -1,4 +1,4 @@
-"""What a run's files hold, as types. `radflow.viewer.run_files` reads them.
+"""What a run's files hold, as types. `radflow.viewer.run_page.run_files` reads them.
 
 ``null`` and ``NaN`` both become NaN: a mean over no studies is not 0. Unknown keys are ignored.
 """

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from radflow.evaluation.notation import brackets, number, signed
 from radflow.viewer.cases import case_views
+from radflow.viewer.charts.strips import whisker
 from radflow.viewer.records import Case, Interval
-from radflow.viewer.strips import whisker
 from radflow.viewer.tables import Cell, Row, Table
 from radflow.viewer.templating import asset, csp_hash, environment
 from radflow.viewer.wording import grouped, percent

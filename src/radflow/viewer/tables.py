@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from radflow.evaluation.notation import brackets, number, signed
+from radflow.viewer.charts.strips import whisker
 from radflow.viewer.records import Interval, Results
-from radflow.viewer.strips import whisker
 from radflow.viewer.verdict import tone
 from radflow.viewer.wording import (
     grouped,

@@ -1,0 +1,1 @@
+"""Commands that ask judges, or look at what they said."""

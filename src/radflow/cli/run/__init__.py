@@ -1,0 +1,1 @@
+"""Commands of a run: its stages, its recipe, its model."""

@@ -1,0 +1,120 @@
+"""The commands that run a recipe, whole or a stage of it: what is typed, and what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from radflow.cli import screens
+from radflow.cli.overrides import Overrides, flags_of, in_flags, read_recipe
+from radflow.cli.run.recipes import init_command
+
+if TYPE_CHECKING:
+    from radflow.run.pipeline import Pipeline
+
+DryRun = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="Check everything and measure one step of each kind, on a few studies in a temporary folder; "
+        "nothing is trained or kept.",
+    ),
+]
+
+
+def quickstart(
+    *overrides: Overrides, out: Path = Path("runs/quickstart"), seed: int = 0, dry_run: DryRun = False
+) -> None:
+    """The whole workflow on drawn carotid ultrasound, in minutes on two cores.
+
+    Args:
+        out: The run's folder.
+        seed: Every random choice follows from it.
+    """
+    own = ("--out", str(out), "--seed", str(seed), *overrides)
+    _run(Path("quickstart"), own, lambda p: p.run(), dry_run=dry_run)
+
+
+def init(recipe: str | None = None, *, out: Path | None = None) -> None:
+    """List the recipes that come with radflow, or copy one to start from.
+
+    Args:
+        recipe: The name of one; all are listed when not given.
+        out: Where the copy goes, with its comments: RECIPE.toml in the current folder when not given. A file
+            that is there is left alone.
+    """
+    init_command(screens.screen, recipe, out)
+
+
+def run(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
+    """Every stage of a recipe; picks up where it stopped, and skips what is done.
+
+    Any knob can be set from the command line: `radflow run recipe.toml --rft.steps 20 --out runs/other`.
+
+    Args:
+        recipe: A TOML file, or the name of a shipped recipe (quickstart, carotid, iu-xray, ...).
+    """
+    _run(recipe, overrides, lambda p: p.run(), dry_run=dry_run)
+
+
+def sft(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
+    """Prepare the studies and fine-tune on image-report pairs."""
+    _run(recipe, overrides, lambda p: (p.prepare(), p.sft()), dry_run=dry_run)
+
+
+def explore(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
+    """Target Exploration with the policy that `sft` made."""
+    _run(recipe, overrides, lambda p: p.explore(), dry_run=dry_run, after="sft")
+
+
+def rft(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
+    """Reinforcement fine-tuning with CAPO on what `explore` kept."""
+    _run(recipe, overrides, lambda p: p.rft(), dry_run=dry_run, after="exploration")
+
+
+def generate(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
+    """Reports of every system for the test studies."""
+    _run(recipe, overrides, lambda p: p.generate(), dry_run=dry_run, after="rft")
+
+
+def evaluate(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
+    """Score the reports of `generate`; write results.json and report.html, and print the table."""
+    _run(recipe, overrides, lambda p: p.evaluate(), dry_run=dry_run, after="generate")
+
+
+def _run(
+    recipe: Path | None,
+    overrides: tuple[str, ...],
+    work: Callable[[Pipeline], object],
+    *,
+    dry_run: bool,
+    after: str | None = None,
+) -> None:
+    """Open the run of a recipe, do something with it, and print the results where there are any.
+
+    ``after`` is the stage that must be done before.
+    """
+    with in_flags(flags_of(recipe)):
+        knobs = read_recipe(recipe, overrides)
+
+        if dry_run:
+            from radflow.cli.run.preflight import dry_run as try_once
+
+            try_once(screens.screen, knobs, after=after, flags=flags_of(recipe))
+            return
+
+        from radflow.run.starting import check_start
+
+        check_start(knobs, needs_model=after != "generate")
+
+        from radflow.cli.run.summary import print_results
+        from radflow.evaluation import Results
+        from radflow.run.pipeline import Pipeline
+
+        pipeline = Pipeline(knobs, echo=lambda line: screens.screen.print(screens.plain(line)))
+        results = work(pipeline)
+        if isinstance(results, Results):
+            print_results(screens.screen, results, pipeline.workspace.root)

@@ -1,0 +1,1 @@
+"""Commands that score reports, or compare scored ones."""

@@ -1,0 +1,1 @@
+"""Inline SVG: lines, histograms, forest plots, strips."""

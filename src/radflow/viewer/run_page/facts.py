@@ -1,0 +1,157 @@
+"""The few facts at the top of the page, and the times at its end."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from radflow.evaluation.notation import brackets, number, signed
+from radflow.viewer.records import Interval, Results
+from radflow.viewer.run_page.run_files import RunFiles
+from radflow.viewer.verdict import label_metric, tone
+from radflow.viewer.wording import duration, metric_name, percent
+
+_MODALITIES = {"chest-xray": "chest radiographs", "carotid-us": "carotid ultrasound"}
+
+_RECIPE_FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Policy", "{}, LoRA rank {}", ("policy.model", "policy.lora_rank")),
+    ("SFT", "{:g} epochs, batch {}, rate {:g}", ("sft.epochs", "sft.batch_size", "sft.learning_rate")),
+    ("Explored", "{}, keep {:g}%", ("exploration.strategy", "exploration.keep_percent")),
+    (
+        "RFT",
+        "{} steps of {} studies, G = {}, {} inner steps",
+        ("rft.steps", "rft.studies_per_step", "rft.group_size", "rft.inner_steps"),
+    ),
+    ("Clip range", "{:g} normal, {:g} critical", ("rft.epsilon", "rft.critical_epsilon")),
+    ("KL weight", "{:g}", ("rft.beta",)),
+    ("Judge", "{}", ("reward.judge",)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One headline number with its interval."""
+
+    name: str
+    mean: str
+    ends: str
+    tone: str
+    note: str
+
+
+def tiles(results: Results) -> list[Tile]:
+    """Return label F1, the gains in reward and label F1, and the fall of the latter with shuffled images."""
+    found = []
+    label = label_metric(results)
+    if label and label in results.systems.get("radflow", {}):
+        others = [
+            f"{name} {number(results.systems[system][label].mean)}"
+            for name, system in (("SFT", "sft"), ("template", "template"))
+            if label in results.systems.get(system, {})
+        ]
+        ours = results.systems["radflow"][label]
+        found.append(
+            Tile(
+                name=f"{metric_name(label, results.labels)} of RadFlow",
+                mean=number(ours.mean),
+                ends=brackets(ours.low, ours.high),
+                tone="",
+                note=", ".join(others),
+            )
+        )
+    for metric in ("reward", label):
+        if metric and metric in results.gain:
+            gain, name = results.gain[metric], metric_name(metric, results.labels)
+            found.append(_tile(name, gain, tone(metric, gain, results), "gain, RadFlow − SFT"))
+    looked_at = label if label in results.shuffled else next(iter(results.shuffled), None)
+    if looked_at:
+        fall = results.shuffled[looked_at].fall
+        name = metric_name(looked_at, results.labels)
+        colour = "better" if fall.low > 0 else "worse"
+        found.append(_tile("Looks at the picture", fall, colour, f"fall of {name} when images are shuffled"))
+    return found
+
+
+def subject(files: RunFiles) -> str:
+    """Return what was trained on what and measured on what, in one sentence; ``""`` where no file says so."""
+    results = files.results
+    if results is None or results.modality is None:
+        return ""
+    model = str(_flat(tomllib.loads(files.recipe or "")).get("policy.model", ""))
+    who = f"The model “{model}” was trained" if model else "Trained"
+    count = f"{files.trained_on:,} studies of " if files.trained_on else ""
+    studies = _MODALITIES.get(results.modality, results.modality)
+    drawn = " (images drawn by a program)" if results.images == "drawn" else ""
+    tested = f", and measured on {results.cases:,} {results.split} studies" if results.cases else ""
+    return f"{who} on {count}{studies}{drawn}{tested}."
+
+
+def run_facts(files: RunFiles) -> list[tuple[str, str]]:
+    """Return name and value of what was run on what, as far as the run's files say."""
+    facts: list[tuple[str, str]] = []
+    results = files.results
+    if results:
+        if results.modality:
+            facts.append(("Studies", _MODALITIES.get(results.modality, results.modality)))
+        if results.images:
+            facts.append(("Images", results.images))
+        if results.cases is not None:
+            facts.append(("Evaluated on", f"{results.cases:,} {results.split} studies"))
+    if files.exploration:
+        explored = files.exploration
+        share = percent(explored.picked_size / max(explored.split_size, 1), 1)
+        facts.append(("Explored", f"{explored.picked_size:,} of {explored.split_size:,} ({share})"))
+    if files.rft and files.rft.best_step is not None:
+        of = f" of {files.rft.steps}" if files.rft.steps is not None else ""
+        facts.append(("RFT step chosen", f"{files.rft.best_step}{of}, on validation"))
+    if results and results.seed is not None:
+        facts.append(("Seed", str(results.seed)))
+    if results and results.seconds:
+        facts.append(("Time", duration(sum(results.seconds.values()))))
+    return facts
+
+
+def recipe_facts(recipe: str | None) -> list[tuple[str, str]]:
+    """Return the knobs of a recipe that matter most; a knob the recipe does not name is left out.
+
+    >>> recipe_facts("[rft]\\nepsilon = 0.2\\ndivisor = 4.0\\n")
+    [('Clip range', '0.2 normal, 0.05 critical')]
+    """
+    knobs = _flat(tomllib.loads(recipe or ""))
+    if {"rft.epsilon", "rft.divisor"} <= knobs.keys():
+        knobs["rft.critical_epsilon"] = knobs["rft.epsilon"] / knobs["rft.divisor"]
+    return [
+        (name, form.format(*(knobs[key] for key in keys)))
+        for name, form, keys in _RECIPE_FACTS
+        if all(key in knobs for key in keys)
+    ]
+
+
+def seconds_table(seconds: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    """Return stage, time and share of the whole for each stage.
+
+    >>> seconds_table({"sft": 90.0, "rft": 10.0})
+    [('sft', '1 min 30 s', '90%'), ('rft', '10.0 s', '10%')]
+    """
+    total = sum(seconds.values())
+    return [
+        (stage, duration(value), percent(value / total) if total else "–") for stage, value in seconds.items()
+    ]
+
+
+def _tile(name: str, interval: Interval, colour: str, note: str) -> Tile:
+    ends = brackets(interval.low, interval.high, gain=True)
+    return Tile(name=name, mean=signed(interval.mean), ends=ends, tone=colour, note=note)
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested tables as one mapping with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.evaluation.intervals import Interval
-from radflow.evaluation.paired import PairedTests, paired_tests
 from radflow.evaluation.pairing import pair
 from radflow.evaluation.scored import Scored, ScoredMetric
+from radflow.evaluation.sign_flips import PairedTests, paired_tests
 
 ALPHA = 0.05
 """A system is called better where its adjusted p value is at most this."""

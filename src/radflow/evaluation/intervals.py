@@ -1,4 +1,4 @@
-"""Confidence intervals by the bootstrap, and the paired difference of two systems.
+"""Confidence intervals by the bootstrap, of one system and of the difference of two.
 
 The unit of resampling is the study, or the patient where studies of one patient are not independent. A value
 that is NaN was skipped (no Impression section, say): it is left out, never counted as 0.
@@ -6,13 +6,18 @@ that is NaN was skipped (no Impression section, say): it is left out, never coun
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from radflow.errors import DataError
+
+Array = np.ndarray
+Name = TypeVar("Name", bound=Hashable)
 
 # Indices drawn at a time: bounds memory (32 MB of int64) whatever the number of studies.
 _DRAWN_AT_ONCE = 4_000_000
@@ -46,10 +51,35 @@ def bootstrap_interval(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """Mean and percentile-bootstrap interval (Efron 1979).
+    """Mean and percentile-bootstrap interval (Efron 1979) of one column; see :func:`bootstrap_intervals`.
+
+    Raises:
+        DataError: as there, and no value but NaN.
+
+    >>> interval = bootstrap_interval([0.0, 1.0] * 200)
+    >>> interval.mean, round(interval.low, 2), round(interval.high, 2)
+    (0.5, 0.45, 0.55)
+    """
+    found = bootstrap_intervals(
+        {"": values}, clusters=clusters, resamples=resamples, seed=seed, confidence=confidence
+    )
+    if not found:
+        raise DataError(f"Expected at least one value that is not NaN, got {np.size(values)} values and none.")
+    return found[""]
+
+
+def bootstrap_intervals(
+    columns: Mapping[Name, ArrayLike],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[Name, Interval]:
+    """Mean and percentile-bootstrap interval (Efron 1979) of each column that holds a value.
 
     Args:
-        values: (N,), one number per study; NaN is skipped.
+        columns: name to (N,), one number per study; NaN is skipped.
         clusters: what each study belongs to (its patient). Given, whole clusters are resampled, and each
             resample's mean is over its studies. Without it studies are resampled.
         resamples: how many resamples.
@@ -57,21 +87,29 @@ def bootstrap_interval(
         confidence: share of the resampled means inside the interval, in (0, 1).
 
     Raises:
-        DataError: no value but NaN, an infinite value, lengths that differ, or a setting out of range.
+        DataError: an infinite value, lengths that differ, or a setting out of range.
 
-    >>> interval = bootstrap_interval([0.0, 1.0] * 200)
-    >>> interval.mean, round(interval.low, 2), round(interval.high, 2)
-    (0.5, 0.45, 0.55)
+    >>> nothing = [float("nan")] * 2
+    >>> list(bootstrap_intervals({"bleu2": [0.2, 0.4], "skipped": nothing}))
+    ['bleu2']
     """
-    if not 0 < confidence < 1 or resamples < 1:
-        raise DataError(
-            f"Expected confidence in (0, 1) and at least one resample, got {confidence} and {resamples}."
-        )
-    sums, counts = _units(values, clusters)
-    means = np.sort(_resampled_means(sums, counts, resamples, seed))
+    check_settings(resamples, confidence)
+    totals = {name: _known(*unit_totals(values, clusters)) for name, values in columns.items()}
     tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(mean=float(sums.sum() / counts.sum()), low=float(low), high=float(high))
+    # Columns that are known for equally many units share one draw.
+    alike: dict[int, list[Name]] = {}
+    for name, (sums, _) in totals.items():
+        alike.setdefault(len(sums), []).append(name)
+    found = {}
+    for size, names in alike.items():
+        if size:
+            means = _resampled_means([totals[name] for name in names], resamples, seed)
+            for name, drawn in zip(names, means, strict=True):
+                low, high = np.percentile(drawn, [tail, 100 - tail])
+                sums, counts = totals[name]
+                mean = float(sums.sum() / counts.sum())
+                found[name] = Interval(mean=mean, low=float(low), high=float(high))
+    return {name: found[name] for name in columns if name in found}
 
 
 def paired_difference(
@@ -83,20 +121,17 @@ def paired_difference(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """Mean of ``first - second`` over the studies that both scored, with its bootstrap interval.
+    """Mean of ``first - second`` over the studies that both have a number of, with its bootstrap interval.
 
     Args:
         first: (N,), one system's number for each study; NaN is skipped.
         second: (N,), the other system's numbers for the same studies, in the same order.
-        clusters: as in :func:`bootstrap_interval`.
-        resamples: as there.
-        seed: as there.
-        confidence: as there.
+        clusters, resamples, seed, confidence: as in :func:`bootstrap_intervals`.
 
     Raises:
         DataError: the lengths differ, or no study was scored by both.
 
-    >>> paired_difference([0.5, 0.7, float("nan")], [0.4, 0.6, 0.9]).mean.__round__(6)
+    >>> round(paired_difference([0.5, 0.7, float("nan")], [0.4, 0.6, 0.9]).mean, 6)
     0.1
     """
     ours, theirs = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
@@ -109,8 +144,26 @@ def paired_difference(
     )
 
 
-def _units(values: ArrayLike, clusters: Sequence[Hashable] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and count of the known values in each unit of resampling that has any."""
+def check_settings(resamples: int, confidence: float) -> None:
+    """Raise a `DataError` where a setting is out of range."""
+    if not 0 < confidence < 1 or resamples < 1:
+        raise DataError(
+            f"Expected confidence in (0, 1) and at least one resample, got {confidence} and {resamples}."
+        )
+
+
+def unit_totals(
+    values: ArrayLike, clusters: Sequence[Hashable] | None
+) -> tuple[Float[Array, " U"], Float[Array, " U"]]:
+    """Sum and count of the known values in each unit of resampling, in order of first appearance.
+
+    Raises:
+        DataError: lengths that differ, or an infinite value.
+
+    >>> sums, counts = unit_totals([1.0, 2.0, float("nan"), 4.0], ["p1", "p2", "p3", "p1"])
+    >>> sums.tolist(), counts.tolist()
+    ([5.0, 2.0, 0.0], [2.0, 1.0, 0.0])
+    """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1:
         raise DataError(f"Expected one number per study, got an array of shape {numbers.shape}.")
@@ -119,26 +172,35 @@ def _units(values: ArrayLike, clusters: Sequence[Hashable] | None) -> tuple[np.n
             f"Expected finite values, got infinity at position {int(np.isinf(numbers).argmax())}."
         )
     known = ~np.isnan(numbers)
-    if not known.any():
-        raise DataError(f"Expected at least one value that is not NaN, got {numbers.size} values and none.")
+    values = np.where(known, numbers, 0.0)
     if clusters is None:
-        return numbers[known], np.ones(int(known.sum()))
+        return values, known.astype(np.float64)
     if len(clusters) != numbers.size:
         raise DataError(f"Expected one cluster per study, got {len(clusters)} for {numbers.size} values.")
     index: dict[Hashable, int] = {}
-    member = np.array([index.setdefault(cluster, len(index)) for cluster in clusters])
-    sums = np.bincount(member, weights=np.where(known, numbers, 0.0))
-    counts = np.bincount(member, weights=known)
+    member = np.array([index.setdefault(cluster, len(index)) for cluster in clusters], dtype=np.int64)
+    return np.bincount(member, weights=values), np.bincount(member, weights=known)
+
+
+def _known(sums: Float[Array, " U"], counts: Float[Array, " U"]) -> tuple[Array, Array]:
     return sums[counts > 0], counts[counts > 0]
 
 
-def _resampled_means(sums: np.ndarray, counts: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def _resampled_means(
+    totals: Sequence[tuple[Float[Array, " U"], Float[Array, " U"]]], resamples: int, seed: int
+) -> Float[Array, "M R"]:
+    """The mean of each column in each resample; all columns have the same number of units."""
     generator = np.random.default_rng(seed)
-    size = len(sums)
+    size = len(totals[0][0])
     rows = max(1, _DRAWN_AT_ONCE // size)
-    means = np.empty(resamples)
+    means = np.empty((len(totals), resamples))
     for start in range(0, resamples, rows):
         stop = min(start + rows, resamples)
         drawn = generator.integers(0, size, size=(stop - start, size))
-        means[start:stop] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+        studies: dict[bytes, Array] = {}  # of each resample; most columns know the same studies
+        for column, (sums, counts) in enumerate(totals):
+            key = counts.tobytes()
+            if key not in studies:
+                studies[key] = counts[drawn].sum(axis=1)
+            means[column, start:stop] = sums[drawn].sum(axis=1) / studies[key]
     return means

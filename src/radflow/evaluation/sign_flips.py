@@ -3,7 +3,7 @@
 The unit is the study, or the patient where studies of one patient are not independent. Under the hypothesis
 of no difference the two systems' names could be swapped within any unit, which flips the sign of its
 difference (Good 2005, *Permutation, Parametric and Bootstrap Tests of Hypotheses*, 3rd ed., chapter 3). All
-metrics share the same flips and the same resamples, so a block of them is one matrix product.
+metrics share the same flips, so a block of them is one matrix product.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from radflow.errors import DataError
+from radflow.evaluation.intervals import bootstrap_intervals, check_settings, unit_totals
 
 Array = np.ndarray
 
 EXACT_CLUSTERS = 14
 """Up to this many units all 2^n sign flips are enumerated (16,384) instead of drawn."""
 
-# Entries of a block of flips or resamples: bounds memory (16 MB of float64) whatever the number of studies.
+# Entries of a block of flips: bounds memory (16 MB of float64) whatever the number of studies.
 _BLOCK = 2_000_000
 # Sums that differ by no more than rounding are ties, as a share of the greatest sum there could be.
 _TIE = 1e-12
@@ -74,58 +75,31 @@ def paired_tests(
     >>> round(float(tests.difference[0]), 3), float(tests.p[0]), tests.exact
     (0.2, 0.125, True)
     """
-    if not 0 < confidence < 1 or resamples < 1:
-        raise DataError(
-            f"Expected confidence in (0, 1) and at least one resample, got {confidence} and {resamples}."
-        )
-    sums, counts = cluster_totals(differences, clusters)
-    known = (counts > 0).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        mean = sums.sum(axis=0) / counts.sum(axis=0)
-    low, high = bootstrap_ends(sums, counts, resamples=resamples, seed=seed, confidence=confidence)
+    check_settings(resamples, confidence)
+    if not len(differences):
+        raise DataError("Expected at least one study that both systems scored, got none.")
+    clusters = range(len(differences)) if clusters is None else clusters
+    columns = dict(enumerate(differences.T))
+    totals = [unit_totals(column, clusters) for column in columns.values()]
+    sums = np.stack([column for column, _ in totals], axis=1)
+    known = np.array([(counts > 0).sum() for _, counts in totals])
+    found = bootstrap_intervals(
+        columns, clusters=clusters, resamples=resamples, seed=seed, confidence=confidence
+    )
     p = np.where(known > 0, sign_flip_p(sums, resamples=resamples, seed=seed), np.nan)
+
+    def ends(name: str) -> Float[Array, " M"]:
+        return np.array([getattr(found[m], name) if known[m] > 1 else np.nan for m in columns])
+
     return PairedTests(
-        difference=mean,
-        low=low,
-        high=high,
+        difference=np.array([found[m].mean if m in found else np.nan for m in columns]),
+        low=ends("low"),
+        high=ends("high"),
         p=p,
         p_holm=holm(p),
         clusters=known,
         exact=len(sums) <= EXACT_CLUSTERS,
     )
-
-
-def cluster_totals(
-    differences: Float[Array, "N M"], clusters: Sequence[Hashable] | None = None
-) -> tuple[Float[Array, "C M"], Float[Array, "C M"]]:
-    """Sum and count of the known differences of every unit, in order of first appearance.
-
-    Raises:
-        DataError: no studies, lengths that differ, or an infinite value.
-
-    >>> sums, counts = cluster_totals(np.array([[1.0], [2.0], [np.nan]]), ["p1", "p2", "p1"])
-    >>> sums.tolist(), counts.tolist()
-    ([[1.0], [2.0]], [[1.0], [1.0]])
-    """
-    studies = len(differences)
-    if not studies:
-        raise DataError("Expected at least one study that both systems scored, got none.")
-    if np.isinf(differences).any():
-        raise DataError("Expected finite differences, got infinity; a score is not a number.")
-    if clusters is None:
-        clusters = range(studies)
-    if len(clusters) != studies:
-        raise DataError(f"Expected one cluster per study, got {len(clusters)} for {studies} studies.")
-    index: dict[Hashable, int] = {}
-    member = np.array([index.setdefault(cluster, len(index)) for cluster in clusters])
-    known = ~np.isnan(differences)
-
-    def totals(columns: Float[Array, "N M"]) -> Float[Array, "C M"]:
-        made = np.zeros((len(index), columns.shape[1]))
-        np.add.at(made, member, columns)
-        return made
-
-    return totals(np.where(known, differences, 0.0)), totals(known.astype(np.float64))
 
 
 def sign_flip_p(sums: Float[Array, "C M"], *, resamples: int = 10_000, seed: int = 0) -> Float[Array, " M"]:
@@ -146,34 +120,6 @@ def sign_flip_p(sums: Float[Array, "C M"], *, resamples: int = 10_000, seed: int
     for flips in blocks:
         reached += (np.abs(flips @ sums) >= observed).sum(axis=0)
     return reached / 2**units if exact else (1 + reached) / (1 + resamples)
-
-
-def bootstrap_ends(
-    sums: Float[Array, "C M"],
-    counts: Float[Array, "C M"],
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
-    """Percentile-bootstrap interval of each mean (Efron & Tibshirani 1993, chapter 13), resampling units.
-
-    A resample in which a metric is known nowhere says nothing of it and is left out. Below two units with a
-    known value there is no interval, and both ends are NaN.
-    """
-    units, metrics = sums.shape
-    means = np.empty((resamples, metrics))
-    generator = np.random.default_rng(seed)
-    for part, size in _parts(resamples, units):
-        weights = _drawn_weights(generator, size, units)
-        with np.errstate(invalid="ignore"):
-            means[part] = (weights @ sums) / (weights @ counts)
-    tail = 100 * (1 - confidence) / 2
-    ends = np.full((2, metrics), np.nan)
-    for metric in np.flatnonzero((counts > 0).sum(axis=0) >= 2):
-        known: Bool[Array, " R"] = ~np.isnan(means[:, metric])
-        ends[:, metric] = np.percentile(means[known, metric], [tail, 100 - tail])
-    return ends[0], ends[1]
 
 
 def holm(p: Float[Array, " M"]) -> Float[Array, " M"]:
@@ -201,19 +147,7 @@ def _every_flip(units: int) -> Float[Array, "F C"]:
 
 def _drawn_flips(units: int, resamples: int, seed: int) -> Iterator[Float[Array, "F C"]]:
     generator = np.random.default_rng(seed)
-    for _, size in _parts(resamples, units):
+    rows = max(1, _BLOCK // units)
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
         yield 2.0 * generator.integers(0, 2, size=(size, units), dtype=np.int8) - 1.0
-
-
-def _drawn_weights(generator: np.random.Generator, size: int, units: int) -> Float[Array, "R C"]:
-    """How often each unit is drawn in each of ``size`` resamples."""
-    drawn = generator.integers(0, units, size=(size, units)) + units * np.arange(size)[:, None]
-    return np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
-
-
-def _parts(resamples: int, units: int) -> Iterator[tuple[slice, int]]:
-    """Cut the resamples into blocks of bounded size."""
-    size = max(1, _BLOCK // units)
-    for start in range(0, resamples, size):
-        stop = min(start + size, resamples)
-        yield slice(start, stop), stop - start

@@ -7,10 +7,8 @@ from scipy.stats import permutation_test
 
 from radflow.errors import DataError
 from radflow.evaluation import bootstrap_interval
-from radflow.evaluation.paired import (
+from radflow.evaluation.sign_flips import (
     EXACT_CLUSTERS,
-    bootstrap_ends,
-    cluster_totals,
     holm,
     paired_tests,
     sign_flip_p,
@@ -135,16 +133,15 @@ def test_patients_widen_the_interval_of_studies_that_repeat_them():
 def test_intervals_agree_with_the_bootstrap_of_one_metric():
     generator = np.random.default_rng(8)
     values, clusters = generator.normal(0.1, 1, size=300), generator.integers(0, 120, size=300).tolist()
-    sums, counts = cluster_totals(values[:, None], clusters)
-    low, high = bootstrap_ends(sums, counts, resamples=20_000)
-    other = bootstrap_interval(values, clusters=clusters, resamples=20_000, seed=1)
-    assert (low[0], high[0]) == pytest.approx((other.low, other.high), abs=0.005)
+    tests = paired_tests(values[:, None], clusters, resamples=2_000, seed=3)
+    alone = bootstrap_interval(values, clusters=clusters, resamples=2_000, seed=3)
+    assert (tests.difference[0], tests.low[0], tests.high[0]) == (alone.mean, alone.low, alone.high)
 
 
 def test_blocks_are_one_draw(monkeypatch):
     table = np.random.default_rng(9).normal(0.1, 1, size=(50, 2))
     whole = paired_tests(table, resamples=300)
-    monkeypatch.setattr("radflow.evaluation.paired._BLOCK", 700)
+    monkeypatch.setattr("radflow.evaluation.sign_flips._BLOCK", 700)
     cut = paired_tests(table, resamples=300)
     assert (cut.p == whole.p).all()
     assert cut.low == pytest.approx(whole.low, abs=1e-9)

@@ -64,7 +64,9 @@ def bootstrap_interval(
         {"": values}, clusters=clusters, resamples=resamples, seed=seed, confidence=confidence
     )
     if not found:
-        raise DataError(f"Expected at least one value that is not NaN, got {np.size(values)} values and none.")
+        raise DataError(
+            f"Expected at least one value that is not NaN, got {np.size(values)} values and none."
+        )
     return found[""]
 
 

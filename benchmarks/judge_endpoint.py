@@ -20,6 +20,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+from radflow import config
 from radflow.judges.llm.answers import RESPONSE_FORMAT
 from radflow.judges.llm.endpoint import Endpoint
 from radflow.judges.llm.questions import Answer, Question, load_prompt
@@ -118,7 +119,7 @@ def main() -> None:
     )
     server.start()
     port = here.recv()
-    endpoint = Endpoint(base_url=f"http://127.0.0.1:{port}/v1", model="m", concurrency=knobs.slots)
+    endpoint = Endpoint("m", config.Judge(base_url=f"http://127.0.0.1:{port}/v1", concurrency=knobs.slots))
     answers: dict[int, Answer] = {}
     endpoint.ask(pairs(1), answers.__setitem__)  # imports the client, finds out about structured answers
 

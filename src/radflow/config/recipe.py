@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from radflow.config.data import Data
 from radflow.config.section import Count, Names, Positive, Section, Share, Trackers
@@ -167,6 +168,8 @@ class Reward(Section):
 class Judge(Section):
     """How a judge that is a language model is asked, and what it may be told. The rule judge needs none."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # an address may hold a password
+
     base_url: str = "https://api.openai.com/v1"
     """The endpoint: OpenAI's, or for example http://localhost:8000/v1 (vLLM), :11434/v1 (Ollama)."""
     allow_remote_text: bool = False
@@ -201,6 +204,33 @@ class Judge(Section):
     """Longest answer in tokens; models that think aloud need a few thousand."""
     collapsed_share: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.98
     """A judge is reported if more than this share of its answers are the same."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_plain_address(cls, url: str) -> str:
+        address = urlsplit(url)
+        if (
+            address.scheme not in ("http", "https")
+            or not address.hostname
+            or address.username
+            or address.query
+        ):
+            raise ValueError(
+                "expected base_url to be an address like http://localhost:8000/v1, without a user, password "
+                "or query; got another. A key belongs into RADFLOW_JUDGE_KEY in the environment"
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _votes_can_decide(self) -> Judge:
+        if self.votes % 2 == 0:
+            raise ValueError(f"expected an odd number of votes, so that one side wins; got {self.votes}")
+        if self.votes > 1 and self.temperature == 0:
+            raise ValueError(
+                f"expected a temperature above 0 (0.7, say) with {self.votes} votes, or votes = 1: at 0 "
+                "every vote is the same"
+            )
+        return self
 
 
 class Rft(Section):

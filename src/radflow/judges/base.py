@@ -66,8 +66,8 @@ class Verdict:
 
 JUDGES: dict[str, str] = {
     "rules": "radflow.judges.rules.judge:RulesJudge",
-    "openai": "radflow.judges.llm.asked:asked_judge",
-    "local": "radflow.judges.llm.asked:asked_judge",
+    "openai": "radflow.judges.llm.judge:llm_judge",
+    "local": "radflow.judges.llm.judge:llm_judge",
 }
 """name -> "module:attribute": a class that is called without arguments; for the two that are language models
 a function of the full name (``openai:<model>``, ``local:<folder>``) and the recipe's ``[judge]``."""

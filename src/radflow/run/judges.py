@@ -10,7 +10,7 @@ from radflow import judges
 from radflow.config import Recipe
 from radflow.errors import RewardError
 from radflow.judges.base import CriticalityJudge
-from radflow.judges.llm.asked import AskedJudge
+from radflow.judges.llm.judge import LLMJudge
 from radflow.workspace import Workspace
 
 STORE = "verdicts.sqlite3"
@@ -76,5 +76,5 @@ class Judges:
             for sentence in self.warnings():
                 self._workspace.say(f"{stage}: {sentence}")
 
-    def _asked(self) -> list[AskedJudge]:
-        return [judge for judge in self._judges.values() if isinstance(judge, AskedJudge)]
+    def _asked(self) -> list[LLMJudge]:
+        return [judge for judge in self._judges.values() if isinstance(judge, LLMJudge)]

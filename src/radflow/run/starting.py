@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from radflow import judges
 from radflow.config import Recipe, load_recipe
 from radflow.errors import MissingDependencyError, MissingFileError, NotWritableError, RadflowError
-from radflow.judges.llm.asked import AskedJudge
+from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.questions import JudgeUnavailableError
 from radflow.judges.privacy.gate import parse_address
 from radflow.readers.networks.embeddings import MINILM_PACKAGE
@@ -152,7 +152,7 @@ def _judge(name: str, recipe: Recipe) -> str:
     knobs = recipe.judge
     with TemporaryDirectory(prefix="radflow-") as folder:
         judge = judges.load(name, knobs.model_copy(update={"store": Path(folder) / "verdicts.sqlite3"}))
-        if isinstance(judge, AskedJudge):
+        if isinstance(judge, LLMJudge):
             judge.close()
     if name == "rules" or name.startswith("local:"):
         return name
@@ -163,7 +163,7 @@ def _judge(name: str, recipe: Recipe) -> str:
             )
         return f"{name}: from the store alone"
     address = parse_address(knobs.base_url)
-    port = address.port or (443 if address.scheme == "https" else 80)
+    port = address.reached_at
     try:
         socket.create_connection((address.host, port), timeout=_JUDGE_SECONDS).close()
     except OSError as error:

@@ -12,9 +12,11 @@ import traceback
 
 import pytest
 
+from radflow import config
 from radflow.errors import MissingDependencyError, RecipeError, RewardError
 from radflow.judges.llm.endpoint import Endpoint
 from radflow.judges.llm.questions import JudgeError, JudgeUnavailableError, Question
+from radflow.judges.llm.retry import Retry
 
 KEY = "sk-very-secret-0123456789"
 YES, NO = '{"answer": "yes"}', '{"answer": "no"}'
@@ -31,8 +33,10 @@ def questions(count):
 
 
 def endpoint(server, **knobs):
-    quick = {"backoff": 0.002, "longest_backoff": 0.02, "timeout": 60.0}
-    return Endpoint(base_url=server.url, model="m", **quick | knobs)
+    http_client = knobs.pop("http_client", None)
+    asked_for = {name: knobs.pop(name) for name in list(knobs) if name in config.Judge.model_fields}
+    retry = Retry(**{"backoff": 0.002, "longest_backoff": 0.02} | knobs)
+    return Endpoint("m", config.Judge(base_url=server.url, **asked_for), retry=retry, http_client=http_client)
 
 
 def ask(server, count=1, **knobs):
@@ -176,7 +180,11 @@ def test_the_others_are_stored_before_a_question_fails(fake):
 
 
 def test_an_endpoint_that_is_not_there_is_given_up():
-    nobody = Endpoint(base_url="http://127.0.0.1:9/v1", model="m", backoff=0.001, tries=2, give_up_after=3)
+    nobody = Endpoint(
+        "m",
+        config.Judge(base_url="http://127.0.0.1:9/v1"),
+        retry=Retry(backoff=0.001, tries=2, give_up_after=3),
+    )
     with pytest.raises(
         JudgeUnavailableError, match=r"Stopped: no connection \(ConnectError\), and nothing ever"
     ):
@@ -364,7 +372,9 @@ def test_as_many_requests_are_under_way_as_allowed_and_no_more(fake):
         await fake.say(YES)(writer)
 
     server = fake.start(lambda asked: once_seven_are_there)
-    ask(server, 100, concurrency=7, structured=True)
+    judge = endpoint(server, concurrency=7)
+    judge._server.structured = True  # or the first request goes alone
+    judge.ask(questions(100), lambda index, answer: None)
     assert server.most_at_once == 7
 
 
@@ -409,7 +419,7 @@ def test_the_key_of_openai_goes_to_openai_alone(fake, monkeypatch):
     assert KEY not in server.asked[0].headers["authorization"]
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(JudgeError, match="expected a key in RADFLOW_JUDGE_KEY or OPENAI_API_KEY"):
-        Endpoint(base_url="https://api.openai.com/v1", model="gpt-4o").ask(questions(1), print)
+        Endpoint("gpt-4o", config.Judge(base_url="https://api.openai.com/v1")).ask(questions(1), print)
 
 
 def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(fake, monkeypatch):
@@ -433,12 +443,12 @@ def test_loopback_is_not_reached_through_a_proxy(fake, monkeypatch):
         ({"base_url": "api.openai.com/v1"}, "base_url"),
         ({"votes": 2}, "odd"),
         ({"votes": 3}, "temperature above 0"),
-        ({"concurrency": 0}, "concurrency: expected a number above 0, got 0"),
+        ({"concurrency": 0}, "concurrency: expected greater than or equal to 1, got 0"),
     ],
 )
 def test_knobs_that_say_nothing_that_can_be_done(knobs, expected):
     with pytest.raises(RecipeError, match=expected) as raised:
-        Endpoint(**{"base_url": "http://localhost/v1", "model": "m"} | knobs)
+        config.make_recipe({"judge": knobs})
     assert "pass@" not in str(raised.value)
 
 
@@ -452,7 +462,7 @@ def test_a_missing_client_names_the_extra(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match=r"pip install 'radflow\[judge\]'"):
-        Endpoint(base_url="http://localhost/v1", model="m").ask(questions(1), print)
+        Endpoint("m", config.Judge(base_url="http://localhost/v1")).ask(questions(1), print)
 
 
 def faulty(fake, seed, share):

@@ -19,11 +19,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from radflow import config, judges
 from radflow.errors import DataError, MissingFileError, RecipeError
 from radflow.judges.llm import local
+from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.local import LocalModel
 from radflow.judges.llm.local_chat import ANSWERS, encode, render
 from radflow.judges.llm.local_scores import answer_logprobs
 from radflow.judges.llm.questions import TEXTS, Answer, JudgeError, Question, load_prompt
-from radflow.judges.verdicts.cached import CachedJudge
 from radflow.judges.verdicts.rows import Identity
 from radflow.judges.verdicts.store import VerdictStore
 from radflow.reports import parse_report
@@ -266,8 +266,9 @@ def test_behind_the_store_each_question_is_asked_once(folder: Path, tmp_path: Pa
     identity = Identity(judge="local", model=model.name_of_model)
     with VerdictStore(tmp_path / "verdicts.sqlite3") as store:
         pairs = [(question.texts[0], question.texts[1]) for question in QUESTIONS[:4]]
-        verdicts = CachedJudge(model, store, identity=identity)(pairs)
-        assert CachedJudge(None, store, identity=identity)(pairs) == verdicts
+        verdicts = LLMJudge(model, store, identity=identity)(pairs)
+        offline = LLMJudge(model, store, identity=identity, knobs=config.Judge(offline=True))
+        assert offline(pairs) == verdicts
         kept = [store.get([identity.key(question)]) for question in QUESTIONS[:4]]
     assert {verdict.said for found in kept for verdict in found.values()} <= {"yes", "no"}
 

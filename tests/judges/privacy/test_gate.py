@@ -12,11 +12,13 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from radflow import config
 from radflow.errors import RadflowError, RecipeError
 from radflow.judges.privacy.gate import Gate, PrivacyError, parse_address
 
-SHUT = Gate()
+SHUT = Gate(config.Judge())
 LOCAL = (
     "http://127.0.0.1:8000/v1",
     "http://127.0.0.1",
@@ -91,7 +93,7 @@ def test_all_else_is_remote(url: str) -> None:
 
 @pytest.mark.parametrize("url", NOT_PLAIN)
 def test_what_can_be_read_in_two_ways_is_refused_by_an_open_gate_too(url: str) -> None:
-    for gate in (SHUT, Gate(allow_remote_text=True, hosts=("example.org", "127.0.0.1"))):
+    for gate in (SHUT, Gate(config.Judge(allow_remote_text=True, hosts=("example.org", "127.0.0.1")))):
         with pytest.raises(PrivacyError, match="Write it plainly") as raised:
             gate.check(url)
         assert "secret" not in str(raised.value)
@@ -120,10 +122,10 @@ def test_a_name_that_resolves_to_loopback_is_not_looked_up(loopback_only: list[s
 
 def test_a_host_must_be_allowed_in_words_and_named() -> None:
     with pytest.raises(PrivacyError, match="allow_remote_text = true"):
-        Gate(hosts=("api.openai.com",)).check("https://api.openai.com/v1")
+        Gate(config.Judge(hosts=("api.openai.com",))).check("https://api.openai.com/v1")
     with pytest.raises(PrivacyError, match="none at all"):
-        Gate(allow_remote_text=True).check("https://api.openai.com/v1")
-    gate = Gate(allow_remote_text=True, hosts=("api.openai.com",))
+        Gate(config.Judge(allow_remote_text=True)).check("https://api.openai.com/v1")
+    gate = Gate(config.Judge(allow_remote_text=True, hosts=("api.openai.com",)))
     gate.check("https://api.openai.com/v1")
     gate.check("https://API.openai.com:8443/v1")
     for url in ("https://openai.com/", "https://eu.api.openai.com/", "https://api.openai.com.evil.example/"):
@@ -134,7 +136,11 @@ def test_a_host_must_be_allowed_in_words_and_named() -> None:
 
 
 def test_a_port_and_plain_http_hold_as_named() -> None:
-    gate = Gate(allow_remote_text=True, hosts=("a.example:8443", "http://b.example:8000", "http://c.example"))
+    gate = Gate(
+        config.Judge(
+            allow_remote_text=True, hosts=("a.example:8443", "http://b.example:8000", "http://c.example")
+        )
+    )
     for url in (
         "https://a.example:8443/v1",
         "http://b.example:8000",
@@ -145,21 +151,21 @@ def test_a_port_and_plain_http_hold_as_named() -> None:
     for url in ("https://a.example/", "http://a.example:8443", "http://b.example", "https://b.example:8000"):
         with pytest.raises(PrivacyError, match="on port"):
             gate.check(url)
-    Gate(allow_remote_text=True, hosts=("a.example:443",)).check("https://a.example/v1")
+    Gate(config.Judge(allow_remote_text=True, hosts=("a.example:443",))).check("https://a.example/v1")
 
 
 def test_what_a_recipe_says_wrongly() -> None:
     with pytest.raises(RecipeError, match="Expected a host as"):
-        Gate(hosts=("user@host",))
-    with pytest.raises(RecipeError, match="'block', 'mask' or 'pass'"):
-        Gate(identifiers="maks")
+        Gate(config.Judge(hosts=("user@host",)))
+    with pytest.raises(ValidationError, match="'block', 'mask' or 'pass'"):
+        config.Judge(identifiers="maks")
 
 
 TEXTS = ("Seen by Dr. Smith on 3/14/2019.", "Clear lungs.", "Compared to 3/15/2019.")
 
 
 def test_blocking_tells_kinds_and_counts_but_not_the_text() -> None:
-    gate = Gate(identifiers="block")
+    gate = Gate(config.Judge(identifiers="block"))
     with pytest.raises(PrivacyError, match=r"\(date 2, name 1\)") as raised:
         gate.clean(TEXTS)
     assert isinstance(raised.value, RadflowError)
@@ -169,7 +175,7 @@ def test_blocking_tells_kinds_and_counts_but_not_the_text() -> None:
 
 
 def test_masking_and_passing() -> None:
-    mask, let_pass = Gate(identifiers="mask"), Gate(identifiers="pass")
+    mask, let_pass = Gate(config.Judge(identifiers="mask")), Gate(config.Judge(identifiers="pass"))
     assert mask.clean(TEXTS) == ["Seen by Dr. [NAME] on [DATE].", "Clear lungs.", "Compared to [DATE]."]
     assert let_pass.clean(TEXTS) == list(TEXTS)
     assert mask.found == let_pass.found == {"date": 2, "name": 1}
@@ -177,7 +183,7 @@ def test_masking_and_passing() -> None:
 
 
 def test_counts_of_many_threads_add_up() -> None:
-    gate = Gate(identifiers="mask")
+    gate = Gate(config.Judge(identifiers="mask"))
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: gate.clean(TEXTS), range(100)))
     assert gate.found == {"date": 200, "name": 100}

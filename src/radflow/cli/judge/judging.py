@@ -13,7 +13,7 @@ from radflow import config, judges
 from radflow.config import make_recipe
 from radflow.errors import RecipeError, did_you_mean
 from radflow.judges.base import CriticalityJudge
-from radflow.judges.llm.asked import AskedJudge
+from radflow.judges.llm.judge import LLMJudge
 from radflow.run.judges import STORE
 from radflow.workspace import bar
 
@@ -80,7 +80,7 @@ def opened(name: str, knobs: config.Judge, errors: Console) -> Generator[Critica
     try:
         yield judge
     finally:
-        if isinstance(judge, AskedJudge):
+        if isinstance(judge, LLMJudge):
             judge.close()
             errors.print(judge.account(), markup=False)
             for sentence in judge.collapsed:

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping
 from threading import Lock
 
-from radflow.errors import RecipeError
+AT_LEAST = 100
+"""Different questions before a collapse is reported."""
 
 _log = logging.getLogger(__name__)
 
@@ -20,29 +21,19 @@ class CollapseWatch:
 
     Args:
         judge: its name, for the report.
-        share: more than this share of one answer is reported, in [0.5, 1).
-        at_least: but not before this many different questions.
+        share: more than this share of one answer is reported.
 
-    Raises:
-        RecipeError: a setting out of range.
-
-    >>> watch = CollapseWatch("openai:gpt-4o", share=0.9, at_least=10)
-    >>> watch.add("consistency", {bytes([n]): True for n in range(9)})
+    >>> watch = CollapseWatch("openai:gpt-4o", share=0.9)
+    >>> watch.add("consistency", {bytes([n]): True for n in range(99)})
     >>> watch.reports
     ()
-    >>> watch.add("consistency", {bytes([n]): True for n in range(10)})
+    >>> watch.add("consistency", {bytes([n]): True for n in range(100)})
     >>> watch.reports[0].partition(":")[0]
     "judge 'openai"
     """
 
-    def __init__(self, judge: str, *, share: float = 0.98, at_least: int = 100) -> None:
-        if not 0.5 <= share < 1 or at_least < 1:
-            raise RecipeError(
-                f"Expected a share in [0.5, 1) of at least one question, got {share} of {at_least}."
-            )
-        self._judge = judge
-        self._share = share
-        self._at_least = at_least
+    def __init__(self, judge: str, *, share: float) -> None:
+        self._judge, self._share = judge, share
         self._answers: dict[str, dict[bytes, bool]] = {}
         self._reported: set[str] = set()
         self._lock = Lock()
@@ -52,13 +43,11 @@ class CollapseWatch:
         with self._lock:
             self._answers.setdefault(kind, {}).update(verdicts)
             report = self._report(kind)
-            is_new = report is not None and kind not in self._reported
             if report is None:
                 self._reported.discard(kind)
-            else:
+            elif kind not in self._reported:
                 self._reported.add(kind)
-        if is_new:
-            _log.warning(report)
+                _log.warning(report)
 
     @property
     def reports(self) -> tuple[str, ...]:
@@ -70,7 +59,7 @@ class CollapseWatch:
         answers = self._answers[kind]
         yes = sum(answers.values())
         often, word = max((yes, "yes"), (len(answers) - yes, "no"))
-        if len(answers) < self._at_least or often <= self._share * len(answers):
+        if len(answers) < AT_LEAST or often <= self._share * len(answers):
             return None
         return (
             f"judge {self._judge!r}: answered {word} to {often} of {len(answers)} different questions of "

@@ -1,4 +1,4 @@
-"""Many questions put to one endpoint at once: votes, tries, waits, and when to give up.
+"""Many questions put to one endpoint at once: votes, tries, waits, caps, and when to give up.
 
 Nothing here knows HTTP. ``send`` takes a request and gives a :class:`Reply` or a :class:`Failure`.
 Every request is one call of ``send``, taken from the spending before; there is no other way out.
@@ -12,11 +12,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
+from radflow import config
 from radflow.judges.llm.answers import RESPONSE_FORMAT, Reply, parse_answer
-from radflow.judges.llm.failures import Failure
 from radflow.judges.llm.questions import (
     Answer,
     JudgeError,
@@ -26,15 +27,59 @@ from radflow.judges.llm.questions import (
     Question,
     load_prompt,
 )
-from radflow.judges.llm.retries import Knobs, Tries
-from radflow.judges.llm.spending import Spending
+from radflow.judges.llm.retry import Failure, Retry, Tries
 
 Send = Callable[[dict[str, Any]], Awaitable[Reply | Failure]]
 Stored = Callable[[int, Answer], None]
+Cost = Counter[str]
+"""Of one question so far: ``calls``, ``prompt_tokens``, ``completion_tokens``."""
 
 _UNREADABLE = Failure(what="an answer that is not one clear yes or no", scope="call")
 _SHOWN = 2_000  # characters of an unreadable answer that the judge is shown again
 _CUT = Failure(what="an answer that was cut short by a limit or a filter", scope="call")
+
+
+@dataclass(kw_only=True)
+class Spending:
+    """Requests and tokens so far, beside their caps. Threads may share it.
+
+    Attributes:
+        max_calls: requests that may be sent, failed ones included; ``None`` is no cap. Never exceeded.
+        max_tokens: tokens of prompts and completions after which nothing more is sent. Requests that are
+            under way then still count, so at most ``concurrency`` of them may lie above it.
+        calls: requests sent.
+        tokens: as the server reports them.
+
+    >>> spending = Spending(max_calls=1)
+    >>> spending.take(), spending.take(), str(spending)
+    (True, False, '1 of 1 calls, 0 tokens')
+    """
+
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    calls: int = 0
+    tokens: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def take(self) -> bool:
+        """Count one request, if there is room for it."""
+        with self._lock:
+            if self.max_calls is not None and self.calls >= self.max_calls:
+                return False
+            if self.max_tokens is not None and self.tokens >= self.max_tokens:
+                return False
+            self.calls += 1
+            return True
+
+    def add(self, reply: Reply) -> None:
+        """Count the tokens of a reply."""
+        with self._lock:
+            self.tokens += (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
+
+    def __str__(self) -> str:
+        calls = f"{self.calls} of {self.max_calls}" if self.max_calls is not None else f"{self.calls}"
+        tokens = f"{self.tokens} of {self.max_tokens}" if self.max_tokens is not None else f"{self.tokens}"
+        return f"{calls} calls, {tokens} tokens"
 
 
 @dataclass(kw_only=True)
@@ -50,25 +95,22 @@ class Server:
     answered: bool = False
 
 
-@dataclass(kw_only=True)
-class _Tally:
-    """What one question has cost so far."""
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
 class Conversation:
     """One :meth:`run` over many questions.
 
     Args:
+        knobs: what is asked for, and how many requests are under way at once.
+        retry: how persistently.
+        spending: what every request is taken from.
         server: what is known of it, and where what is found out is remembered.
         send: one request, to its end.
     """
 
-    def __init__(self, knobs: Knobs, spending: Spending, server: Server, send: Send) -> None:
-        self._knobs, self._spending, self._server, self._send = knobs, spending, server, send
+    def __init__(
+        self, knobs: config.Judge, retry: Retry, spending: Spending, server: Server, send: Send
+    ) -> None:
+        self._knobs, self._retry, self._spending = knobs, retry, spending
+        self._server, self._send = server, send
         self._slots = asyncio.Semaphore(knobs.concurrency)
         self._resume_at = 0.0
         self._first_call: asyncio.Event | None = None
@@ -119,29 +161,30 @@ class Conversation:
             else:
                 self._failed.append((index, outcome))
                 self._failed_in_a_row += 1
-                if self._failed_in_a_row >= self._knobs.give_up_after:
+                if self._failed_in_a_row >= self._retry.give_up_after:
                     many = f"{self._failed_in_a_row} questions in a row without an answer"
                     self._stop_all(Failure(what=many, scope="endpoint"))
 
     async def _ask(self, question: Question) -> Answer | Failure:
         """Votes until one side has the majority."""
-        prompt, tally = load_prompt(question.kind), _Tally()
+        prompt = load_prompt(question.kind)
+        cost: Cost = Counter(calls=0, prompt_tokens=0, completion_tokens=0)
         said: list[str] = []
         votes: Counter[bool] = Counter()
         while not votes or max(votes.values()) <= self._knobs.votes // 2:
-            vote = await self._vote(prompt, question, tally)
+            vote = await self._vote(prompt, question, cost)
             if isinstance(vote, Failure):
                 return vote
             votes[vote[0]] += 1
             said.append(vote[1])
-        return Answer(verdict=votes[True] > votes[False], said="\n".join(said), **vars(tally))
+        return Answer(verdict=votes[True] > votes[False], said="\n".join(said), **cost)
 
-    async def _vote(self, prompt: Prompt, question: Question, tally: _Tally) -> tuple[bool, str] | Failure:
-        """One verdict and its words, asking again as often as the knobs allow."""
+    async def _vote(self, prompt: Prompt, question: Question, cost: Cost) -> tuple[bool, str] | Failure:
+        """One verdict and its words, asking again as often as allowed."""
         chat, reminder = prompt.messages(question), []
-        tries = Tries(self._knobs)
+        tries = Tries(self._retry)
         while True:
-            reply = await self._call([*chat, *reminder], tally)
+            reply = await self._call([*chat, *reminder], cost)
             if isinstance(reply, Reply):
                 verdict = parse_answer(reply.text) if reply.whole else None
                 if verdict is not None:
@@ -150,70 +193,65 @@ class Conversation:
                 reply = _UNREADABLE if reply.whole else _CUT
             pause = tries.after(reply)
             if isinstance(pause, Failure):
-                return self._final(pause)
+                return self._stop_all(pause) if pause.scope == "endpoint" else pause
             if reply.wait is not None:
                 self._resume_at = max(self._resume_at, time.monotonic() + reply.wait)
             await self._sleep(pause)
 
-    async def _call(self, chat: list[Message], tally: _Tally) -> Reply | Failure:
+    async def _call(self, chat: list[Message], cost: Cost) -> Reply | Failure:
         """One request; the first goes alone where it is to find out about structured answers."""
-        if self._server.structured is not None:
-            return await self._request(chat, tally, structured=self._server.structured)
+        if self._server.structured is None and self._first_call is None:
+            self._first_call = asyncio.Event()
+            try:
+                return await self._find_out(chat, cost)
+            finally:
+                self._first_call.set()
         if self._first_call is not None:
             await self._first_call.wait()
-            return await self._find_out(chat, tally)
-        self._first_call = asyncio.Event()
-        try:
-            return await self._find_out(chat, tally)
-        finally:
-            self._first_call.set()
+        return await self._find_out(chat, cost)
 
-    async def _find_out(self, chat: list[Message], tally: _Tally) -> Reply | Failure:
+    async def _find_out(self, chat: list[Message], cost: Cost) -> Reply | Failure:
         """Ask for a structured answer; where that is refused and a plain one is not, remember it."""
         if self._server.structured is not None:
-            return await self._request(chat, tally, structured=self._server.structured)
-        reply = await self._request(chat, tally, structured=True)
+            return await self._request(chat, cost, structured=self._server.structured)
+        reply = await self._request(chat, cost, structured=True)
         if isinstance(reply, Reply):
             self._server.structured = True
         elif reply.may_be_the_format:
-            reply = await self._request(chat, tally, structured=False)
+            reply = await self._request(chat, cost, structured=False)
             if isinstance(reply, Reply):
                 self._server.structured = False
         return reply
 
-    async def _request(self, chat: list[Message], tally: _Tally, *, structured: bool) -> Reply | Failure:
-        request: dict[str, Any] = {"messages": chat}
-        if self._knobs.temperature is not None:
-            request["temperature"] = self._knobs.temperature
-        if self._knobs.max_answer_tokens is not None:
-            request["max_tokens"] = self._knobs.max_answer_tokens
+    async def _request(self, chat: list[Message], cost: Cost, *, structured: bool) -> Reply | Failure:
+        request: dict[str, Any] = {
+            "messages": chat,
+            "temperature": self._knobs.temperature,
+            "max_tokens": self._knobs.max_answer_tokens,
+        }
         if structured:
             request["response_format"] = RESPONSE_FORMAT
         async with self._slots:
             while (rest := self._resume_at - time.monotonic()) > 0 and not self._stop.is_set():
-                await self._sleep(rest + random.uniform(0, self._knobs.backoff))
+                await self._sleep(rest + random.uniform(0, self._retry.backoff))
             if self._stopped_by is not None:
                 return self._stopped_by
             if not self._spending.take():
                 return self._stop_all(Failure(what="the cap is reached", scope="endpoint", lasting=True))
-            tally.calls += 1
+            cost["calls"] += 1
             reply = await self._send(request)
         if isinstance(reply, Reply):
             self._spending.add(reply)
             if self._spending.max_tokens is not None and reply.prompt_tokens is None:
                 uncounted = "max_tokens is set and the server reports no token counts; set max_calls"
                 self._stop_all(Failure(what=uncounted, scope="endpoint", lasting=True))
-            tally.prompt_tokens += reply.prompt_tokens or 0
-            tally.completion_tokens += reply.completion_tokens or 0
+            cost["prompt_tokens"] += reply.prompt_tokens or 0
+            cost["completion_tokens"] += reply.completion_tokens or 0
         return reply
-
-    def _final(self, failure: Failure) -> Failure:
-        return self._stop_all(failure) if failure.scope == "endpoint" else failure
 
     def _stop_all(self, failure: Failure) -> Failure:
         """Send nothing more; what is under way ends by itself and is kept."""
-        if self._stopped_by is None:
-            self._stopped_by = failure
+        self._stopped_by = self._stopped_by or failure
         self._stop.set()
         return self._stopped_by
 

@@ -1,8 +1,8 @@
 """A judge behind any OpenAI-compatible endpoint: GPT-4o, vLLM, Ollama, llama.cpp.
 
 A plain HTTP client sends the requests; retries, waits and caps are ours (``conversation.py``,
-``retries.py``, ``spending.py``), so that nothing is sent without being counted. Answers are read
-within bounds. The client is an optional package, imported when the first question is asked.
+``retry.py``), so that nothing is sent without being counted. Answers are read within bounds. The client is
+an optional package, imported when the first question is asked.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from radflow.errors import MissingDependencyError, RecipeError
+from radflow import config
+from radflow.errors import MissingDependencyError
 from radflow.judges.llm.answers import Reply, read_json, read_reply
-from radflow.judges.llm.conversation import Conversation, Server
-from radflow.judges.llm.failures import Failure, failure_of_status
+from radflow.judges.llm.conversation import Conversation, Server, Spending
 from radflow.judges.llm.questions import Answer, JudgeError, Question
-from radflow.judges.llm.retries import Knobs
-from radflow.judges.llm.spending import Spending
-from radflow.judges.privacy.gate import Address
+from radflow.judges.llm.retry import Failure, Retry, failure_of_status
+from radflow.judges.privacy.gate import Gate
 
 OWN_KEY = "RADFLOW_JUDGE_KEY"
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -33,58 +32,44 @@ _NO_KEY = "none"  # a server of your own ignores it
 _LARGEST = 2**22  # bytes of an answer: 4 MiB, some hundred times the longest thoughts
 
 
-@dataclass(frozen=True, kw_only=True)
-class Endpoint(Knobs):
+class Endpoint:
     """Asks a language model over HTTP, many questions at once.
 
     The key is read from the environment for each :meth:`ask` and kept nowhere: ``RADFLOW_JUDGE_KEY`` for any
     host; ``OPENAI_API_KEY`` for hosts of openai.com alone, so that it is not handed to another server by
-    mistake. A server of one's own may need none. Redirects are not followed, and a loopback address is never
-    reached through a proxy: a text goes to the host that was named and to no other.
+    mistake. A server of one's own may need none. Neither redirects nor proxies are followed: a text goes to
+    the host that was named and to no other.
 
     An answer has at most 4 MiB and comes as it is, not compressed; anything else is a failed answer. A host
     that refuses the connection, or that no connection leads to, is given up at once as long as it never
-    answered; one that did answer is waited for as the knobs say.
+    answered; one that did answer is waited for as ``retry`` says.
+
+    Args:
+        model: as the server names it.
+        knobs: where it is, what is asked for, and the caps, which hold over the life of this object.
+        retry: how persistently it is asked.
+        http_client: makes the HTTP client, given ``timeout``; by default a privacy gate's, which checks each
+            request once more.
 
     Attributes:
-        base_url: for example ``https://api.openai.com/v1`` or ``http://localhost:11434/v1``.
-        model: as the server names it.
-        max_calls: cap on requests over the life of this object, failed ones included; ``None`` is no cap.
-        max_tokens: cap on tokens, as the server counts them; requests under way when it is reached may
-            exceed it.
-        http_client: makes the HTTP client, given ``timeout``; for example a privacy gate's, which checks each
-            request once more. ``None`` makes one that keeps to the paragraph above.
         spending: what has been spent so far.
 
-    The other knobs are those of :class:`~radflow.judges.llm.retries.Knobs`.
-
-    Raises:
-        RecipeError: a knob does not say something that can be done.
-
-    >>> Endpoint(base_url="http://localhost:8000/v1", model="m", max_calls=5).spending
-    Spending(max_calls=5, max_tokens=None, calls=0, prompt_tokens=0, completion_tokens=0)
+    >>> Endpoint("m", config.Judge(base_url="http://localhost:8000/v1", max_calls=5)).spending
+    Spending(max_calls=5, max_tokens=None, calls=0, tokens=0)
     """
 
-    base_url: str
-    model: str
-    max_calls: int | None = None
-    max_tokens: int | None = None
-    http_client: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
-    spending: Spending = field(init=False, compare=False)
-    _server: Server = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query:
-            # Not quoted: it may hold a password.
-            raise RecipeError(
-                "base_url: expected an address like http://localhost:8000/v1, without a user, password or "
-                f"query; got another. A key belongs into {OWN_KEY} in the environment."
-            )
-        spending = Spending(max_calls=self.max_calls, max_tokens=self.max_tokens)
-        object.__setattr__(self, "spending", spending)
-        object.__setattr__(self, "_server", Server(structured=self.structured))
+    def __init__(
+        self,
+        model: str,
+        knobs: config.Judge,
+        *,
+        retry: Retry | None = None,
+        http_client: Callable[..., Any] | None = None,
+    ) -> None:
+        self.model, self.knobs, self.retry = model, knobs, retry or Retry()
+        self.spending = Spending(max_calls=knobs.max_calls, max_tokens=knobs.max_tokens)
+        self._http_client = http_client or Gate(knobs).http_client
+        self._server = Server()
 
     def ask(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> None:
         """Ask all questions; hand over each answer as it arrives.
@@ -101,20 +86,7 @@ class Endpoint(Knobs):
         """
         if questions:
             conversation = self._run(questions, stored)
-            conversation.raise_for_missing(len(questions), f"{self.model} at {self.base_url}")
-
-    def _run(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> Conversation:
-        httpx = _client_package()
-        if not _in_event_loop():
-            return asyncio.run(self._converse(httpx, questions, stored))
-        arrived: list[tuple[int, Answer]] = []  # a notebook's cell: the loop runs beside it
-        run = partial(self._converse, httpx, questions, lambda *one: arrived.append(one))
-        try:
-            with ThreadPoolExecutor(1) as beside:
-                return beside.submit(lambda: asyncio.run(run())).result()
-        finally:
-            for index, answer in arrived:
-                stored(index, answer)
+            conversation.raise_for_missing(len(questions), f"{self.model} at {self.knobs.base_url}")
 
     def check(self) -> None:
         """Return if it could be asked: the client is installed, and the host's key is set.
@@ -126,30 +98,35 @@ class Endpoint(Knobs):
         _client_package()
         self._key()
 
+    def _run(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> Conversation:
+        httpx = _client_package()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self._converse(httpx, questions, stored))
+        arrived: list[tuple[int, Answer]] = []  # a notebook's cell: the loop runs beside it
+        run = partial(self._converse, httpx, questions, lambda *one: arrived.append(one))
+        try:
+            with ThreadPoolExecutor(1) as beside:
+                return beside.submit(lambda: asyncio.run(run())).result()
+        finally:
+            for index, answer in arrived:
+                stored(index, answer)
+
     async def _converse(
         self, httpx: ModuleType, questions: Sequence[Question], stored: Callable[[int, Answer], None]
     ) -> Conversation:
         key = self._key()
-        timeout = httpx.Timeout(None, connect=self.connect_timeout)  # the whole is timed in _send
-        client = (
-            self.http_client(timeout=timeout)
-            if self.http_client
-            else httpx.AsyncClient(
-                follow_redirects=False,
-                trust_env=not _is_loopback(self.base_url),
-                timeout=timeout,
-                limits=httpx.Limits(),
-            )
-        )
-        async with client:
-            send = partial(_send, httpx, client, self, key)
-            conversation = Conversation(self, self.spending, self._server, send)
+        timeout = httpx.Timeout(None, connect=self.retry.connect_timeout)  # the whole is timed in _send
+        async with self._http_client(timeout=timeout) as client:
+            send = partial(self._send, httpx, client, key)
+            conversation = Conversation(self.knobs, self.retry, self.spending, self._server, send)
             await conversation.run(questions, stored)
         return conversation
 
     def _key(self) -> str:
         """The key for this host."""
-        host = urlsplit(self.base_url).hostname or ""
+        host = urlsplit(self.knobs.base_url).hostname or ""
         openai_host = host == "openai.com" or host.endswith(".openai.com")
         names = (OWN_KEY, OPENAI_KEY) if openai_host else (OWN_KEY,)
         key = next((value for name in names if (value := os.environ.get(name, "").strip())), "")
@@ -164,34 +141,34 @@ class Endpoint(Knobs):
             )
         return key or _NO_KEY
 
-
-async def _send(
-    httpx: ModuleType, client: Any, endpoint: Endpoint, key: str, request: dict[str, Any]
-) -> Reply | Failure:
-    """One request, to its end or its time limit. A server may echo the key; it is taken out."""
-    url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
-    headers = {
-        "authorization": f"Bearer {key}",
-        "content-type": "application/json",
-        "accept-encoding": "identity",
-    }
-    content = json.dumps({"model": endpoint.model, **request}).encode()
-    try:
-        async with (
-            asyncio.timeout(endpoint.timeout),
-            client.stream("POST", url, content=content, headers=headers) as response,
-        ):
-            endpoint._server.answered = True
-            return _understood(response, await _read(response), key)
-    except TimeoutError:
-        return Failure(what=f"no whole answer within {endpoint.timeout:g} s", scope="call")
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        what = f"no connection ({type(error).__name__})"
-        if endpoint._server.answered:
+    async def _send(
+        self, httpx: ModuleType, client: Any, key: str, request: dict[str, Any]
+    ) -> Reply | Failure:
+        """One request, to its end or its time limit. A server may echo the key; it is taken out."""
+        url = f"{self.knobs.base_url.rstrip('/')}/chat/completions"
+        headers = {
+            "authorization": f"Bearer {key}",
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+        }
+        content = json.dumps({"model": self.model, **request}).encode()
+        try:
+            async with (
+                asyncio.timeout(self.knobs.timeout),
+                client.stream("POST", url, content=content, headers=headers) as response,
+            ):
+                self._server.answered = True
+                return _understood(response, await _read(response), key)
+        except TimeoutError:
+            return Failure(what=f"no whole answer within {self.knobs.timeout:g} s", scope="call")
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            what = f"no connection ({type(error).__name__})"
+            if self._server.answered:
+                return Failure(what=what, scope="call")
+            return Failure(what=f"{what}, and nothing ever answered there", scope="endpoint")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            what = f"no connection, or one that was cut ({type(error).__name__})"
             return Failure(what=what, scope="call")
-        return Failure(what=f"{what}, and nothing ever answered there", scope="endpoint")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Failure(what=f"no connection, or one that was cut ({type(error).__name__})", scope="call")
 
 
 async def _read(response: Any) -> bytes | Failure:
@@ -234,21 +211,3 @@ def _client_package() -> ModuleType:
             "pip install 'radflow[judge]'"
         ) from error
     return httpx2
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _is_loopback(base_url: str) -> bool:
-    """Whether the host is this machine.
-
-    >>> _is_loopback("http://127.0.0.1:8000/v1"), _is_loopback("https://api.openai.com/v1")
-    (True, False)
-    """
-    url = urlsplit(base_url)
-    return Address(scheme=url.scheme, host=url.hostname or "", port=None).loopback

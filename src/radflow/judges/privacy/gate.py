@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import ssl
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from radflow import config
 from radflow.errors import RadflowError, RecipeError
 from radflow.judges.privacy.identifiers import Kind, find_identifiers, mask_identifiers
 
@@ -32,7 +32,6 @@ _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-~]*)?",
     re.IGNORECASE,
 )
-_PORTS = {"http": 80, "https": 443}
 
 
 # Not a PermissionError: that is an OSError, which code around a network takes for a fault to try again.
@@ -65,6 +64,11 @@ class Address:
             return False
         return address == _LOOPBACK_V6 or (address.version == 4 and address in _LOOPBACK_V4)
 
+    @property
+    def reached_at(self) -> int:
+        """The port, as written or the scheme's own."""
+        return {"http": 80, "https": 443}[self.scheme] if self.port is None else self.port
+
 
 def parse_address(url: str) -> Address:
     """Read scheme, host and port of a URL.
@@ -91,40 +95,31 @@ def parse_address(url: str) -> Address:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Gate:
     """Lets text out as the recipe says.
 
+    Args:
+        knobs: ``allow_remote_text``; ``hosts``, such as ``"api.openai.com"`` (https, any port),
+            ``"llm.ward.example:8443"`` (that port), ``"http://llm.ward.example:8000"`` (named to be without
+            encryption); and ``identifiers``.
+
     Attributes:
-        allow_remote_text: whether text may leave this machine at all.
-        hosts: where it may go then: ``"api.openai.com"`` (https, any port), ``"llm.ward.example:8443"`` (that
-            port), ``"http://llm.ward.example:8000"`` (named to be without encryption).
-        identifiers: what becomes of text with identifiers: ``"block"`` raises, ``"mask"`` replaces each by
-            its kind (``[DATE]``), ``"pass"`` only counts.
         found: how many identifiers of each kind :meth:`clean` has met so far, for the run's log.
 
     Raises:
-        RecipeError: ``identifiers`` is none of the three, or a host cannot be read.
+        RecipeError: a host cannot be read.
 
-    >>> gate = Gate(allow_remote_text=False, hosts=(), identifiers="mask")
+    >>> gate = Gate(config.Judge(identifiers="mask"))
     >>> gate.check("http://localhost:11434/v1")
     >>> gate.clean(["Compared to 3/14/2019."]), dict(gate.found)
     (['Compared to [DATE].'], {'date': 1})
     """
 
-    allow_remote_text: bool = False
-    hosts: Sequence[str] = ()
-    identifiers: str = "block"
-    found: Counter[Kind] = field(default_factory=Counter, init=False, compare=False)
-    _counting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.identifiers not in ("block", "mask", "pass"):
-            raise RecipeError(
-                f"Expected identifiers to be 'block', 'mask' or 'pass'; got {self.identifiers!r}."
-            )
-        for host in self.hosts:
-            _named(host)
+    def __init__(self, knobs: config.Judge) -> None:
+        self._knobs = knobs
+        self._hosts = [_named(host) for host in knobs.hosts]
+        self._counting = threading.Lock()
+        self.found: Counter[Kind] = Counter()
 
     def check(self, url: str) -> None:
         """Return if text may be sent to this URL.
@@ -132,23 +127,25 @@ class Gate:
         Raises:
             PrivacyError: it may not, and why.
         """
-        address = parse_address(url)
+        address, hosts = parse_address(url), self._knobs.hosts
         if address.loopback:
             return
-        if not self.allow_remote_text:
+        if not self._knobs.allow_remote_text:
             raise PrivacyError(
                 f"Expected a judge on this machine, got the host {address.host!r}: its texts are about "
                 "patients. Set allow_remote_text = true and name the host, if they may leave the machine."
             )
-        named = [entry for entry in map(_named, self.hosts) if entry.host == address.host]
+        named = [entry for entry in self._hosts if entry.host == address.host]
         if not named:
             raise PrivacyError(
-                f"Expected a host among {', '.join(self.hosts) or 'none at all'}; got {address.host!r}. "
+                f"Expected a host among {', '.join(hosts) or 'none at all'}; got {address.host!r}. "
                 "Add it to hosts, if texts may go there."
             )
-        if not any(_covers(entry, address) for entry in named):
+        if not any(
+            entry.scheme == address.scheme and entry.port in (None, address.reached_at) for entry in named
+        ):
             raise PrivacyError(
-                f"Expected {' or '.join(self.hosts)}, got {address.scheme} on port {_port(address)} of "
+                f"Expected {' or '.join(hosts)}, got {address.scheme} on port {address.reached_at} of "
                 f"{address.host!r}. Use https and the port that is named, or name 'http://{address.host}'."
             )
 
@@ -162,37 +159,31 @@ class Gate:
         found = Counter(identifier.kind for text in texts for identifier in find_identifiers(text))
         with self._counting:
             self.found.update(found)
-        if found and self.identifiers == "block":
+        if found and self._knobs.identifiers == "block":
             kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(found.items()))
             raise PrivacyError(
                 f"Expected texts without identifiers, found some ({kinds}); nothing was sent. Remove them, "
                 "or set identifiers = 'mask' or 'pass'."
             )
-        return [mask_identifiers(text) for text in texts] if self.identifiers == "mask" else list(texts)
+        return (
+            [mask_identifiers(text) for text in texts] if self._knobs.identifiers == "mask" else list(texts)
+        )
 
-    def http_client(
-        self,
-        *,
-        timeout: httpx2.Timeout | float | None = 60.0,
-        limits: httpx2.Limits | None = None,
-        verify: ssl.SSLContext | bool = True,
-    ) -> httpx2.AsyncClient:
+    def http_client(self, *, timeout: httpx2.Timeout | float = 60.0) -> httpx2.AsyncClient:
         """Return a client that cannot walk around the gate.
 
-        Redirects are not followed; proxies, ``.netrc`` and certificates of the environment are not used; and
-        each request is checked again as it is sent.
+        Redirects are not followed; proxies, ``.netrc`` and certificates of the environment are not used; each
+        request is checked again as it is sent. Connections are not limited: whoever asks bounds what is under
+        way.
 
         Args:
             timeout: of each phase, seconds.
-            limits: of connections; by default none, since whoever asks bounds what is under way.
-            verify: certificates; an ``ssl.SSLContext`` for an authority of your own.
         """
         import httpx2
 
         return httpx2.AsyncClient(
             timeout=timeout,
-            limits=httpx2.Limits() if limits is None else limits,
-            verify=verify,
+            limits=httpx2.Limits(),
             follow_redirects=False,
             trust_env=False,
             event_hooks={"request": [self._check_request]},
@@ -210,11 +201,3 @@ def _named(host: str) -> Address:
         raise RecipeError(
             f"Expected a host as 'name', 'name:port' or 'http://name:port'; got {host!r}."
         ) from None
-
-
-def _covers(entry: Address, address: Address) -> bool:
-    return entry.scheme == address.scheme and entry.port in (None, _port(address))
-
-
-def _port(address: Address) -> int:
-    return _PORTS[address.scheme] if address.port is None else address.port

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from radflow import config
 from radflow.errors import NotWritableError
 from radflow.judges import Judge
-from radflow.judges.llm.collapse import CollapseWatch
+from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.questions import Answer, JudgeError
-from radflow.judges.verdicts.cached import CachedJudge
 from radflow.judges.verdicts.files import export_verdicts, import_verdicts
 from radflow.judges.verdicts.rows import Identity, stored_verdict
 from radflow.judges.verdicts.statistics import statistics
@@ -59,8 +59,8 @@ def pairs(*findings):
     return [(text, "Normal.") for text in findings]
 
 
-def judged(asker, store, **options):
-    return CachedJudge(asker, store, identity=GPT, **options)
+def judged(asker, store, **knobs):
+    return LLMJudge(asker, store, identity=GPT, knobs=config.Judge(**knobs))
 
 
 def test_it_is_a_judge_that_says_who_it_is(store):
@@ -109,7 +109,7 @@ def test_criticality_is_asked_about_the_report_as_written(store):
 def test_another_judge_s_verdicts_are_not_taken(store, other):
     judged(Counting(), store)(pairs("a"))
     asker = Counting()
-    CachedJudge(asker, store, identity=other)(pairs("a"))
+    LLMJudge(asker, store, identity=other)(pairs("a"))
     assert asker.asked.total() == 1
 
 
@@ -156,15 +156,15 @@ def test_without_an_asker_a_run_is_repeated_from_an_export(store, tmp_path):
     export_verdicts(store, tmp_path / "export.jsonl")
     with VerdictStore(tmp_path / "elsewhere") as elsewhere:
         import_verdicts(elsewhere, tmp_path / "export.jsonl")
-        judge = judged(None, elsewhere)
+        judge = judged(Counting(), elsewhere, offline=True)
         assert judge(pairs("a", "bb", "ccc")) == first
         with pytest.raises(JudgeError, match="got none on 2"):
             judge(pairs("a", "new", "newer", "new"))
 
 
-def test_a_collapsed_judge_is_reported(store, caplog):
-    watch = CollapseWatch("openai:gpt-4o", share=0.9, at_least=20)
-    judge = judged(Counting(), store, watch=watch)
+def test_a_collapsed_judge_is_reported(store, caplog, monkeypatch):
+    monkeypatch.setattr("radflow.judges.llm.collapse.AT_LEAST", 20)
+    judge = judged(Counting(), store, collapsed_share=0.9)
     judge(pairs(*("x" * (2 * n) for n in range(1, 20))))
     assert judge.collapsed == ()
     with caplog.at_level(logging.WARNING):
@@ -196,7 +196,7 @@ def test_the_verdict_that_another_process_stored_first_stands(store):
 
 WORKER = """
 import os, sys, time
-from radflow.judges.verdicts.cached import CachedJudge
+from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.questions import Answer
 from radflow.judges.verdicts.rows import Identity
 from radflow.judges.verdicts.store import VerdictStore
@@ -215,7 +215,7 @@ class Logging:
                 verdict = len(question.texts[0]) % 2 == 0
                 stored(index, Answer(verdict=verdict, said="", prompt_tokens=1, completion_tokens=1, calls=1))
 
-judge = CachedJudge(Logging(), VerdictStore(path), identity=Identity(judge="openai", model="gpt-4o"))
+judge = LLMJudge(Logging(), VerdictStore(path), identity=Identity(judge="openai", model="gpt-4o"))
 numbers = [(start + n) % 400 for n in range(count)]
 for first in range(0, count, 50):
     some = numbers[first : first + 50] if hang_after < 0 else numbers

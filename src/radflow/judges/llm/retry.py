@@ -1,4 +1,4 @@
-"""What a failed request means: ask again, wait as long as the server says, or give up.
+"""What a failed request means (ask again, wait as long as the server says, give up), and how often to try.
 
 A failure is a value, never an exception with a cause: the client's exceptions hold the request with the key
 in its headers. What it says is a status or a kind of trouble; neither a report nor what a judge wrote is
@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import random
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -50,6 +51,68 @@ class Failure:
         return self.status in _ANOTHER_WAY
 
 
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How persistently an endpoint is asked.
+
+    Attributes:
+        tries: requests for one vote, before the question counts as failed.
+        backoff: seconds; before try n + 1 the wait is uniform in [0, ``backoff`` * 2**n].
+        longest_backoff: bound of that, seconds.
+        patience: seconds that a question may be put off by a busy server (429, 503) without any answer; also
+            the longest Retry-After that is waited for.
+        give_up_after: so many questions in a row without an answer, and no more are asked.
+        connect_timeout: seconds to a connection.
+    """
+
+    tries: int = 10
+    backoff: float = 0.25
+    longest_backoff: float = 30.0
+    patience: float = 600.0
+    give_up_after: int = 16
+    connect_timeout: float = 10.0
+
+    def pause(self, attempt: int) -> float:
+        """Seconds before the next try: exponential with full jitter.
+
+        Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+
+        >>> 0 <= Retry(backoff=0.5).pause(3) <= 4
+        True
+        """
+        return random.uniform(0, min(self.longest_backoff, self.backoff * 2.0 ** min(attempt, 60)))
+
+
+class Tries:
+    """How often one vote has been asked for, and how long it has been put off."""
+
+    def __init__(self, retry: Retry) -> None:
+        self._retry = retry
+        self._tried = self._put_off = 0
+        self._put_off_since: float | None = None
+
+    def after(self, failure: Failure) -> float | Failure:
+        """Seconds until the next try, or why there is none."""
+        retry = self._retry
+        if failure.scope in ("question", "endpoint"):
+            return failure
+        if failure.scope == "call":
+            self._put_off_since, self._put_off = None, 0
+            self._tried += 1
+            return failure if self._tried >= retry.tries else retry.pause(self._tried - 1)
+        if failure.wait is not None and failure.wait > retry.patience:
+            longer = (
+                f"{failure.what}, to be asked again in {failure.wait:.0f} s; patience is {retry.patience:g} s"
+            )
+            return replace(failure, what=longer, scope="endpoint")
+        now = time.monotonic()
+        self._put_off_since = self._put_off_since or now
+        if now - self._put_off_since > retry.patience:
+            return replace(failure, what=f"{failure.what} for {retry.patience:g} s", scope="question")
+        self._put_off += 1
+        return retry.pause(self._put_off - 1) + (failure.wait or 0.0)
+
+
 def failure_of_status(status: int, headers: Mapping[str, str], body: object) -> Failure:
     """Read an HTTP answer that is not a success.
 
@@ -66,9 +129,8 @@ def failure_of_status(status: int, headers: Mapping[str, str], body: object) -> 
         return Failure(what=what, scope="busy", wait=wait, status=status)
     if status in _TRANSIENT or (status >= 500 and status != 501):
         return Failure(what=what, scope="call", status=status)
-    if status in _UNREADABLE_QUESTION:
-        return Failure(what=what, scope="question", lasting=True, status=status)
-    return Failure(what=what, scope="endpoint", lasting=True, status=status)
+    scope = "question" if status in _UNREADABLE_QUESTION else "endpoint"
+    return Failure(what=what, scope=scope, lasting=True, status=status)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -92,18 +154,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (date - datetime.now(UTC)).total_seconds())
-
-
-def backoff(attempt: int, *, base: float, longest: float) -> float:
-    """Seconds before the next try: exponential with full jitter, uniform in [0, min(longest, base *
-    2**attempt)].
-
-    Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
-
-    >>> 0 <= backoff(3, base=0.5, longest=30) <= 4
-    True
-    """
-    return random.uniform(0, min(longest, base * 2.0 ** min(attempt, 60)))
 
 
 def _seconds(said: str | None) -> float | None:

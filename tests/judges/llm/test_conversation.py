@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from radflow.judges.llm.answers import Reply
-from radflow.judges.llm.spending import Spending
+from radflow.judges.llm.conversation import Spending
 
 
 def test_threads_together_do_not_exceed_the_cap():

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from radflow.judges.llm.failures import backoff, failure_of_status, retry_after
+from radflow.judges.llm.retry import Failure, Retry, Tries, failure_of_status, retry_after
+
+TROUBLE = Failure(what="HTTP 500", scope="call")
+BUSY = Failure(what="HTTP 429", scope="busy", wait=2.0)
 
 
 @pytest.mark.parametrize(
@@ -55,4 +58,36 @@ def test_whatever_a_server_writes_is_a_time_or_nothing(said):
 
 @given(st.integers(0, 10_000), st.floats(0, 10), st.floats(0, 100))
 def test_a_backoff_stays_within_its_bounds(attempt, base, longest):
-    assert 0 <= backoff(attempt, base=base, longest=longest) <= min(longest, base * 2.0 ** min(attempt, 60))
+    pause = Retry(backoff=base, longest_backoff=longest).pause(attempt)
+    assert 0 <= pause <= min(longest, base * 2.0 ** min(attempt, 60))
+
+
+def test_so_many_tries_and_no_more():
+    tries = Tries(Retry(tries=3))
+    assert [isinstance(tries.after(TROUBLE), float) for _ in range(3)] == [True, True, False]
+
+
+def test_the_pause_grows_and_is_jittered():
+    pauses = [Tries(Retry(backoff=1.0)) for _ in range(200)]
+    first = [tries.after(TROUBLE) for tries in pauses]
+    fourth = [[tries.after(TROUBLE) for _ in range(3)][-1] for tries in pauses]
+    assert max(first) <= 1.0 < max(fourth) <= 8.0
+    assert len(set(first)) > 100
+
+
+def test_being_put_off_is_no_try_and_waits_at_least_as_long_as_asked():
+    tries = Tries(Retry(tries=1))
+    assert all(tries.after(BUSY) >= 2.0 for _ in range(50))
+    assert tries.after(TROUBLE) is TROUBLE
+
+
+def test_a_wait_beyond_patience_ends_everything():
+    end = Tries(Retry(patience=1.0)).after(BUSY)
+    assert isinstance(end, Failure)
+    assert (end.scope, end.what) == ("endpoint", "HTTP 429, to be asked again in 2 s; patience is 1 s")
+
+
+def test_what_asking_again_cannot_mend_is_not_tried_again():
+    for scope in ("question", "endpoint"):
+        failure = Failure(what="HTTP 400", scope=scope)
+        assert Tries(Retry()).after(failure) is failure

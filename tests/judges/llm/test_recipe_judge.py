@@ -8,8 +8,9 @@ import pytest
 from radflow import config, judges
 from radflow.errors import RecipeError, RewardError
 from radflow.judges import Judge
-from radflow.judges.llm.asked import AskedJudge
+from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.questions import JudgeError, JudgeUnavailableError
+from radflow.judges.llm.retry import Retry
 from radflow.judges.privacy.gate import PrivacyError
 from radflow.reports import parse_report
 from radflow.rewards.consistency import consistency_reward
@@ -21,16 +22,15 @@ DATED = [("Compared to 3/14/2019, no change.", "No change.")]
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
     """``asked(url, **knobs)`` is a judge of the model m there, with a store of its own."""
-    monkeypatch.setattr("radflow.judges.llm.asked._FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("radflow.judges.llm.asked._LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr("radflow.judges.llm.judge._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("radflow.judges.llm.judge._LONGEST_PAUSE", 0.02)
     made = []
 
-    def asked(url, **knobs) -> AskedJudge:
+    def asked(url, **knobs) -> LLMJudge:
         knobs = {"store": tmp_path / "verdicts.sqlite3", **knobs}
         judge = judges.load("openai:m", config.Judge(base_url=url, **knobs))
-        assert isinstance(judge, AskedJudge)
-        for knob, value in {"backoff": 0.0, "tries": 2}.items():  # a server that fails is no long wait
-            object.__setattr__(judge._endpoint, knob, value)
+        assert isinstance(judge, LLMJudge)
+        judge._asker.retry = Retry(backoff=0.0, tries=2)  # a server that fails is no long wait
         made.append(judge)
         return judge
 
@@ -105,7 +105,7 @@ def test_waiting_ends_with_the_longest_wait(fake, asked):
 
 
 def test_closing_ends_a_wait(fake, asked, monkeypatch):
-    monkeypatch.setattr("radflow.judges.llm.asked._FIRST_PAUSE", 60.0)
+    monkeypatch.setattr("radflow.judges.llm.judge._FIRST_PAUSE", 60.0)
     server = fake.start(lambda _: fake.status(500))
     judge = asked(server.url, on_failure="wait")
     judge.say = lambda _: Thread(target=judge.close).start()
@@ -191,7 +191,7 @@ def test_a_gate_that_shuts_meanwhile_is_told_as_such(fake, asked):
     """The HTTP client asks the gate about each request; the OpenAI client hides what is raised there."""
     server = fake.start(lambda _: fake.say("yes"))
     judge = asked(server.url)
-    object.__setattr__(judge._endpoint, "base_url", "http://ward.example:1/v1")
+    judge._asker.knobs = config.Judge(base_url="http://ward.example:1/v1")
     with pytest.raises(PrivacyError, match="got the host 'ward"):
         judge(PAIRS)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from rich.console import Console
 
 from radflow.cli.judge.agreement_screen import agreement_record, print_agreement
-from radflow.cli.judge.judging import ask, judge_knobs, judge_sections, opened
+from radflow.cli.judge.options import ask, judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.cli.report_columns import report_texts
 from radflow.cli.score.scoring import print_json

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from radflow import readers
 from radflow.cli.judge.agreement_screen import plain_table, print_agreement
-from radflow.cli.judge.judging import judge_knobs, judge_sections, opened
+from radflow.cli.judge.options import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import atomic_file

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from radflow import __version__, config
-from radflow.cli.judge.judging import judge_knobs, judge_sections, opened
+from radflow.cli.judge.options import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.cli.score.baselines import baselines_of
 from radflow.cli.score.readers import Chosen, Networks, choose, folder_facts

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from radflow.evaluation.evidence import critical_because, explain_report
-from radflow.metrics.modality import labeler
+from radflow.readers import labeler
 from radflow.reports import parse_report
 from radflow.studies import Study
 

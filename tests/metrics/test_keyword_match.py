@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radflow.metrics import carotid_f1, keyword_match, keyword_match_from_terms
+from radflow.metrics import keyword_match, keyword_match_from_terms, texts_label_f1
 
 terms = st.frozensets(st.sampled_from(["plaque", "not plaque", "stenosis", "left", "right"]))
 
@@ -26,11 +26,15 @@ def test_texts_are_read_by_the_reader_given():
     assert keyword_match(["hard plaque", ""], ["soft plaque", ""], reader).tolist() == [0.5, 1.0]
 
 
-def test_carotid_f1_compares_positives_only():
+def test_label_f1_compares_positives_only():
     def reader(texts):
         return [
             {"plaque": 1 if "plaque" in t else 0, "stenosis": 1 if "stenosis" in t else None} for t in texts
         ]
 
     generated = ["plaque and stenosis", "smooth wall", "plaque"]
-    assert carotid_f1(generated, ["plaque", "clean", "clean"], reader).round(3).tolist() == [0.667, 1.0, 0.0]
+    assert texts_label_f1(generated, ["plaque", "clean", "clean"], reader).round(3).tolist() == [
+        0.667,
+        1.0,
+        0.0,
+    ]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from radflow.metrics import METRICS, default_metrics, score
 from radflow.metrics.lexical import rexrank_tokens
+from radflow.modality import MODALITIES
 from radflow.readers import load
-from radflow.studies.study import MODALITIES
 
 NAMES = tuple(dict.fromkeys(name for modality in MODALITIES for name in default_metrics(modality)))
 LABEL_METRICS = ("chexpert_f1", "carotid_f1", "keyword_match")  # nothing against nothing is agreement: 1

@@ -3,7 +3,7 @@ import pytest
 
 from radflow.errors import DataError, MissingFileError
 from radflow.metrics import METRICS, RadCliqReaders, default_metrics, score
-from radflow.studies.study import MODALITIES
+from radflow.modality import MODALITIES
 
 
 def graphs(texts):

@@ -21,6 +21,7 @@ from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_
 from radflow.cli.run.merging import merge
 from radflow.cli.run.running import evaluate, explore, generate, init, quickstart, rft, run, sft
 from radflow.errors import RadflowError
+from radflow.modality import ModalityName
 
 ReportColumn = Annotated[str | None, Parameter(name=("--report-column", "--column"))]
 
@@ -129,7 +130,7 @@ def score(
     *overrides: Overrides,
     reference: Path | None = None,
     metrics: str | None = None,
-    modality: Literal["chest-xray", "carotid-us"] = "chest-xray",
+    modality: ModalityName = "chest-xray",
     out: Path | None = None,
     track: Literal["findings+impression", "findings"] = "findings+impression",
     chexbert: str | None = None,
@@ -222,7 +223,7 @@ def compare(
 def label(
     reports: Path,
     *,
-    modality: Literal["chest-xray", "carotid-us"] = "chest-xray",
+    modality: ModalityName = "chest-xray",
     reader: str | None = None,
     lexicon: Path | None = None,
     section: Literal["report", "findings", "impression"] = "report",

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from radflow.cli import screens
 from radflow.drafting.options import DraftOptions, Form
-from radflow.studies.study import Modality
+from radflow.modality import ModalityName
 
 
 def draft(
@@ -17,7 +17,7 @@ def draft(
     *,
     model: Path,
     indication: str | None = None,
-    modality: Modality | None = None,
+    modality: ModalityName | None = None,
     format: Annotated[
         list[Form] | None,
         Parameter(negative=(), consume_multiple=False),

@@ -22,8 +22,7 @@ from radflow.cli.screens import say_remarks
 from radflow.errors import DataError, RadflowError
 from radflow.evaluation.evidence import explain_report
 from radflow.files import atomic_file, write_atomic
-from radflow.metrics.modality import LABEL_METRIC
-from radflow.metrics.table import CHEST, METRICS
+from radflow.modality import CHEST, modality_of
 from radflow.readers.chexpert import chexpert_labeler
 from radflow.reports.files import read_rows
 from radflow.reports.language import LanguageCount
@@ -126,8 +125,7 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
 
 def _reading(options: LabelOptions) -> tuple[str, Callable[[list[tuple[str, str]]], Iterator[_Read]]]:
     """The name of the reader, and what reads a chunk of (study id, text)."""
-    default = METRICS[LABEL_METRIC[options.modality]].reader
-    assert default is not None
+    default = modality_of(options.modality).labels.reader
     name = options.reader or default
     if options.lexicon is not None and name != "chexpert-rules":
         raise RadflowError(f"--lexicon adds phrases to chexpert-rules, but the reader is {name}; drop one.")

@@ -20,6 +20,7 @@ from radflow.errors import RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import make_folder
 from radflow.folders import sweep
+from radflow.judges.base import critical
 from radflow.run.studies import prepare_source, triage
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
@@ -84,17 +85,15 @@ def _alone(manifest: Path) -> Generator[None]:
 
 
 def annotate(studies: Sequence[Study]) -> list[Annotation]:
-    """The rules' annotation of Eq. 9 and, for chest X-rays, the CheXpert observations stated present."""
-    reports = [study.reference for study in studies]
-    critical = judges.load("rules").criticality(reports)
-    labels = readers.load("chexpert-rules")([report.canonical for report in reports])
+    """The rules' annotation of Eq. 9 and the observations of the modality that are stated present."""
+    flags = critical(judges.load("rules"), studies)
     return [
         Annotation(
             critical=flag,
             critical_by=TRIAGE,
-            labels=_stated(states) if study.modality == "chest-xray" else (),
+            labels=_stated(readers.labeler(study.modality)([study.reference.canonical])[0]),
         )
-        for study, flag, states in zip(studies, critical, labels, strict=True)
+        for study, flag in zip(studies, flags, strict=True)
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from radflow.config.section import Count, Names, Section, Share
+from radflow.modality import ModalityName
 
 
 class Columns(Section):
@@ -73,7 +74,7 @@ class Data(Section):
     """For ``table``: what separates several paths in one cell."""
     encoding: str = "utf-8"
     """For ``table``: the encoding of a CSV file, e.g. latin-1 or cp1252."""
-    modality: Literal["chest-xray", "carotid-us"] = "chest-xray"
+    modality: ModalityName = "chest-xray"
     """For ``table`` and ``r2gen``: the modality of all studies."""
     views: Literal["frontal", "lateral", "all"] = "all"
     """For a data set on disk: which pictures of each study to take."""

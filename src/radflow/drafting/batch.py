@@ -18,9 +18,9 @@ from radflow.drafting.options import Form
 from radflow.drafting.studies import Opened, Waiting
 from radflow.errors import DataError, RadflowError
 from radflow.files import write_atomic, write_json, write_jsonl
+from radflow.modality import ModalityName
 from radflow.reports.draft import Draft
 from radflow.studies.manifest import Rejected
-from radflow.studies.study import Modality
 from radflow.workspace import bar, fingerprint
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def draft_batch(
     drafter: Drafter,
     batch: Batch,
     *,
-    check: Callable[[Opened, Modality | None], Opened],
+    check: Callable[[Opened, ModalityName | None], Opened],
     unread: Sequence[Rejected] = (),
 ) -> None:
     """Draft every study that is not drafted yet, and write ``drafts.jsonl`` and ``rejected.jsonl``.
@@ -114,7 +114,7 @@ def _open(
     some: Sequence[Waiting],
     scratch: Path,
     drafter: Drafter,
-    check: Callable[[Opened, Modality | None], Opened],
+    check: Callable[[Opened, ModalityName | None], Opened],
     rejected: list[Rejected],
 ) -> Iterator[Opened]:
     """The studies that can be drafted; the others are set aside with the reason."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
-from radflow.drafting.trained_on import find_model, name_of
+from radflow.drafting.trained_on import facts_of, find_model, name_of
+from radflow.evaluation.evidence import TRIAGE
 from radflow.judges.rules.judge import RulesJudge
+from radflow.modality import MODALITIES
 from radflow.policy import Completion, FeatureStore, GroupForward, greedy_reports, load_policy
 from radflow.policy.sampling.words import greedy_logprobs, words_of
 from radflow.readers.criticality import why
@@ -28,12 +30,14 @@ class Drafter:
     Args:
         path: what ``--model`` names: a run's folder, a model folder or an adapter folder.
         uncertain_below: words with a smaller probability are marked.
+        modality: of the studies, where nothing lies beside the model that says it; ``None`` leaves the rules
+            to go by the words of each report.
 
     Raises:
         MissingFileError: no model there.
     """
 
-    def __init__(self, path: Path, *, uncertain_below: float) -> None:
+    def __init__(self, path: Path, *, uncertain_below: float, modality: str | None = None) -> None:
         self.folder, recipe = find_model(path)
         self.name = name_of(self.folder, recipe)
         self.batch_size = recipe.evaluation.batch_size
@@ -54,7 +58,9 @@ class Drafter:
             features=self._features,
             say=lambda line: None,  # which forward it is changes nothing that a reader of drafts sees
         )
-        self._judge = RulesJudge()
+        facts = facts_of(self.folder)
+        self._modality = facts.modality if facts is not None else modality
+        self._judge = RulesJudge(modality=self._modality)
 
     def __call__(self, studies: Sequence[Study]) -> list[Draft]:
         """Write one draft per study, decoded together.
@@ -84,7 +90,8 @@ class Drafter:
         if report.findings is not None and report.impression is not None:
             verdict = self._judge.explain(report.findings, report.impression)
             consistent, reasons = verdict.consistent, verdict.reasons
-        because = tuple(dict.fromkeys(reason.phrase or reason.entry for reason in why(report)))
+        said = self._modality is None or MODALITIES[self._modality].criticality == TRIAGE
+        because = tuple(dict.fromkeys(r.phrase or r.entry for r in why(report))) if said else ()
         return Draft(
             study_id=study.study_id,
             report=report,
@@ -93,7 +100,7 @@ class Drafter:
             finished=completion.finished,
             consistent=consistent,
             reasons=reasons,
-            critical=bool(because),
+            critical=self._judge.criticality([report])[0],
             because=because,
             model=self.name,
             created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from radflow.studies.study import Modality
+from radflow.modality import ModalityName
 
 Form = Literal["text", "json", "html", "fhir", "sr"]
 
@@ -21,7 +21,7 @@ class DraftOptions:
     root: Path | None = None
     studies: Path | None = None
     indication: str | None = None
-    modality: Modality | None = None
+    modality: ModalityName | None = None
     forms: tuple[Form, ...] = ()
     out: tuple[Path, ...] = ()
     uncertain: float = 0.5

@@ -19,12 +19,12 @@ from radflow.errors import DataError
 from radflow.files import write_atomic, writing
 from radflow.folders import sweep
 from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
+from radflow.modality import ModalityName
 from radflow.reports.draft import NOTICE
 from radflow.run.named_model import look_for_model
 from radflow.studies import read_manifest
 from radflow.studies.manifest import Rejected
 from radflow.studies.places import allowed
-from radflow.studies.study import Modality
 from radflow.workspace import Hold
 
 _LISTED = 3
@@ -79,7 +79,8 @@ def _draft_one(screen: Console, errors: Console, options: DraftOptions) -> None:
             errors.print(f"[yellow]warning[/]: {escape(caution)}")
         from radflow.drafting.model import Drafter  # torch, when all else is known to be right
 
-        [written] = Drafter(options.model, uncertain_below=options.uncertain)([opened.study])
+        drafter = Drafter(options.model, uncertain_below=options.uncertain, modality=options.modality)
+        [written] = drafter([opened.study])
         draft = replace(written, flags=opened.flags, cautions=opened.cautions)
         drafted = Drafted(
             draft=draft,
@@ -122,12 +123,12 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
             sweep(folder)
         from radflow.drafting.model import Drafter
 
-        drafter = Drafter(options.model, uncertain_below=options.uncertain)
+        drafter = Drafter(options.model, uncertain_below=options.uncertain, modality=options.modality)
         batch = Batch(out=out, forms=options.forms, keep_patient=options.keep_patient)
         draft_batch(screen, errors, waiting, drafter, batch, check=check, unread=unread)
 
 
-def _check(options: DraftOptions) -> Callable[[Opened, Modality | None], Opened]:
+def _check(options: DraftOptions) -> Callable[[Opened, ModalityName | None], Opened]:
     """Compares a study with what the model was trained on."""
     folder, recipe = find_model(options.model)
     if (folder / "adapter_config.json").is_file():

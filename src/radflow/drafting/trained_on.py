@@ -14,14 +14,10 @@ from radflow.config import Policy as PolicyKnobs
 from radflow.config import Recipe, load_recipe
 from radflow.drafting.studies import Opened
 from radflow.errors import DataError, MissingFileError
+from radflow.modality import MODALITIES, ModalityName
 from radflow.studies import Study, read_manifest
-from radflow.studies.dicom.tags import FILMS
-from radflow.studies.study import Modality
 from radflow.studies.training_facts import FILE, TrainingFacts, training_facts
 
-_IN_WORDS = {"chest-xray": "chest radiographs", "carotid-us": "carotid ultrasound"}
-_TAGS = {"chest-xray": FILMS, "carotid-us": frozenset(["US"])}
-_REGIONS = {"chest-xray": "chest", "carotid-us": None}
 _UNTELLING = frozenset(["OT", "SC", "XC"])  # other, secondary capture, photograph
 _USUAL = 0.5  # share of training studies with an indication, from which one is expected
 
@@ -79,7 +75,7 @@ def facts_of(model: Path) -> TrainingFacts | None:
 
 
 def checked(
-    opened: Opened, facts: TrainingFacts | None, knobs: PolicyKnobs, *, said: Modality | None
+    opened: Opened, facts: TrainingFacts | None, knobs: PolicyKnobs, *, said: ModalityName | None
 ) -> Opened:
     """Add what a reader of the draft must know because the study is unlike the training studies.
 
@@ -95,12 +91,14 @@ def checked(
     if facts is None:
         return replace(opened, cautions=("Nothing is known about what the model was trained on.",))
     study, kind = opened.study, opened.kind
-    taught = _IN_WORDS[facts.modality]
+    modality = MODALITIES[facts.modality]
+    taught = modality.pictures
     if said is not None and said != facts.modality:
         raise DataError(
-            f"study {study.study_id}: it is {_IN_WORDS[said]}, and the model was trained on {taught}"
+            f"study {study.study_id}: it is {MODALITIES[said].pictures}, and the model was trained on "
+            f"{taught}"
         )
-    if kind is not None and kind.tag not in _TAGS[facts.modality] | _UNTELLING:
+    if kind is not None and kind.tag not in modality.dicom | _UNTELLING:
         raise DataError(
             f"study {study.study_id}: its DICOM modality is {kind.tag}, and the model was trained on {taught}"
         )
@@ -112,7 +110,7 @@ def checked(
             "draft several studies with --studies"
         )
     notes = []
-    if kind is not None and kind.region not in (None, _REGIONS[facts.modality]):
+    if kind is not None and kind.region not in (None, modality.region):
         notes.append(f"The file says that it shows the {kind.region}; the model was trained on {taught}.")
     if facts.drawn and not study.drawn:
         notes.append("The model was trained on drawn pictures: what it says of a real one means nothing.")

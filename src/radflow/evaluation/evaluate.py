@@ -27,7 +27,8 @@ from radflow.evaluation.results import Results, ShuffledImages, write_results
 from radflow.evaluation.scorecard import Scorecard, gain, make_scorecard
 from radflow.files import write_json, write_jsonl
 from radflow.metrics import METRICS, default_metrics, score
-from radflow.metrics.modality import DOMAIN_METRIC, LABEL_METRIC, labeler
+from radflow.modality import MODALITIES
+from radflow.readers import labeler
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, HierarchicalReward, Reward
 from radflow.studies import Study
@@ -135,7 +136,10 @@ def _check(studies: Sequence[Study], predictions: Mapping[str, Sequence[str]]) -
     if not studies:
         raise DataError("evaluate: expected test studies, got none; does the manifest have a test split?")
     if len({s.modality for s in studies}) > 1:
-        raise DataError("evaluate: expected studies of one modality, got chest and carotid studies together")
+        raise DataError(
+            "evaluate: expected studies of one modality, got "
+            + " and ".join(sorted({s.modality for s in studies}))
+        )
     for system in (TEMPLATE, SFT, RADFLOW):
         if system not in predictions:
             raise DataError(f"evaluate: expected the reports of {system}, got {', '.join(predictions)}")
@@ -159,7 +163,8 @@ def _shuffled_control(
     if SHUFFLED not in cards:
         return {}
     true, other = cards[RADFLOW], cards[SHUFFLED]
-    names = ("reward", LABEL_METRIC[modality], DOMAIN_METRIC[modality], "reward/impression")
+    known = MODALITIES[modality]
+    names = ("reward", known.labels.metric, known.content.metric, "reward/impression")
     return {
         name: ShuffledImages(
             true=true.summary[name],
@@ -185,7 +190,7 @@ def _warnings(
     modality: str,
 ) -> list[str]:
     """Warnings for a reader of the table."""
-    label = LABEL_METRIC[modality]
+    label = MODALITIES[modality].labels.metric
     name = METRICS[label].label
     said = [
         f"Shuffling the images costs RadFlow no significant {metric}: it may not look at them."

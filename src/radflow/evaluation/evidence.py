@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from radflow.metrics.modality import labeler
-from radflow.metrics.table import CAROTID
-from radflow.readers import carotid
+from radflow.modality import MODALITIES, attribute, modality_of
+from radflow.readers import carotid, labeler
 from radflow.readers.criticality import why
 from radflow.readers.explain import explain
 from radflow.studies import Study
@@ -27,7 +26,7 @@ def explain_report(text: str, modality: str, *, lexicon: Path | None = None) -> 
 
     Args:
         text: the report. Every position counts its characters.
-        modality: ``chest-xray`` for the 14 CheXpert observations, ``carotid-us`` for key terms.
+        modality: decides who explains; one whose record names nobody gets its labels alone.
         lexicon: phrases of your own for chest reports.
 
     Returns:
@@ -39,8 +38,13 @@ def explain_report(text: str, modality: str, *, lexicon: Path | None = None) -> 
     >>> record["evidence"][0]["name"], record["evidence"][0]["spans"], record["evidence"][0]["cue"]
     ('Edema', [[3, 8]], [0, 2])
     """
-    if modality == CAROTID:
-        return {"labels": labeler(modality)([text])[0], "evidence": list(_carotid(text))}
+    if (evidence := modality_of(modality).evidence) is not None:
+        return attribute(evidence)(text, lexicon)
+    return {"labels": labeler(modality)([text])[0], "evidence": []}
+
+
+def chest_evidence(text: str, lexicon: Path | None = None) -> dict[str, Any]:
+    """The 14 CheXpert observations of a report and what each rests on."""
     found = explain(text, lexicon)
     evidence = [
         {
@@ -55,6 +59,11 @@ def explain_report(text: str, modality: str, *, lexicon: Path | None = None) -> 
         for one in found.evidence
     ]
     return {"labels": dict(found.labels), "evidence": evidence}
+
+
+def carotid_evidence(text: str, lexicon: Path | None = None) -> dict[str, Any]:
+    """The labels of a report, and the key terms from which they follow."""
+    return {"labels": labeler("carotid-us")([text])[0], "evidence": list(_carotid(text))}
 
 
 def _carotid(text: str) -> Iterator[dict[str, Any]]:
@@ -73,6 +82,6 @@ def _carotid(text: str) -> Iterator[dict[str, Any]]:
 
 def critical_because(study: Study) -> list[str]:
     """The phrases that made the rules call a study critical; empty where somebody else annotated it."""
-    if study.critical_by != TRIAGE:
+    if study.critical_by != TRIAGE or MODALITIES[study.modality].criticality != TRIAGE:
         return []
     return list(dict.fromkeys(reason.phrase or reason.entry for reason in why(study.reference)))

@@ -79,7 +79,7 @@ def compare_reports(text: str, reference: str, modality: str) -> Comparison:
     Args:
         text: the generated report. Positions count its characters, those of ``missed`` the reference's.
         reference: the radiologist's report.
-        modality: ``chest-xray`` or ``carotid-us``.
+        modality: of the study; one whose record names no reader of facts gets no marks.
 
     >>> found = compare_reports("Small left effusion.", "Large left effusion. Edema.", "chest-xray")
     >>> [(mark["kind"], [word["note"] for word in mark["words"]]) for mark in found["marks"]]

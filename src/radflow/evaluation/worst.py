@@ -10,7 +10,7 @@ import numpy as np
 from radflow.evaluation.marks import compare_reports
 from radflow.evaluation.pair_store import PairStore
 from radflow.evaluation.score_file import Columns
-from radflow.metrics.modality import DOMAIN_METRIC, LABEL_METRIC
+from radflow.modality import MODALITIES
 
 SHOWN = 12
 
@@ -27,8 +27,8 @@ def worst_reports(
             or was not asked for its metric of medical content, or else its first metric; ``NaN`` is left out.
         count: at most this many.
     """
-    metrics, modality = summary["metrics"], summary["modality"]
-    main = [name for name in (LABEL_METRIC[modality], DOMAIN_METRIC[modality]) if name in metrics]
+    metrics, modality = summary["metrics"], MODALITIES[summary["modality"]]
+    main = [name for name in (modality.labels.metric, modality.content.metric) if name in metrics]
     names = main or list(metrics)[:1]
     ranks = [columns[name] * (1 if metrics[name]["higher_is_better"] else -1) for name in names]
     order = np.lexsort(ranks[::-1])

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from radflow import config
 from radflow.errors import RecipeError, did_you_mean
+from radflow.modality import attribute
 from radflow.reports import Report
+from radflow.studies import Study
 
 Pair = tuple[str, str]
 """(findings, impression)."""
@@ -34,6 +35,19 @@ class Judge(Protocol):
 
         Raises:
             RewardError: the judge could not answer. It never guesses.
+        """
+        ...
+
+
+@runtime_checkable
+class OfModality(Judge, Protocol):
+    """A judge that reads the reports of each modality by rules of their own."""
+
+    def for_modality(self, modality: str) -> CriticalityJudge:
+        """Return the same judge for studies of one modality.
+
+        Raises:
+            DataError: there is no such modality.
         """
         ...
 
@@ -62,6 +76,28 @@ class Verdict:
 
     consistent: bool
     reasons: tuple[str, ...]
+
+
+AnyJudge = TypeVar("AnyJudge", bound=Judge)
+
+
+def told(judge: AnyJudge, modality: str) -> AnyJudge | CriticalityJudge:
+    """A judge for studies that state their modality; a language model sees it from the text."""
+    return judge.for_modality(modality) if isinstance(judge, OfModality) else judge
+
+
+def critical(judge: CriticalityJudge, studies: Sequence[Study]) -> list[bool]:
+    """Which studies are critical by their reference reports (Eq. 9), each modality asked at once.
+
+    Raises:
+        RewardError: the judge could not answer.
+    """
+    flags: dict[int, bool] = {}
+    for modality in dict.fromkeys(study.modality for study in studies):
+        places = [place for place, study in enumerate(studies) if study.modality == modality]
+        answers = told(judge, modality).criticality([studies[place].reference for place in places])
+        flags.update(zip(places, answers, strict=True))
+    return [flags[place] for place in range(len(studies))]
 
 
 JUDGES: dict[str, str] = {
@@ -99,6 +135,5 @@ def load(name: str, knobs: config.Judge | None = None) -> CriticalityJudge:
             f"Expected a judge among rules, openai:<model>, local:<folder>; got {name!r}."
             + did_you_mean(kind, JUDGES)
         )
-    module, attribute = JUDGES[kind].split(":")
-    make = getattr(import_module(module), attribute)
+    make = attribute(JUDGES[kind])
     return make(name, config.Judge() if knobs is None else knobs) if colon else make()

@@ -1,11 +1,10 @@
 """Metrics: pairs of texts to one number per pair. :data:`METRICS` is the table of them all."""
 
 from radflow.metrics.bertscore import Rescaled, bertscore
-from radflow.metrics.carotid_f1 import carotid_f1
 from radflow.metrics.chexpert_f1 import chexpert_f1, corpus_chexpert_f1
 from radflow.metrics.composite import RadCliqReaders
 from radflow.metrics.keyword_match import keyword_match, keyword_match_from_terms
-from radflow.metrics.label_f1 import CorpusF1, corpus_label_f1, label_f1, positives
+from radflow.metrics.label_f1 import CorpusF1, corpus_label_f1, label_f1, positives, texts_label_f1
 from radflow.metrics.lexical import bleu2, bleu4, rouge_l
 from radflow.metrics.naming import metric_label
 from radflow.metrics.pairs import Reader, ReadOnce
@@ -25,7 +24,6 @@ __all__ = [
     "bertscore",
     "bleu2",
     "bleu4",
-    "carotid_f1",
     "chexpert_f1",
     "corpus_chexpert_f1",
     "corpus_label_f1",
@@ -42,4 +40,5 @@ __all__ = [
     "rouge_l",
     "score",
     "semb_score",
+    "texts_label_f1",
 ]

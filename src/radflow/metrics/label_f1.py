@@ -1,4 +1,4 @@
-"""F1 between label vectors, per report and over a corpus; the base of CheXpert F1 and carotid F1."""
+"""F1 between label vectors, per report and over a corpus: CheXpert F1, carotid F1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.errors import DataError
-from radflow.metrics.pairs import check_pairs
+from radflow.metrics.pairs import Reader, check_pairs, read_pairs
 from radflow.metrics.sets import set_f1
 
 Labels = Mapping[str, int | None]
@@ -56,6 +56,26 @@ def positives(labels: Labels, uncertain: str = "positive") -> frozenset[str]:
     if uncertain == "negative":
         return frozenset(name for name, state in labels.items() if state == 1)
     raise DataError(f"Expected uncertain to be 'positive' or 'negative', got {uncertain!r}.")
+
+
+def texts_label_f1(
+    generated: Sequence[str], reference: Sequence[str], reader: Reader
+) -> Float[np.ndarray, " N"]:
+    """F1 between what two reports assert, in [0, 1]; both empty is 1.0. Higher is better.
+
+    Args:
+        generated: generated reports.
+        reference: their references.
+        reader: texts to labels.
+
+    Raises:
+        DataError: the lists differ in length.
+
+    >>> reader = lambda texts: [{"right plaque": int("plaque" in text)} for text in texts]
+    >>> texts_label_f1(["Soft plaque.", "Smooth wall."], ["Hard plaque.", "Hard plaque."], reader).tolist()
+    [1.0, 0.0]
+    """
+    return label_f1(*read_pairs(generated, reference, reader))
 
 
 def label_f1(

@@ -32,7 +32,7 @@ def check_pairs(generated: Sequence[Any], reference: Sequence[Any]) -> None:
 
 
 def read_pairs(
-    generated: Sequence[str], reference: Sequence[str], reader: Reader | None, default: str
+    generated: Sequence[str], reference: Sequence[str], reader: Reader | None, default: str = ""
 ) -> tuple[list[Any], list[Any]]:
     """Read both sides of all pairs in one call, each distinct text once.
 

@@ -1,14 +1,14 @@
 """Every metric by name, what its number means, and one function that computes any of them.
 
 A metric is a function ``(generated, reference[, reader]) -> array``, one number per pair, and depends on that
-pair alone: the same alone, in any batch, in any order. To add one, write the function and add a row.
+pair alone: the same alone, in any batch, in any order. To add one, write the function and add a row; those
+that belong to a modality are rows of its record (`radflow.modality`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,9 @@ from jaxtyping import Float
 
 from radflow.errors import DataError, did_you_mean
 from radflow.metrics.pairs import check_pairs
+from radflow.modality import CHEST, MODALITIES, Compared, attribute, modality_of
+from radflow.readers import load as load_reader
 
-CHEST = "chest-xray"
-CAROTID = "carotid-us"
 UNBOUNDED = (-np.inf, np.inf)
 
 
@@ -58,9 +58,24 @@ class Metric:
 
     def load(self) -> Callable[..., np.ndarray]:
         """Import the function."""
-        module, attribute = self.target.split(":")
-        return getattr(import_module(module), attribute)
+        return attribute(self.target)
 
+
+def _metric(modality: str, compared: Compared) -> Metric:
+    return Metric(
+        name=compared.metric,
+        target=compared.target,
+        label=compared.label,
+        modality=modality,
+        reader=compared.reader,
+    )
+
+
+_OWN = {
+    name: (_metric(name, modality.content), _metric(name, modality.labels))
+    for name, modality in MODALITIES.items()
+}
+"""Modality to its own metrics, of content and of labels."""
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -83,20 +98,7 @@ METRICS: dict[str, Metric] = {
             modality=CHEST,
             requires="CheXbert",
         ),
-        Metric(
-            name="radgraph_f1",
-            target="radflow.metrics.radgraph_f1:radgraph_f1",
-            label="RadGraph F1 (rules)",
-            modality=CHEST,
-            reader="radgraph-rules",
-        ),
-        Metric(
-            name="chexpert_f1",
-            target="radflow.metrics.chexpert_f1:chexpert_f1",
-            label="CheXpert F1 (rules)",
-            modality=CHEST,
-            reader="chexpert-rules",
-        ),
+        *_OWN[CHEST],
         Metric(
             name="radcliq_v0",
             target="radflow.metrics.composite:radcliq_v0",
@@ -115,20 +117,7 @@ METRICS: dict[str, Metric] = {
             modality=CHEST,
             requires="RadGraph, distilroberta-base and CheXbert",
         ),
-        Metric(
-            name="keyword_match",
-            target="radflow.metrics.keyword_match:keyword_match",
-            label="KeyWordMatch (rules)",
-            modality=CAROTID,
-            reader="carotid-terms",
-        ),
-        Metric(
-            name="carotid_f1",
-            target="radflow.metrics.carotid_f1:carotid_f1",
-            label="Carotid F1 (rules)",
-            modality=CAROTID,
-            reader="carotid-labels",
-        ),
+        *(metric for modality, own in _OWN.items() if modality != CHEST for metric in own),
     )
 }
 """Name to record. The visible table: there is no other way in."""
@@ -138,14 +127,12 @@ def default_metrics(modality: str) -> tuple[str, ...]:
     """The metrics that apply to a modality and need no download, in table order.
 
     Raises:
-        DataError: no metric record knows the modality.
+        DataError: there is no such modality.
 
     >>> default_metrics("carotid-us")
     ('bleu2', 'bleu4', 'rouge_l', 'bertscore', 'keyword_match', 'carotid_f1')
     """
-    known = {metric.modality for metric in METRICS.values() if metric.modality}
-    if modality not in known:
-        raise DataError(f"Expected modality to be one of {', '.join(sorted(known))}; got {modality!r}.")
+    modality_of(modality)
     return tuple(name for name, m in METRICS.items() if m.requires is None and m.modality in (None, modality))
 
 
@@ -189,6 +176,8 @@ def score(
             raise DataError(f"Expected no reader for {name}, which compares words. Leave it out of readers.")
     scores = {}
     for name in names:
-        arguments = (readers[name],) if name in readers else ()
-        scores[name] = np.asarray(METRICS[name].load()(generated, reference, *arguments), dtype=np.float64)
+        metric, arguments = METRICS[name], (readers[name],) if name in readers else ()
+        if not arguments and metric.modality and metric.reader:
+            arguments = (load_reader(metric.reader),)
+        scores[name] = np.asarray(metric.load()(generated, reference, *arguments), dtype=np.float64)
     return scores

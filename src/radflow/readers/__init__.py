@@ -7,14 +7,14 @@ rules are in ``lexicon/*.toml``, and ``(rules)`` stands in every table beside th
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from radflow.errors import RadflowError, did_you_mean
+from radflow.modality import attribute, modality_of
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS, State, label_vector
 
-__all__ = ["CHEXPERT_OBSERVATIONS", "NETWORK_READERS", "READERS", "State", "label_vector", "load"]
+__all__ = ["CHEXPERT_OBSERVATIONS", "NETWORK_READERS", "READERS", "State", "label_vector", "labeler", "load"]
 
 READERS: dict[str, str] = {
     "chexpert-rules": "radflow.readers.chexpert:chexpert_rules",
@@ -64,13 +64,13 @@ def load(name: str, **options: Any) -> Callable[..., Any]:
                 f"{did_you_mean(option, OPTIONS)}"
             )
     if name in _MADE:
-        return _attribute(READERS[name])(**options)
+        return attribute(READERS[name])(**options)
     prefix, _, rest = name.partition(":")
     if prefix in NETWORK_READERS and rest:
-        return _attribute(NETWORK_READERS[prefix])(rest, **options)
+        return attribute(NETWORK_READERS[prefix])(rest, **options)
     if name in READERS:
         _refuse(name, options)
-        return _attribute(READERS[name])
+        return attribute(READERS[name])
     if "." in prefix and rest:
         _refuse(name, options)
         return _named(name)
@@ -81,6 +81,15 @@ def load(name: str, **options: Any) -> Callable[..., Any]:
     )
 
 
+def labeler(modality: str) -> Callable[..., Any]:
+    """The reader of labels of a modality: texts to observations with their states.
+
+    >>> labeler("chest-xray")(["No edema."])[0]["Edema"]
+    0
+    """
+    return load(modality_of(modality).labels.reader)
+
+
 def _refuse(name: str, options: Mapping[str, Any]) -> None:
     if options:
         raise RadflowError(
@@ -89,13 +98,8 @@ def _refuse(name: str, options: Mapping[str, Any]) -> None:
         )
 
 
-def _attribute(target: str) -> Callable[..., Any]:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
 def _named(target: str) -> Callable[..., Any]:
     try:
-        return _attribute(target)
+        return attribute(target)
     except (ImportError, AttributeError) as error:
         raise RadflowError(f"Expected a reader at {target!r}: {error}.") from error

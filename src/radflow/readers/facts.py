@@ -8,10 +8,10 @@ word by word (:mod:`radflow.evaluation.marks`). What a reader's lexicon does not
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
 
+from radflow.modality import attribute, modality_of
 from radflow.readers.tokens import Span
 
 __all__ = ["Detail", "Fact", "Number", "facts", "numbers"]
@@ -61,13 +61,6 @@ class Fact:
         return frozenset(detail.value for detail in self.details if detail.axis == axis)
 
 
-READERS: Mapping[str, str] = {
-    "chest-xray": "radflow.readers.chest_facts:chest_facts",
-    "carotid-us": "radflow.readers.carotid_facts:carotid_facts",
-}
-"""modality -> "module:attribute"."""
-
-
 def facts(text: str, modality: str) -> list[Fact]:
     """Read one report, in the order of its text.
 
@@ -75,8 +68,9 @@ def facts(text: str, modality: str) -> list[Fact]:
     >>> fact.finding, fact.state, [detail.value for detail in fact.details]
     ('Pleural Effusion', 1, ['small', 'left'])
     """
-    module, _, attribute = READERS[modality].partition(":")
-    read: Callable[[str], list[Fact]] = getattr(import_module(module), attribute)
+    if (reader := modality_of(modality).facts) is None:
+        return []
+    read: Callable[[str], list[Fact]] = attribute(reader)
     return sorted((_quoted(fact, text) for fact in read(text)), key=lambda fact: (fact.span, fact.finding))
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from radflow.errors import DataError
 from radflow.judges import Judge
 from radflow.judges import load as load_judge
+from radflow.judges.base import told
 from radflow.metrics import Reader
 from radflow.reports import Report, parse_report
 from radflow.rewards.consistency import consistency_reward
@@ -50,7 +51,7 @@ class HierarchicalReward:
     """Rewards completions against the reference of their study.
 
     Args:
-        modality: ``chest-xray`` or ``carotid-us``; decides the readers.
+        modality: of `radflow.modality.MODALITIES`; decides the readers and the rules of the rule judge.
         judge: who judges consistency: a name for :func:`radflow.judges.load`, or a judge.
         gamma: weight of R_imp (Eq. 4), at least 0. The paper does not give it; ours is 1.
         syntax_weight: weight of R_syntax; the paper's is 1.
@@ -94,7 +95,7 @@ class HierarchicalReward:
             if not 0 <= weight < float("inf"):
                 raise DataError(f"Expected the weight of {part} to be 0 or more, got {weight}.")
         self.modality = modality
-        self.judge = load_judge(judge) if isinstance(judge, str) else judge
+        self.judge = told(load_judge(judge) if isinstance(judge, str) else judge, modality)
         self._domain = DomainReward(modality, domain_reader)
         self._impression = ImpressionReward(modality, labeler)
 

@@ -12,34 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from radflow.errors import DataError
+from radflow import readers
 from radflow.metrics import Reader, ReadOnce, label_f1
 from radflow.metrics.label_f1 import Labels
 from radflow.reports import Report
-
-LABELERS: dict[str, str] = {"chest-xray": "chexpert-rules", "carotid-us": "carotid-labels"}
-"""Modality to the name of its default labeler."""
 
 
 class ImpressionReward:
     """The impression term of one modality, with its readings remembered by text.
 
     Args:
-        modality: ``chest-xray`` or ``carotid-us``.
-        labeler: texts to labels; ``None`` loads the modality's default.
+        modality: decides the labeler.
+        labeler: texts to labels; ``None`` loads the modality's.
 
     Raises:
         DataError: the modality is unknown.
     """
 
     def __init__(self, modality: str, labeler: Reader | None = None) -> None:
-        if modality not in LABELERS:
-            raise DataError(f"Expected modality to be one of {', '.join(LABELERS)}; got {modality!r}.")
-        if labeler is None:
-            from radflow import readers
-
-            labeler = readers.load(LABELERS[modality])
-        self._read: ReadOnce[Labels] = ReadOnce(labeler)
+        self._read: ReadOnce[Labels] = ReadOnce(readers.labeler(modality) if labeler is None else labeler)
 
     def __call__(self, generated: Sequence[Report], reference: Sequence[Report]) -> list[float | None]:
         """F1 in [0, 1] for each pair, or ``None`` where the term is skipped."""

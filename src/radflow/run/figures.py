@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from radflow.metrics import score
-from radflow.metrics.modality import LABEL_METRIC, labeler
-from radflow.readers import label_vector
+from radflow.modality import MODALITIES
+from radflow.readers import label_vector, labeler
 from radflow.reports import parse_report
 from radflow.rewards import HierarchicalReward
 from radflow.studies import Study
@@ -39,7 +39,7 @@ def measure(texts: Sequence[str], studies: Sequence[Study], reward: Hierarchical
     """Reward and label F1 of one report per study, and what the reports are like, for RFT's validations."""
     modality = studies[0].modality
     rewards = reward.score_many(studies, [[text] for text in texts])
-    label = LABEL_METRIC[modality]
+    label = MODALITIES[modality].labels.metric
     f1 = score([parse_report(t).canonical for t in texts], [s.reference.canonical for s in studies], [label])[
         label
     ]

@@ -22,6 +22,7 @@ from radflow.evaluation.notation import with_interval
 from radflow.evaluation.tables import REWARD_LABELS, row_label
 from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS
+from radflow.modality import MODALITIES
 from radflow.policy.images.pixels import crops_ends
 from radflow.policy.processors import load_processor
 from radflow.policy.serving import vllm_obstacles
@@ -37,7 +38,6 @@ Kind = Literal["adapter", "merged", "whole"]
 LOADING = "## How to load"
 CARD = "README.md"
 TINY = "tiny"
-MODALITIES = {"chest-xray": "chest radiographs", "carotid-us": "carotid ultrasound"}
 SOURCES = {
     "carotid-phantom": "Carotid phantom: ultrasound drawn by radflow, reports made from the drawn anatomy",
     "open-i": "IU X-Ray (Open-i, US National Library of Medicine)",
@@ -119,7 +119,7 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
         .render(
             title=one_line(recipe.name),
             metadata=_metadata(recipe, public, kind),
-            modality=MODALITIES.get(studies[0].modality, studies[0].modality),
+            modality=MODALITIES[studies[0].modality].pictures,
             stage=stage,
             kind=kind,
             base=base_in_words(recipe.policy.model),

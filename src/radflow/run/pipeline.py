@@ -25,7 +25,7 @@ from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, evalua
 from radflow.files import read_jsonl
 from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_folder, write_piece
 from radflow.metrics import score
-from radflow.metrics.modality import DOMAIN_METRIC
+from radflow.modality import MODALITIES
 from radflow.policy import FeatureStore, Policy, PromptEncoder, build_tiny, load_policy, save_policy
 from radflow.policy.load import save_merged
 from radflow.policy.prompts import prompt_text
@@ -223,7 +223,7 @@ class Pipeline:
             weights = {
                 "bleu2": knobs.bleu2,
                 "bertscore": knobs.bertscore,
-                DOMAIN_METRIC[self.modality]: knobs.domain,
+                MODALITIES[self.modality].content.metric: knobs.domain,
             }
 
             def scores(studies: Sequence[Study], texts: Sequence[str]) -> Mapping[str, np.ndarray]:

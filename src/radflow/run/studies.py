@@ -13,7 +13,7 @@ from radflow import judges
 from radflow.config import Recipe
 from radflow.errors import DataError, MissingFileError, RecipeError, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
-from radflow.judges.base import CriticalityJudge
+from radflow.judges.base import CriticalityJudge, critical
 from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
@@ -178,8 +178,9 @@ def read_splits(path: Path) -> dict[str, list[Study]]:
                 f"expected at least {least} studies in the {name} split, got {len(studies)}; give more "
                 "studies (data.count) or other splits"
             )
-    if len({s.modality for s in manifest.studies}) > 1:
-        raise DataError("expected studies of one modality in a run, got chest and carotid studies together")
+    found = sorted({s.modality for s in manifest.studies})
+    if len(found) > 1:
+        raise DataError(f"expected studies of one modality in a run, got {' and '.join(found)}")
     return splits
 
 
@@ -206,8 +207,7 @@ def triage(
     for start in range(0, len(studies), _ASKED_AT_ONCE):
         some = studies[start : start + _ASKED_AT_ONCE]
         is_open = [s.critical is None or (s.critical_by == TRIAGE != said_by) for s in some]
-        asked = [s.reference for s, asks in zip(some, is_open, strict=True) if asks]
-        flags = iter(judge.criticality(asked))
+        flags = iter(critical(judge, [s for s, asks in zip(some, is_open, strict=True) if asks]))
         annotated += [
             replace(s, critical=next(flags), critical_by=said_by) if asks else s
             for s, asks in zip(some, is_open, strict=True)

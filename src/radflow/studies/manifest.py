@@ -28,11 +28,12 @@ from radflow.errors import (
     did_you_mean,
 )
 from radflow.files import write_jsonl, writing
+from radflow.modality import MODALITIES
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies.images import check_image
 from radflow.studies.places import Allowed, around, image_place, note
 from radflow.studies.prepare import run_jobs
-from radflow.studies.study import MODALITIES, SPLITS, Split, Study
+from radflow.studies.study import SPLITS, Split, Study
 from radflow.tables import ARROW, EXCEL, TEXT, ending
 from radflow.tables.opening import LONGEST, lines, opened, too_long
 

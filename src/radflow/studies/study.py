@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from radflow.modality import ModalityName
 from radflow.reports import Report
 
 Split = Literal["train", "validate", "test"]
-Modality = Literal["chest-xray", "carotid-us"]
 
 SPLITS: tuple[Split, ...] = ("train", "validate", "test")
-MODALITIES: tuple[Modality, ...] = ("chest-xray", "carotid-us")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class Study:
     indication: str | None = None
     comparison: str | None = None
     split: Split = "train"
-    modality: Modality = "chest-xray"
+    modality: ModalityName = "chest-xray"
     critical: bool | None = None
     critical_by: str | None = None
     drawn: bool = False

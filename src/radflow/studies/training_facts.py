@@ -14,8 +14,9 @@ from jaxtyping import Float
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from radflow.modality import ModalityName
 from radflow.studies.images import to_pil
-from radflow.studies.study import Modality, Study
+from radflow.studies.study import Study
 
 FILE = "training.json"
 
@@ -63,7 +64,7 @@ class TrainingFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    modality: Modality
+    modality: ModalityName
     drawn: bool
     studies: int
     fewest_images: int

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from radflow.evaluation.notation import number
+from radflow.modality import MODALITIES
 
 SYSTEMS: Mapping[str, str] = {
     "template": "Template (most frequent report)",
@@ -42,14 +43,13 @@ METRICS: Mapping[str, str] = {
     "keyword_match": "KeyWordMatch",
 }
 
-LABEL_F1 = ("chexpert_f1", "carotid_f1")
+LABEL_F1 = tuple(modality.labels.metric for modality in MODALITIES.values())
 """The metrics that say whether the diagnosis is right; a run has one of them."""
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Clinical content": (
         *LABEL_F1,
-        "radgraph_f1",
-        "keyword_match",
+        *(modality.content.metric for modality in MODALITIES.values()),
         "semb_score",
         "radcliq_v0",
         "radcliq_v1",

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radflow import readers
+from radflow.judges.rules.carotid import carotid_rules
 from radflow.judges.rules.judge import RulesJudge
 from radflow.reports import Report
 
@@ -49,7 +50,7 @@ class Counting:
 
 def test_the_same_pair_is_read_once_and_the_memory_is_bounded():
     terms = Counting()
-    judge = RulesJudge(terms=terms, cache_size=2)
+    judge = RulesJudge(rules={"carotid-us": carotid_rules(terms)}, cache_size=2)
     pairs = [("Right plaque.", f"Right plaque {n}.") for n in range(3)]
     judge([pairs[0], pairs[0]])
     assert len(terms.texts) == 2

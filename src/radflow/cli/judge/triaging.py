@@ -9,13 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from radflow import readers
+from radflow import judges
 from radflow.cli.judge.agreement_screen import plain_table, print_agreement
 from radflow.cli.judge.options import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import atomic_file
 from radflow.judges.agreement import agreement
+from radflow.judges.base import critical
 from radflow.reports.language import LanguageCount
 from radflow.run.studies import triage
 from radflow.studies import Study
@@ -62,7 +63,7 @@ def triage_command(screen: Console, errors: Console, studies: Path, options: Tri
         blank = [replace(study, critical=None, critical_by=None) for study in before]
         after = triage(blank, judge, advance=advance)
     write_manifest(out, after, places=(studies.parent, *noted(studies)))  # it allows no more than before
-    by_rules = readers.load(TRIAGE)([study.reference for study in after])
+    by_rules = critical(judges.load("rules"), after)
     _print(screen, after, by_rules)
     _say_before(screen, before)
     if options.differences is not None:

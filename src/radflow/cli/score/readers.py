@@ -12,10 +12,9 @@ from radflow.errors import DataError, MissingFileError
 from radflow.evaluation.score_file import CONSISTENCY, RADCLIQ
 from radflow.metrics import METRICS, RadCliqReaders, ReadOnce, Rescaled, default_metrics, metric_label
 from radflow.metrics.bertscore import OFFICIAL_BASELINE, OFFICIAL_LAYER, OFFICIAL_MODEL
-from radflow.metrics.modality import LABEL_METRIC
 from radflow.metrics.naming import RULES
 from radflow.metrics.pairs import reader_name
-from radflow.metrics.table import CHEST
+from radflow.modality import CHEST, modality_of
 
 _CONSISTENCY = {CONSISTENCY: "Consistency (rules)"}
 _REMEMBERED = 4096  # readings a rule-based reader keeps: references come back in the baselines
@@ -81,10 +80,8 @@ def choose(metrics: str | None, modality: str, networks: Networks) -> Chosen:
         own = METRICS[name].reader
         if name not in given and own in RULES:
             given[name] = ReadOnce(readers.load(own), size=_REMEMBERED)
-    label_metric = LABEL_METRIC[modality]
-    default = METRICS[label_metric].reader
-    assert default is not None
-    labeler = loaded.get(label_metric) or given.get(label_metric) or readers.load(default)
+    label_metric = modality_of(modality).labels.metric
+    labeler = loaded.get(label_metric) or given.get(label_metric) or readers.labeler(modality)
     shown = {**given, **(_radcliq_readers(loaded) if RADCLIQ.keys() & set(names) else {})}
     return Chosen(
         readers=given,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from radflow import __version__, config
+from radflow import __version__, config, judges, readers
 from radflow.cli.judge.options import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.cli.score.baselines import baselines_of
@@ -31,9 +31,8 @@ from radflow.evaluation.score_tables import write_scores, write_unpaired
 from radflow.evaluation.worst import worst_reports
 from radflow.files import write_atomic, write_json
 from radflow.folders import sweep
-from radflow.metrics.table import CHEST
-from radflow.readers import CHEXPERT_OBSERVATIONS
-from radflow.readers.carotid import CAROTID_OBSERVATIONS
+from radflow.judges.base import told
+from radflow.modality import CHEST, modality_of
 from radflow.reports.language import LanguageCount
 from radflow.run.judges import judge_inputs
 from radflow.tables import Remarks, shards_of
@@ -74,7 +73,7 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
     chosen = choose(options.metrics, options.modality, options.networks)
     knobs = _judge_knobs(predictions, options, chosen)
     with ExitStack() as stack:
-        judge = None
+        judge = judges.load("rules")
         if options.judge is not None:
             judge = stack.enter_context(opened(options.judge, knobs, errors))
             chosen = _judged_by(judge.name, chosen)
@@ -87,13 +86,12 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         if options.write_rexrank is not None:
             _submit(screen, store, predictions, options)
         baselines = baselines_of(store)
-        labels = {"chexpert_f1": CHEXPERT_OBSERVATIONS, "carotid_f1": CAROTID_OBSERVATIONS}
-        observations = next((names for metric, names in labels.items() if metric in chosen.metrics), ())
+        wanted = modality_of(options.modality).labels.metric in chosen.metrics
         scorer = Scorer(
             metrics=chosen.metrics,
             consistency=CONSISTENCY in chosen.labels,
-            judge=judge,
-            observations=observations,
+            judge=told(judge, options.modality),
+            observations=tuple(readers.labeler(options.modality)([""])[0]) if wanted else (),
             readers=chosen.readers,
             labeler=chosen.labeler,
             baselines={name: write for name, (_, write) in baselines.items()},

@@ -8,10 +8,11 @@ stenosis the Impression may name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from radflow import readers
 from radflow.judges.rules.reasons import Reason
 from radflow.readers.carotid import TermEvidence, explain
 from radflow.readers.carotid_said import BESIDE_THE_AXIS
@@ -62,6 +63,18 @@ class Fault(NamedTuple):
 
     what: str
     heads: tuple[str, ...] = ()
+
+
+def carotid_rules(
+    terms: Callable[[Sequence[str]], Sequence[Set[str]]] | None = None,
+) -> Callable[[str, str], Iterator[Reason]]:
+    """Make the rules: Findings and Impression to a reason per fault.
+
+    Args:
+        terms: texts to key terms; ``None`` loads ``carotid-terms``.
+    """
+    read = readers.load("carotid-terms") if terms is None else terms
+    return lambda findings, impression: carotid_faults(findings, impression, *read([findings, impression]))
 
 
 def carotid_faults(

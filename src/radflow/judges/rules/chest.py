@@ -9,8 +9,11 @@ cardiomegaly is usual, and no fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from functools import lru_cache
+from typing import Any
 
+from radflow import readers
 from radflow.judges.rules.chest_devices import DEVICES, device_faults
 from radflow.judges.rules.chest_knowledge import (
     ALL_NORMAL,
@@ -27,11 +30,43 @@ from radflow.judges.rules.chest_knowledge import (
     STANDS_FOR,
     WEIGHTY,
 )
-from radflow.judges.rules.chest_statements import LARGE, OBSERVATIONS, SITES, Section, Statement, read_section
+from radflow.judges.rules.chest_statements import (
+    LARGE,
+    OBSERVATIONS,
+    SITES,
+    Labels,
+    Section,
+    Statement,
+    read_section,
+    read_statement,
+)
 from radflow.judges.rules.reasons import Reason
 
+# Report sentences repeat: a few thousand distinct ones cover most of a data set.
+_SENTENCES_KEPT = 16384
 _OPPOSITE = {"left": "right", "right": "left"}
 _SIDED = SIDED | DEVICES
+
+
+def chest_rules(
+    labeler: Callable[[Sequence[str]], Sequence[Labels]] | None = None,
+    graphs: Callable[[Sequence[str]], Sequence[Mapping[str, Any]]] | None = None,
+) -> Callable[[str, str], Iterator[Reason]]:
+    """Make the rules: Findings and Impression to a reason per fault. Sentences are remembered.
+
+    Args:
+        labeler: texts to CheXpert labels; ``None`` loads ``chexpert-rules``.
+        graphs: texts to RadGraph graphs, to tell an Impression that says nothing; ``None`` loads
+            ``radgraph-rules``.
+    """
+    label = readers.load("chexpert-rules") if labeler is None else labeler
+    graph = readers.load("radgraph-rules") if graphs is None else graphs
+    read = lru_cache(maxsize=_SENTENCES_KEPT)(
+        lambda sentence: read_statement(sentence, lambda text: label([text])[0])
+    )
+    return lambda findings, impression: chest_faults(
+        findings, impression, read, lambda text: bool(graph([text])[0]["entities"])
+    )
 
 
 def chest_faults(

@@ -1,46 +1,36 @@
 """The rule judge: explains itself, needs no network, answers thousands of reports per second.
 
-It reads both sections with radflow's readers and looks for what cannot follow, sentence by sentence: see
-:mod:`radflow.judges.rules.chest` and :mod:`radflow.judges.rules.carotid`. Which of the two reads a report
-is decided by its words. It is a judge by rules, and says so by its name: it knows the observations of its
-readers and no others, so an Impression about something else passes.
+It reads both sections with radflow's readers and looks for what cannot follow, sentence by sentence, by the
+rules that the modality's record names: see :mod:`radflow.judges.rules.chest` and
+:mod:`radflow.judges.rules.carotid`. A text that comes without a study is of the modality that its words tell.
+It is a judge by rules, and says so by its name: it knows the observations of its readers and no others, so an
+Impression about something else passes.
 """
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from radflow import readers
 from radflow.judges.base import Pair, Verdict
-from radflow.judges.rules.carotid import carotid_faults
-from radflow.judges.rules.chest import chest_faults
-from radflow.judges.rules.chest_statements import Labels, read_statement
 from radflow.judges.rules.reasons import Reason
+from radflow.modality import MODALITIES, attribute, modality_of
 from radflow.reports import Report
 
-_CAROTID = re.compile(r"\b(?:carotids?|plaques?|intima|IMT|PSV|stenosis|ICA|CCA)\b", re.IGNORECASE)
-# A chest report may mention carotid calcifications; a carotid report has no lungs.
-_CHEST = re.compile(
-    r"\b(?:lungs?|heart|cardi\w+|pulmonary|pleural?|pneumo\w+|chest|thora\w+)\b", re.IGNORECASE
-)
 _BLANK = re.compile(r"[\s.,;:–-]*")
 
-# Report sentences repeat: a few thousand distinct ones cover most of a data set.
-_SENTENCES_KEPT = 16384
+Rules = Callable[[str, str], Iterator[Reason]]
+"""Findings and Impression to a reason per fault."""
 
 
 class RulesJudge:
     """Judges pairs of (findings, impression) by rules.
 
     Args:
-        labeler: texts to CheXpert labels; ``None`` loads ``chexpert-rules``.
-        terms: texts to carotid key terms; ``None`` loads ``carotid-terms``.
-        graphs: texts to RadGraph graphs, to tell a chest Impression that says nothing; ``None`` loads
-            ``radgraph-rules``.
+        modality: of the studies whose reports are judged; ``None`` goes by the words of each report.
+        rules: modality to what its record's ``rules`` would make, in place of that.
         cache_size: how many verdicts are remembered; the least recently used goes first.
 
     >>> judge = RulesJudge()
@@ -57,17 +47,12 @@ class RulesJudge:
     def __init__(
         self,
         *,
-        labeler: Callable[[Sequence[str]], Sequence[Labels]] | None = None,
-        terms: Callable[[Sequence[str]], Sequence[Set[str]]] | None = None,
-        graphs: Callable[[Sequence[str]], Sequence[Mapping[str, Any]]] | None = None,
+        modality: str | None = None,
+        rules: Mapping[str, Rules] | None = None,
         cache_size: int = 65536,
     ) -> None:
-        read_labels = readers.load("chexpert-rules") if labeler is None else labeler
-        self._terms = readers.load("carotid-terms") if terms is None else terms
-        self._graphs = readers.load("radgraph-rules") if graphs is None else graphs
-        self._read = lru_cache(maxsize=_SENTENCES_KEPT)(
-            lambda sentence: read_statement(sentence, lambda text: read_labels([text])[0])
-        )
+        self._modality = None if modality is None else modality_of(modality).name
+        self._rules = dict(rules or {})
         self._cache_size = cache_size
         self._verdicts: OrderedDict[Pair, Verdict] = OrderedDict()
 
@@ -92,26 +77,43 @@ class RulesJudge:
         self._verdicts.move_to_end(pair)
         return verdict
 
+    def for_modality(self, modality: str) -> RulesJudge:
+        """Return a judge of studies that are known to be of one modality.
+
+        Raises:
+            DataError: there is no such modality.
+        """
+        return RulesJudge(modality=modality, rules=self._rules, cache_size=self._cache_size)
+
     def criticality(self, reports: Sequence[Report]) -> list[bool]:
         """Return whether each report describes an abnormal or clinically significant finding.
 
-        The ``criticality-rules`` reader answers; it is loaded on the first call.
+        The modality's reader of criticality answers; ``criticality-rules`` where no modality is known.
 
         >>> text = "Small left pleural effusion."
         >>> RulesJudge().criticality([Report(text=text, findings=None, impression=None)])
         [True]
         """
-        return readers.load("criticality-rules")(reports)
+        known = "criticality-rules" if self._modality is None else MODALITIES[self._modality].criticality
+        return readers.load(known)(reports)
 
     def _faults(self, findings: str, impression: str) -> Iterator[Reason]:
         for name, section in (("Findings", findings), ("Impression", impression)):
             if _BLANK.fullmatch(section):
                 return iter([Reason(about="", what=f"no {name}", sentence=None)])
-        both = f"{findings} {impression}"
-        if _CAROTID.search(both) and not _CHEST.search(both):
-            premise, conclusion = self._terms([findings, impression])
-            return carotid_faults(findings, impression, premise, conclusion)
-        return chest_faults(findings, impression, self._read, self._says_something)
+        modality = self._modality or told_by_words(f"{findings} {impression}")
+        if modality not in self._rules:
+            self._rules[modality] = attribute(MODALITIES[modality].rules)()
+        return self._rules[modality](findings, impression)
 
-    def _says_something(self, text: str) -> bool:
-        return bool(self._graphs([text])[0]["entities"])
+
+def told_by_words(text: str) -> str:
+    """The modality of a report that comes without a study; the first one where no word tells.
+
+    >>> told_by_words("Plaque in the right ICA."), told_by_words("Carotid calcification. Clear lungs.")
+    ('carotid-us', 'chest-xray')
+    """
+    for name, modality in MODALITIES.items():
+        if modality.words is not None and re.search(modality.words, text, re.IGNORECASE):
+            return name
+    return next(iter(MODALITIES))

@@ -40,7 +40,7 @@ class OwnColumns:
         indication, comparison: part of the prompt.
         split: what `radflow.studies.splits.split_named` knows, or ``data.splits``.
         view: a word per image; without it, the name of an image column may say it (``lateral_png``).
-        modality: ``chest-xray`` or ``carotid-us``.
+        modality: a name of `radflow.modality.MODALITIES`.
     """
 
     study_id: str | None = None

@@ -15,6 +15,7 @@ from typing import Any
 
 from radflow import tables
 from radflow.errors import DataError, MissingFileError
+from radflow.modality import MODALITIES, ModalityName
 from radflow.reports import Report, parse_report
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.cells import Sections, check_sections, report_of, wanted
@@ -23,7 +24,7 @@ from radflow.studies.sources.folders import IMAGE_ENDINGS, first_there, image_ro
 from radflow.studies.sources.own_columns import OwnColumns, map_columns
 from radflow.studies.splits import assign_split, split_named
 from radflow.studies.stream import Source
-from radflow.studies.study import MODALITIES, SPLITS, Modality, Split, Study
+from radflow.studies.study import SPLITS, Split, Study
 from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
 from radflow.tables import ARROW, TABLES, Row, Table, ending, identifier, listed, words
 from radflow.tables.arrow import is_saved
@@ -37,7 +38,7 @@ def open_table(
     splits: Mapping[str, Split] | None = None,
     separator: str = ";",
     encoding: str = "utf-8",
-    modality: Modality = "chest-xray",
+    modality: ModalityName = "chest-xray",
     views: Views = "all",
     max_images: int | None = None,
     sections: Sections = "any",
@@ -143,7 +144,7 @@ class _OwnTable:
     columns: OwnColumns
     splits: Mapping[str, Split]
     separator: str
-    modality: Modality
+    modality: ModalityName
     views: Views
     max_images: int | None
     sections: Sections
@@ -221,14 +222,13 @@ class _OwnTable:
             raise DataError(f"unknown split: {word!r:.40}; say in data.splits which of ours it is")
         return split
 
-    def _modality(self, rows: list[Row]) -> Modality:
+    def _modality(self, rows: list[Row]) -> ModalityName:
         if self.columns.modality is None:
             return self.modality
         word = words(self._one(rows, self.columns.modality))
-        known = next((name for name in MODALITIES if name == word), None)
-        if known is None:
+        if word not in MODALITIES:
             raise DataError(f"unknown modality: {word!r:.40}; expected one of {', '.join(MODALITIES)}")
-        return known
+        return word
 
     def _pictures(self, row: Row) -> Iterator[Picture]:
         views = listed(row.fields.get(self.columns.view or ""), self.separator)

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from radflow.errors import DataError
+from radflow.modality import ModalityName
 from radflow.reports import Report, parse_report
 from radflow.studies.manifest import Rejected
 from radflow.studies.sources.folders import find_file, first_there, image_root
 from radflow.studies.sources.openi_images import PROJECTIONS, image_key, read_projections
 from radflow.studies.splits import split_named
 from radflow.studies.stream import Source
-from radflow.studies.study import Modality, Study
+from radflow.studies.study import Study
 from radflow.studies.views import Picture, View, Views, check_choice, pick, said
 from radflow.tables import identifier, listed, words
 from radflow.tables.json_records import Record, read_records
@@ -44,7 +45,7 @@ def open_r2gen(
     max_images: int | None = None,
     images: Path | None = None,
     table: Path | None = None,
-    modality: Modality = "chest-xray",
+    modality: ModalityName = "chest-xray",
 ) -> Source:
     """Open any data set in R2Gen's format, in the split of its annotation file.
 
@@ -98,7 +99,7 @@ class _R2Gen:
     iu_views: IuViews
     views: Views
     max_images: int | None
-    modality: Modality
+    modality: ModalityName
 
     def studies(self) -> Iterator[Study | Rejected]:
         for record in read_records(self.annotation, depth=2):

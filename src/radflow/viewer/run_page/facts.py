@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from radflow.evaluation.notation import brackets, number, signed
+from radflow.modality import MODALITIES
 from radflow.viewer.records import Interval, Results
 from radflow.viewer.run_page.run_files import RunFiles
 from radflow.viewer.verdict import label_metric, tone
 from radflow.viewer.wording import duration, metric_name, percent
-
-_MODALITIES = {"chest-xray": "chest radiographs", "carotid-us": "carotid ultrasound"}
 
 _RECIPE_FACTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Policy", "{}, LoRA rank {}", ("policy.model", "policy.lora_rank")),
@@ -82,7 +81,7 @@ def subject(files: RunFiles) -> str:
     model = str(_flat(tomllib.loads(files.recipe or "")).get("policy.model", ""))
     who = f"The model “{model}” was trained" if model else "Trained"
     count = f"{files.trained_on:,} studies of " if files.trained_on else ""
-    studies = _MODALITIES.get(results.modality, results.modality)
+    studies = _pictures(results.modality)
     drawn = " (images drawn by a program)" if results.images == "drawn" else ""
     tested = f", and measured on {results.cases:,} {results.split} studies" if results.cases else ""
     return f"{who} on {count}{studies}{drawn}{tested}."
@@ -94,7 +93,7 @@ def run_facts(files: RunFiles) -> list[tuple[str, str]]:
     results = files.results
     if results:
         if results.modality:
-            facts.append(("Studies", _MODALITIES.get(results.modality, results.modality)))
+            facts.append(("Studies", _pictures(results.modality)))
         if results.images:
             facts.append(("Images", results.images))
         if results.cases is not None:
@@ -139,6 +138,11 @@ def seconds_table(seconds: Mapping[str, float]) -> list[tuple[str, str, str]]:
     return [
         (stage, duration(value), percent(value / total) if total else "–") for stage, value in seconds.items()
     ]
+
+
+def _pictures(modality: str) -> str:
+    """What the pictures of a modality are called; its name where radflow does not know it."""
+    return MODALITIES[modality].pictures if modality in MODALITIES else modality
 
 
 def _tile(name: str, interval: Interval, colour: str, note: str) -> Tile:

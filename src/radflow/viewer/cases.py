@@ -13,7 +13,7 @@ from pathlib import Path
 from radflow.evaluation.notation import number, signed
 from radflow.viewer.evidence import SUMMARIES
 from radflow.viewer.highlight import Highlight, Segment, segments
-from radflow.viewer.pictures import Picture, embed_all
+from radflow.viewer.pictures import Picture, caption, embed_all
 from radflow.viewer.records import Case, Mark, ReferenceReport, State, SystemReport
 from radflow.viewer.tables import in_order
 from radflow.viewer.wording import REWARD_TERMS, system_name
@@ -153,7 +153,8 @@ def _view(case: Case, folder: Path, pictures: Mapping[Path, Picture], anchor: st
         critical_because=case.critical_because,
         indication=case.indication,
         pictures=tuple(
-            (_caption(case, index), pictures[folder / image]) for index, image in enumerate(case.images)
+            (caption(case.views, index, len(case.images)), pictures[folder / image])
+            for index, image in enumerate(case.images)
         ),
         reference=_reference(case.reference, _missed(case.systems)),
         columns=tuple(
@@ -202,12 +203,6 @@ def _change(systems: Mapping[str, SystemReport]) -> float:
     if "radflow" not in systems or "sft" not in systems:
         return math.nan
     return systems["radflow"].reward - systems["sft"].reward
-
-
-def _caption(case: Case, index: int) -> str:
-    if index < len(case.views):
-        return case.views[index]
-    return f"image {index + 1} of {len(case.images)}" if len(case.images) > 1 else "image"
 
 
 def _column(system: str, report: SystemReport) -> Column:

@@ -6,7 +6,7 @@ from radflow.evaluation.comparison import ALPHA, ComparedMetric, Comparison
 from radflow.evaluation.notation import brackets, number, signed, with_interval
 from radflow.viewer.charts.forest import ForestRow, forest
 from radflow.viewer.tables import Cell, Row, Table
-from radflow.viewer.templating import asset, csp_hash, environment
+from radflow.viewer.templating import render
 from radflow.viewer.wording import grouped
 
 
@@ -15,19 +15,14 @@ def render_comparison(comparison: Comparison) -> str:
 
     The same comparison gives the same page, byte for byte.
     """
-    style = asset("page.css") + asset("comparison.css")
-    return (
-        environment()
-        .get_template("comparison.jinja")
-        .render(
-            style=style,
-            style_hash=csp_hash(style),
-            comparison=comparison,
-            alpha=f"{ALPHA:g}",
-            sample=_sample(comparison),
-            table=comparison_table(comparison),
-            forest=_forest(comparison),
-        )
+    return render(
+        "comparison.jinja",
+        styles=("page.css", "comparison.css"),
+        comparison=comparison,
+        alpha=f"{ALPHA:g}",
+        sample=_sample(comparison),
+        table=comparison_table(comparison),
+        forest=_forest(comparison),
     )
 
 

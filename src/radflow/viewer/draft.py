@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from radflow.evaluation.notation import number
-from radflow.reports.draft import NOTICE, Draft, passages_of, stretches
-from radflow.viewer.pictures import embed
-from radflow.viewer.templating import asset, csp_hash, environment
+from radflow.reports.draft import NOTICE, Draft, Passage, passages_of, stretches
+from radflow.viewer.pictures import caption, embed
+from radflow.viewer.templating import render
 
 EDGE = 900
 """Longest edge of a picture on the page in pixels, for a study of one or two; more share the space."""
@@ -25,44 +24,29 @@ def render_draft(draft: Draft, pictures: Sequence[Path] = (), views: Sequence[st
         pictures: of the study, PNG or JPEG. Their names do not go into the page.
         views: one word per picture, or none at all.
     """
-    style = asset("page.css") + asset("draft.css")
     edge = max(LEAST_EDGE, EDGE if len(pictures) <= 2 else 2 * EDGE // len(pictures))
-    return (
-        environment()
-        .get_template("draft.jinja")
-        .render(
-            style=style,
-            style_hash=csp_hash(style),
-            notice=NOTICE,
-            draft=draft,
-            sections=[_section(draft, passage) for passage in passages_of(draft.report)],
-            pictures=[
-                (_caption(views, index, len(pictures)), embed(path, edge=edge))
-                for index, path in enumerate(pictures)
-            ],
-            facts=_facts(draft),
-        )
+    return render(
+        "draft.jinja",
+        styles=("page.css", "draft.css"),
+        notice=NOTICE,
+        draft=draft,
+        sections=[(passage.title, _pieces(draft, passage)) for passage in passages_of(draft.report)],
+        pictures=[
+            (caption(views, index, len(pictures)), embed(path, edge=edge))
+            for index, path in enumerate(pictures)
+        ],
+        facts=[
+            ("Study", draft.study_id),
+            ("Written by", draft.model),
+            ("Written at", f"{datetime.fromisoformat(draft.created):%d %B %Y, %H:%M} UTC"),
+            ("Words marked", f"{len(draft.uncertain)} of {len(draft.words)}"),
+        ],
     )
 
 
-def _section(draft: Draft, passage: Any) -> Mapping[str, Any]:
-    pieces = [
+def _pieces(draft: Draft, passage: Passage) -> list[tuple[str, str]]:
+    """Stretches of a passage, each with its probability where it is marked."""
+    return [
         (text, "" if word is None else number(word.probability, 2))
         for text, word in stretches(draft, passage)
-    ]
-    return {"title": passage.title, "pieces": pieces}
-
-
-def _caption(views: Sequence[str], index: int, count: int) -> str:
-    if len(views) == count:
-        return views[index]
-    return f"image {index + 1} of {count}" if count > 1 else "image"
-
-
-def _facts(draft: Draft) -> list[tuple[str, str]]:
-    return [
-        ("Study", draft.study_id),
-        ("Written by", draft.model),
-        ("Written at", f"{datetime.fromisoformat(draft.created):%d %B %Y, %H:%M} UTC"),
-        ("Words marked", f"{len(draft.uncertain)} of {len(draft.words)}"),
     ]

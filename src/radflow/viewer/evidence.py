@@ -9,6 +9,7 @@ from typing import Any
 
 from radflow.viewer.highlight import Highlight, Segment, segments
 from radflow.viewer.records import Evidence, ReadReport, State
+from radflow.viewer.templating import render
 from radflow.viewer.wording import system_name
 
 _WORD: Mapping[State, str] = {1: "stated", -1: "uncertain", 0: "denied", None: "set aside"}
@@ -112,3 +113,14 @@ def by_study(reports: Iterable[ReadReport]) -> Mapping[str, list[EvidenceView]]:
     for report in reports:
         views[report.study_id].append(evidence_view(report))
     return dict(views)
+
+
+def render_labels(reports: Sequence[ReadReport], *, title: str, note: str) -> str:
+    """Return a page of reports with the words highlighted that their labels rest on.
+
+    Args:
+        reports: what to show.
+        title: of the page, such as the name of the file that the reports are from.
+        note: which reader labelled them, and how many of them are shown.
+    """
+    return render("labels.jinja", title=title, note=note, views=[evidence_view(report) for report in reports])

@@ -29,6 +29,13 @@ class Picture:
     problem: str = ""
 
 
+def caption(views: Sequence[str], index: int, count: int) -> str:
+    """What stands below a picture of ``count``: its view where that is known, else its number."""
+    if index < len(views):
+        return views[index]
+    return f"image {index + 1} of {count}" if count > 1 else "image"
+
+
 def embed_all(paths: Sequence[Path], budget: int = BUDGET) -> dict[Path, Picture]:
     """Embed pictures, as large as ``budget`` allows; the smallest size is kept even where it is exceeded."""
     pictures: dict[Path, Picture] = {}

@@ -14,7 +14,7 @@ from radflow.viewer.cases import case_views
 from radflow.viewer.charts.strips import whisker
 from radflow.viewer.records import Case, Interval
 from radflow.viewer.tables import Cell, Row, Table
-from radflow.viewer.templating import asset, csp_hash, environment
+from radflow.viewer.templating import render
 from radflow.viewer.wording import grouped, percent
 
 TEMPLATE = "template"
@@ -41,22 +41,16 @@ def render_scores(summary: Mapping[str, Any], worst: Sequence[Mapping[str, Any]]
         summary: the content of ``scores.json``.
         worst: reports to show, as ``evaluation.worst.worst_reports`` gives them.
     """
-    style = asset("page.css")
     cases = TypeAdapter(tuple[Case, ...]).validate_python(worst)
-    return (
-        environment()
-        .get_template("scores.jinja")
-        .render(
-            style=style,
-            style_hash=csp_hash(style),
-            summary=summary,
-            facts=_facts(summary),
-            table=score_table(summary),
-            reports=reports_table(summary),
-            observations=_observations(summary.get("observations", ())),
-            worst=list(zip(case_views(cases, Path()), (_scores(case) for case in worst), strict=True)),
-            with_template=TEMPLATE in summary["baselines"],
-        )
+    return render(
+        "scores.jinja",
+        summary=summary,
+        facts=_facts(summary),
+        table=score_table(summary),
+        reports=reports_table(summary),
+        observations=_observations(summary.get("observations", ())),
+        worst=list(zip(case_views(cases, Path()), (_scores(case) for case in worst), strict=True)),
+        with_template=TEMPLATE in summary["baselines"],
     )
 
 

@@ -13,7 +13,7 @@ def content(found):
 
 
 def test_the_table_and_the_cases_can_be_taken_along(run):
-    table, cases, whole = downloads(read_run(run))
+    table, cases, whole = downloads(read_run(run), "A run")
     kind, text = content(table)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert kind == "data:text/csv"
@@ -27,10 +27,10 @@ def test_the_table_and_the_cases_can_be_taken_along(run):
 
 
 def test_no_file_of_this_machine_is_named(run):
-    assert "images/0-left.png" not in content(downloads(read_run(run))[-1])[1]
+    assert "images/0-left.png" not in content(downloads(read_run(run), "A run")[-1])[1]
 
 
 def test_a_run_without_results_or_cases_offers_nothing(run):
     (run / "results.json").unlink()
     (run / "evaluation" / "cases.json").unlink()
-    assert downloads(read_run(run)) == []
+    assert downloads(read_run(run), "A run") == []

@@ -12,7 +12,7 @@ def test_what_was_picked_is_told_and_drawn(run):
     assert "stenosis 70% or more" in view.labels_svg
     assert ("critical studies", "63.0%", "99.0%") in view.contrasts
     assert len(view.hardest) == MOST_HARD_CASES
-    assert view.hardest[0][1][0] == ("score", "0.03")
+    assert view.hardest[0].scores[0] == ("score", "0.03")
 
 
 def test_a_bare_summary_is_enough():

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from radflow.tables.writing import csv_writer
 from radflow.viewer.records import Case, Interval, Results
 from radflow.viewer.run_page.run_files import RunFiles
 
-_NO_FILES = ("images",)
-"""Keys left out: a file's place on this machine says nothing elsewhere."""
+
+@dataclass(frozen=True)
+class _Whole:
+    results: Results | None
+    cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +35,26 @@ class Download:
     uri: str
 
 
-def downloads(files: RunFiles) -> list[Download]:
-    """Return the files that this run's page can offer."""
+def downloads(files: RunFiles, title: str) -> list[Download]:
+    """Return the files that this run's page can offer; their names begin with its title."""
+    opening = re.sub(r"[^\w.-]+", "-", title).strip("-").lower()
     found = []
+
+    def add(name: str, text: str, kind: str, content: str | bytes) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        uri = f"data:{kind};charset=utf-8;base64,{base64.b64encode(data).decode('ascii')}"
+        found.append(Download(name=f"{opening}-{name}", text=text, uri=uri))
+
     if files.results:
-        found.append(_download("results.csv", "table (CSV)", "text/csv", _csv(_result_rows(files.results))))
+        add("results.csv", "table (CSV)", "text/csv", _csv(_result_rows(files.results)))
     if files.cases:
-        found.append(_download("cases.csv", "cases (CSV)", "text/csv", _csv(_case_rows(files.cases))))
+        add("cases.csv", "cases (CSV)", "text/csv", _csv(_case_rows(files.cases)))
     if found:
-        whole = {"results": files.results and asdict(files.results), "cases": files.cases or ()}
-        text = json.dumps(_plain(whole), ensure_ascii=False, allow_nan=False)
-        found.append(_download("run.json", "both (JSON)", "application/json", text))
+        whole = TypeAdapter(_Whole).dump_json(
+            _Whole(files.results, files.cases or ()), exclude={"cases": {"__all__": {"images"}}}
+        )  # NaN as null
+        add("run.json", "both (JSON)", "application/json", whole)
     return found
-
-
-def _download(name: str, text: str, kind: str, content: str) -> Download:
-    encoded = base64.b64encode(content.encode()).decode("ascii")
-    return Download(name=name, text=text, uri=f"data:{kind};charset=utf-8;base64,{encoded}")
 
 
 def _result_rows(results: Results) -> Iterable[list[Any]]:
@@ -77,14 +85,3 @@ def _csv(rows: Iterable[list[Any]]) -> str:
     for row in rows:
         write(row)
     return text.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    """JSON without NaN and without the places of files."""
-    if isinstance(value, Case):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items() if key not in _NO_FILES}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass
 
 from radflow.evaluation.notation import number
+from radflow.viewer.cases import Block, blocks
 from radflow.viewer.charts.frame import Flag
 from radflow.viewer.charts.lines import histogram
 from radflow.viewer.charts.strips import dumbbells
-from radflow.viewer.records import Exploration, HardCase, SplitAndPicked
+from radflow.viewer.records import Exploration, HardCase
 from radflow.viewer.wording import metric_name, percent
 
 MOST_HARD_CASES = 6
+HARD_METRICS = ("bleu2", "bertscore", "radgraph_f1", "keyword_match")
 
 _WHY = {
     "hardest": "the studies on which SFT scored lowest",
@@ -25,6 +27,16 @@ _WHY = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hard:
+    """One of the hardest studies as printed."""
+
+    study_id: str
+    scores: tuple[tuple[str, str], ...]
+    reference: tuple[Block, ...]
+    prediction: tuple[Block, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExplorationView:
     """The exploration section as printed."""
 
@@ -32,14 +44,22 @@ class ExplorationView:
     contrasts: tuple[tuple[str, str, str], ...]
     scores_svg: str
     labels_svg: str
-    hardest: tuple[tuple[HardCase, tuple[tuple[str, str], ...]], ...]
+    hardest: tuple[Hard, ...]
 
 
 def exploration_view(exploration: Exploration) -> ExplorationView:
     """Put the exploration's summary into a sentence, a small table, two charts and the hardest cases."""
     return ExplorationView(
         sentence=_sentence(exploration),
-        contrasts=_contrasts(exploration),
+        contrasts=tuple(
+            (name, write(both.split, 1), write(both.picked, 1))
+            for name, both, write in (
+                ("critical studies", exploration.critical_share, percent),
+                ("words per report", exploration.words, number),
+                ("positive findings per report", exploration.positives, number),
+            )
+            if both is not None
+        ),
         scores_svg=_scores(exploration),
         labels_svg=dumbbells(
             key="explored-labels",
@@ -48,35 +68,17 @@ def exploration_view(exploration: Exploration) -> ExplorationView:
             rows=[(label, both.split, both.picked) for label, both in exploration.labels.items()],
             names=("split", "picked"),
         ),
-        hardest=tuple((case, _case_scores(case)) for case in exploration.hardest[:MOST_HARD_CASES]),
+        hardest=tuple(map(_hard, exploration.hardest[:MOST_HARD_CASES])),
     )
 
 
 def _sentence(exploration: Exploration) -> str:
     share = exploration.picked_size / exploration.split_size if exploration.split_size else math.nan
     why = _WHY.get(exploration.strategy, f"by the strategy “{exploration.strategy}”")
-    by = (
-        f" Scored by {', '.join(metric_name(metric, {}) for metric in exploration.metrics)}."
-        if exploration.metrics
-        else ""
-    )
+    scored = ", ".join(metric_name(metric, {}) for metric in exploration.metrics)
     return (
         f"Picked {exploration.picked_size:,} of {exploration.split_size:,} training studies "
-        f"({percent(share, 1)}): {why}.{by}"
-    )
-
-
-def _contrasts(exploration: Exploration) -> tuple[tuple[str, str, str], ...]:
-    def line(name: str, both: SplitAndPicked | None, *, share: bool = False) -> list[tuple[str, str, str]]:
-        if both is None:
-            return []
-        write = percent if share else number
-        return [(name, write(both.split, 1), write(both.picked, 1))]
-
-    return (
-        *line("critical studies", exploration.critical_share, share=True),
-        *line("words per report", exploration.words),
-        *line("positive findings per report", exploration.positives),
+        f"({percent(share, 1)}): {why}." + (f" Scored by {scored}." if scored else "")
     )
 
 
@@ -96,12 +98,12 @@ def _scores(exploration: Exploration) -> str:
     )
 
 
-def _case_scores(case: HardCase) -> tuple[tuple[str, str], ...]:
-    values = {
-        "score": case.score,
-        "BLEU-2": case.bleu2,
-        "BERTScore": case.bertscore,
-        "RadGraph F1": case.radgraph_f1,
-        "KeyWordMatch": case.keyword_match,
-    }
-    return tuple((name, number(value, 2)) for name, value in values.items() if math.isfinite(value))
+def _hard(case: HardCase) -> Hard:
+    scores = {"score": case.score}
+    scores |= {metric_name(name, {}): getattr(case, name) for name in HARD_METRICS}
+    return Hard(
+        study_id=case.study_id,
+        scores=tuple((name, number(value, 2)) for name, value in scores.items() if math.isfinite(value)),
+        reference=blocks(case.reference),
+        prediction=blocks(case.prediction),
+    )

@@ -7,28 +7,21 @@ policy forbids any request, and any script but the one it came with, so text fro
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import jinja2
 
 from radflow.files import write_atomic
-from radflow.viewer.cases import blocks, case_views, counts, observed, template_report
-from radflow.viewer.evidence import by_study, evidence_view
-from radflow.viewer.records import ReadReport, Results
+from radflow.viewer.cases import case_views, counts, observed, template_report
+from radflow.viewer.evidence import by_study
+from radflow.viewer.records import Results
 from radflow.viewer.run_page.curves import rft_panels, sft_panels
 from radflow.viewer.run_page.downloads import downloads
 from radflow.viewer.run_page.explored import exploration_view
 from radflow.viewer.run_page.facts import recipe_facts, run_facts, seconds_table, subject, tiles
 from radflow.viewer.run_page.run_files import RunFiles, read_run
 from radflow.viewer.tables import drift_table, result_table, shuffled_table, unmoved
-from radflow.viewer.templating import asset, csp_hash, environment
+from radflow.viewer.templating import render
 from radflow.viewer.verdict import verdict
-
-__all__ = ["render_labels", "render_page", "write_page"]
 
 
 def write_page(run: Path) -> Path:
@@ -52,90 +45,43 @@ def write_page(run: Path) -> Path:
 
 def render_page(files: RunFiles) -> str:
     """Return the page of a run as HTML."""
-    style, script = asset("page.css"), asset("page.js") + asset("zoom.js")
-    template = _environment().get_template("page.jinja")
-    return template.render(
-        style=style,
-        script=script,
-        style_hash=csp_hash(style),
-        script_hash=csp_hash(script),
-        title=_title(files),
+    results, cases = files.results or Results(), files.cases or ()
+    best_step = files.rft.best_step if files.rft else None
+    title = results.name or files.folder.resolve().name
+    views = case_views(cases, files.folder)
+    return render(
+        "run.jinja",
+        scripts=("page.js", "zoom.js"),
+        title=title,
         date=_date(files),
-        drawn=files.results is not None and files.results.images == "drawn",
+        drawn=results.images == "drawn",
         facts=run_facts(files),
         recipe_facts=recipe_facts(files.recipe),
         recipe=files.recipe,
         subject=subject(files),
-        downloads=downloads(files),
-        **_measured(files.results),
-        **_trained(files),
-        **_shown(files),
+        downloads=downloads(files, title),
+        # of results.json
+        results=files.results,
+        verdict=verdict(results) if files.results else "",
+        warnings=results.warnings,
+        tiles=tiles(results),
+        table=result_table(results) if results.systems else None,
+        drift=drift_table(results) if results.drift else None,
+        shuffled=shuffled_table(results) if results.shuffled else None,
+        blind=unmoved(results),
+        seconds=seconds_table(results.seconds),
+        # of training
+        best_step=best_step,
+        sft_panels=sft_panels(files.log) if files.log else [],
+        rft_panels=rft_panels(files.log, best_step) if files.log else [],
+        exploration=exploration_view(files.exploration) if files.exploration else None,
+        # of the cases
+        cases=views,
+        filters=counts(views),
+        observations=observed(cases),
+        template_report=template_report(cases),
+        evidence=by_study(files.evidence or ()),
     )
-
-
-def render_labels(reports: Sequence[ReadReport], *, title: str, note: str) -> str:
-    """Return a page of reports with the words highlighted that their labels rest on.
-
-    Args:
-        reports: what to show.
-        title: of the page, such as the name of the file that the reports are from.
-        note: which reader labelled them, and how many of them are shown.
-    """
-    style = asset("page.css")
-    return (
-        _environment()
-        .get_template("labels.jinja")
-        .render(
-            style=style,
-            style_hash=csp_hash(style),
-            title=title,
-            note=note,
-            views=[evidence_view(report) for report in reports],
-        )
-    )
-
-
-def _measured(results: Results | None) -> Mapping[str, Any]:
-    """Return what sections 1 to 3 and the last one print from ``results.json``."""
-    known = results or Results()
-    return {
-        "results": results,
-        "verdict": verdict(known) if results else "",
-        "warnings": known.warnings,
-        "tiles": tiles(known),
-        "table": result_table(known) if known.systems else None,
-        "drift": drift_table(known) if known.drift else None,
-        "shuffled": shuffled_table(known) if known.shuffled else None,
-        "blind": unmoved(known),
-        "seconds": seconds_table(known.seconds),
-    }
-
-
-def _trained(files: RunFiles) -> Mapping[str, Any]:
-    """Return what sections 4 and 5 print."""
-    best = files.rft.best_step if files.rft else None
-    return {
-        "best_step": best,
-        "sft_panels": sft_panels(files.log) if files.log else [],
-        "rft_panels": rft_panels(files.log, best) if files.log else [],
-        "exploration": exploration_view(files.exploration) if files.exploration else None,
-    }
-
-
-def _shown(files: RunFiles) -> Mapping[str, Any]:
-    """Return what section 6 prints."""
-    views = case_views(files.cases or (), files.folder)
-    return {
-        "cases": views,
-        "filters": counts(views),
-        "observations": observed(files.cases or ()),
-        "template_report": template_report(files.cases or ()),
-        "evidence": by_study(files.evidence or ()),
-    }
-
-
-def _title(files: RunFiles) -> str:
-    return (files.results.name if files.results else None) or files.folder.resolve().name
 
 
 def _date(files: RunFiles) -> str:
@@ -145,10 +91,3 @@ def _date(files: RunFiles) -> str:
     known = [files.folder / name for name in ("results.json", "metrics.jsonl")]
     newest = max((path.stat().st_mtime for path in known if path.is_file()), default=math.nan)
     return f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d}" if math.isfinite(newest) else ""
-
-
-def _environment() -> jinja2.Environment:
-    made = environment()
-    made.filters["blocks"] = blocks
-    made.filters["filename"] = lambda title: re.sub(r"[^\w.-]+", "-", title).strip("-").lower()
-    return made

@@ -9,21 +9,20 @@ import errno
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from radflow import __version__
 from radflow.cli import screens
 from radflow.cli.drafting import draft
 from radflow.cli.judge.verdicts import verdicts
+from radflow.cli.options import AgreeOptions, LabelOptions, ReportColumn, TriageOptions
 from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
 from radflow.cli.run.merging import merge
 from radflow.cli.run.running import evaluate, explore, generate, init, quickstart, rft, run, sft
 from radflow.errors import RadflowError
 from radflow.modality import ModalityName
-
-ReportColumn = Annotated[str | None, Parameter(name=("--report-column", "--column"))]
 
 app = App(name="radflow", version=__version__, help_format="markdown", suppress_keyboard_interrupt=False)
 app.help = "Fine-tune a vision-language model the way radiologists report: describe, interpret, refine."
@@ -220,20 +219,7 @@ def compare(
 
 
 @app.command
-def label(
-    reports: Path,
-    *,
-    modality: ModalityName = "chest-xray",
-    reader: str | None = None,
-    lexicon: Path | None = None,
-    section: Literal["report", "findings", "impression"] = "report",
-    report_column: ReportColumn = None,
-    id_column: str | None = None,
-    explain: bool = False,
-    page: Path | None = None,
-    out: Path | None = None,
-    any_language: bool = False,
-) -> None:
+def label(reports: Path, *, options: LabelOptions = LabelOptions()) -> None:  # noqa: B008  (frozen)
     """Label reports with the 14 CheXpert observations, or the carotid ones; CSV out.
 
     States are 1 stated, 0 denied, -1 uncertain, blank not mentioned.
@@ -241,45 +227,14 @@ def label(
     Args:
         reports: A table (CSV, JSON, JSONL, chats, Parquet, Excel; docs/datasets.md), plain text with one
             report per line, or a folder with one report per .txt file.
-        modality: Which labels.
-        reader: chexpert-rules when not given; chexbert:FOLDER for the network.
-        lexicon: TOML file with phrases of your own, on top of chexpert-rules.
-        section: Label the whole report or one section.
-        report_column: Where the report stands, when the column has none of the usual names.
-        id_column: Where the study's id stands, likewise.
-        explain: Give the phrase, its scope and the rule behind each label: on the screen, or in a second
-            table beside `out`.
-        page: Write an HTML page in which the words behind each label are highlighted.
-        out: CSV file to write; standard output when not given.
-        any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
-    from radflow.cli.labelling import LabelOptions, label_command
+    from radflow.cli.labelling import label_command
 
-    options = LabelOptions(
-        modality=modality,
-        reader=reader,
-        lexicon=lexicon,
-        section=section,
-        column=report_column,
-        id_column=id_column,
-        explain=explain,
-        page=page,
-        out=out,
-        any_language=any_language,
-    )
     label_command(screens.screen, screens.errors, reports, options)
 
 
 @app.command
-def triage(
-    studies: Path,
-    *overrides: Overrides,
-    judge: str,
-    out: Path | None = None,
-    differences: Path | None = None,
-    texts: bool = False,
-    any_language: bool = False,
-) -> None:
+def triage(studies: Path, *overrides: Overrides, options: TriageOptions) -> None:
     """Let a judge annotate every study as critical or not, and compare it with the rules.
 
     After the manifest, `--judge.key VALUE` sets how the judge is asked, as in a recipe's section `judge`:
@@ -288,34 +243,16 @@ def triage(
 
     Args:
         studies: A manifest, as `radflow prepare` writes one.
-        judge: rules, openai:MODEL or local:FOLDER.
-        out: The manifest to write; the same one when not given.
-        differences: CSV file with every study on which judge and rules differ.
-        texts: Write their reports into that file too.
-        any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
-    from radflow.cli.judge.triaging import TriageOptions, triage_command
+    from radflow.cli.judge.triaging import triage_command
 
-    knobs = judge_options(overrides, triage)
-    options = TriageOptions(
-        judge=judge, knobs=knobs, out=out, differences=differences, texts=texts, any_language=any_language
-    )
+    knobs = judge_options(overrides, TriageOptions)
     with in_flags(OF_JUDGE):
-        triage_command(screens.screen, screens.errors, studies, options)
+        triage_command(screens.screen, screens.errors, studies, options, knobs)
 
 
 @app.command
-def agree(
-    reports: Path,
-    *overrides: Overrides,
-    judge: Annotated[list[str], Parameter(negative=())],
-    question: Literal["consistency", "criticality"] = "consistency",
-    report_column: ReportColumn = None,
-    id_column: str | None = None,
-    out: Path | None = None,
-    json: bool = False,
-    any_language: bool = False,
-) -> None:
+def agree(reports: Path, *overrides: Overrides, options: AgreeOptions) -> None:
     """Ask two judges the same question about the same reports, and measure how far they agree.
 
     After the file, `--judge.key VALUE` sets how both are asked, as in a recipe's section `judge`;
@@ -324,28 +261,12 @@ def agree(
 
     Args:
         reports: Any file that `radflow label` reads.
-        judge: Given twice: rules, openai:MODEL or local:FOLDER.
-        question: Whether the Impression follows from the Findings, or whether the report is critical.
-        report_column: Where the report stands, when the column has none of the usual names.
-        id_column: Where the study's id stands, likewise.
-        out: CSV file with both answers to each report.
-        json: Print one JSON object instead of tables.
-        any_language: Also read reports in languages other than English; most of what is read will be wrong.
     """
-    from radflow.cli.judge.agreeing import AgreeOptions, agree_command
+    from radflow.cli.judge.agreeing import agree_command
 
-    options = AgreeOptions(
-        judges=judge,
-        knobs=judge_options(overrides, agree),
-        question=question,
-        column=report_column,
-        id_column=id_column,
-        out=out,
-        json=json,
-        any_language=any_language,
-    )
+    knobs = judge_options(overrides, AgreeOptions)
     with in_flags(OF_JUDGE):
-        agree_command(screens.screen, screens.errors, reports, options)
+        agree_command(screens.screen, screens.errors, reports, options, knobs)
 
 
 app.command(verdicts)

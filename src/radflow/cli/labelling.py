@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +16,13 @@ from rich.text import Text
 
 from radflow import readers
 from radflow.cli.languages import REMEDY, UNLESS, say_languages
-from radflow.cli.report_columns import Section, report_texts
+from radflow.cli.options import LabelOptions
+from radflow.cli.report_columns import report_texts
 from radflow.cli.screens import say_remarks
 from radflow.errors import DataError, RadflowError
 from radflow.evaluation.evidence import explain_report
 from radflow.files import atomic_file, write_atomic
-from radflow.modality import CHEST, modality_of
+from radflow.modality import modality_of
 from radflow.readers.chexpert import chexpert_labeler
 from radflow.reports.files import read_rows
 from radflow.reports.language import LanguageCount
@@ -48,22 +48,6 @@ _STYLE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelOptions:
-    """What ``radflow label`` was asked for; its help says what each means."""
-
-    modality: str = CHEST
-    reader: str | None = None
-    lexicon: Path | None = None
-    section: Section = "report"
-    column: str | None = None
-    id_column: str | None = None
-    explain: bool = False
-    page: Path | None = None
-    out: Path | None = None
-    any_language: bool = False
-
-
 class _Read(NamedTuple):
     study_id: str
     text: str
@@ -87,7 +71,7 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
     texts = report_texts(
         read_rows(reports, remarks),
         section=options.section,
-        column=options.column,
+        column=options.report_column,
         id_column=options.id_column,
         remarks=remarks,
     )

@@ -68,7 +68,7 @@ def _suggestion(name: str) -> str:
     return did_you_mean(f"--{name}", ["--dry-run", "--explain", "--texts"]) or suggest_option(name)
 
 
-def judge_options(overrides: tuple[str, ...], command: Callable[..., None]) -> dict[str, str]:
+def judge_options(overrides: tuple[str, ...], command: Callable[..., object]) -> dict[str, str]:
     """What is left for a judge's knobs; an option that the command does not have is an error."""
     pairs = pairs_of(overrides)
     for name in pairs:

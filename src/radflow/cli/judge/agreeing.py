@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from radflow.cli.judge.agreement_screen import agreement_record, print_agreement
 from radflow.cli.judge.options import ask, judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
+from radflow.cli.options import AgreeOptions
 from radflow.cli.report_columns import report_texts
 from radflow.cli.score.scoring import print_json
 from radflow.cli.screens import say_remarks
@@ -27,24 +27,9 @@ from radflow.reports.language import LanguageCount
 from radflow.tables import Remarks
 from radflow.tables.writing import csv_writer
 
-AskedAbout = Literal["consistency", "criticality"]
 ANSWERS = {"consistency": ("follows", "does not"), "criticality": ("critical", "normal")}
 WITHOUT = {"consistency": "without both sections", "criticality": "without text"}
 SECTIONS = ("judge", "first", "second")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgreeOptions:
-    """What ``radflow agree`` was asked for; its help says what each means."""
-
-    judges: Sequence[str]
-    knobs: Mapping[str, str]
-    question: AskedAbout = "consistency"
-    column: str | None = None
-    id_column: str | None = None
-    out: Path | None = None
-    json: bool = False
-    any_language: bool = False
 
 
 class _Row(NamedTuple):
@@ -54,22 +39,26 @@ class _Row(NamedTuple):
     question: Pair | Report | None
 
 
-def agree_command(screen: Console, errors: Console, reports: Path, options: AgreeOptions) -> None:
+def agree_command(
+    screen: Console, errors: Console, reports: Path, options: AgreeOptions, given: Mapping[str, str]
+) -> None:
     """Ask both judges, print how far they agree, write both answers where asked.
+
+    ``given`` says how the judges are asked.
 
     Raises:
         RadflowError: not two different judges, a file that cannot be read or holds nothing to ask about, a
             judge that left a question open, a place that cannot be written.
     """
-    names = _names(options)
+    names = _names(options.judge, given)
     remarks = Remarks()
     rows = _read(reports, options, remarks)
     texts = ((row.study_id, _text(row.question)) for row in rows)
     languages = LanguageCount().add_all((study, text) for study, text in texts if text)
-    any_language = options.any_language or "rules" not in options.judges
+    any_language = options.any_language or "rules" not in options.judge
     then = "the rules do not read that, a language model may"
     say_languages(errors, str(reports), languages, any_language=any_language, then=then)
-    verdicts = _ask_both(rows, options, beside=options.out or reports, errors=errors)
+    verdicts = _ask_both(rows, options, given, beside=options.out or reports, errors=errors)
     _print(screen, agreement(*verdicts), names, options, skipped=len(rows) - len(verdicts[0]))
     say_remarks(errors, remarks)
     if options.out is not None:
@@ -77,14 +66,14 @@ def agree_command(screen: Console, errors: Console, reports: Path, options: Agre
         errors.print(f"wrote {len(rows):,} reports to {options.out}", markup=False)
 
 
-def _names(options: AgreeOptions) -> tuple[str, str]:
+def _names(judges: Sequence[str], given: Mapping[str, str]) -> tuple[str, str]:
     """Names that tell the judges apart."""
-    if len(options.judges) != 2:
-        raise RecipeError(f"--judge: expected two judges, got {len(options.judges)}; name it twice")
-    first, second = options.judges
+    if len(judges) != 2:
+        raise RecipeError(f"--judge: expected two judges, got {len(judges)}; name it twice")
+    first, second = judges
     if first != second:
         return first, second
-    if not any(name.startswith(("first.", "second.")) for name in options.knobs):
+    if not any(name.startswith(("first.", "second.")) for name in given):
         raise RecipeError(
             f"--judge: expected two different judges, got {first} twice; set them apart by --first.key and "
             "--second.key"
@@ -94,7 +83,7 @@ def _names(options: AgreeOptions) -> tuple[str, str]:
 
 def _read(path: Path, options: AgreeOptions, remarks: Remarks) -> list[_Row]:
     fields = list(read_rows(path, remarks))
-    named = partial(report_texts, fields, column=options.column, id_column=options.id_column)
+    named = partial(report_texts, fields, column=options.report_column, id_column=options.id_column)
     if options.question == "criticality":
         texts = named(remarks=remarks)
         rows = [_Row(study, parse_report(text) if text else None) for study, text in texts]
@@ -119,14 +108,14 @@ def _text(question: Pair | Report | None) -> str:
 
 
 def _ask_both(
-    rows: Sequence[_Row], options: AgreeOptions, *, beside: Path, errors: Console
+    rows: Sequence[_Row], options: AgreeOptions, given: Mapping[str, str], *, beside: Path, errors: Console
 ) -> list[list[bool]]:
     """Both judges' verdicts on the rows that have a question."""
     questions: list[Any] = [row.question for row in rows if row.question is not None]
-    sections = judge_sections(options.knobs, known=SECTIONS)
+    sections = judge_sections(given, known=SECTIONS)
     with ExitStack() as stack:
         judges = []  # both, before the first is asked: the second may not be there
-        for name, own in zip(options.judges, SECTIONS[1:], strict=True):
+        for name, own in zip(options.judge, SECTIONS[1:], strict=True):
             values = sections["judge"] | sections[own]
             knobs = judge_knobs(values, beside=beside, own=tuple(sections[own]), section=own)
             judges.append(stack.enter_context(opened(name, knobs, errors)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from radflow import judges
 from radflow.cli.judge.agreement_screen import plain_table, print_agreement
 from radflow.cli.judge.options import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
+from radflow.cli.options import TriageOptions
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import atomic_file
 from radflow.judges.agreement import agreement
@@ -30,29 +31,19 @@ SHOWN = 5
 ANSWERS = ("critical", "normal")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TriageOptions:
-    """What ``radflow triage`` was asked for; its help says what each means."""
-
-    judge: str
-    knobs: Mapping[str, str]
-    out: Path | None = None
-    differences: Path | None = None
-    texts: bool = False
-    any_language: bool = False
-
-
-def triage_command(screen: Console, errors: Console, studies: Path, options: TriageOptions) -> None:
+def triage_command(
+    screen: Console, errors: Console, studies: Path, options: TriageOptions, given: Mapping[str, str]
+) -> None:
     """Annotate a manifest and compare the judge with the rules.
 
-    Every annotation is made anew, whoever made the one before.
+    Every annotation is made anew, whoever made the one before. ``given`` says how the judge is asked.
 
     Raises:
         RadflowError: the manifest has a bad study, the judge cannot be had or left a question open, a place
             that cannot be written. The manifest is then as it was.
     """
     out = options.out or studies
-    knobs = judge_knobs(judge_sections(options.knobs)["judge"], beside=out)
+    knobs = judge_knobs(judge_sections(given)["judge"], beside=out)
     # Images are not looked at, and no study may be lost: the manifest is written again.
     before = read_manifest(studies, check_images=False, max_bad_share=0.0).studies
     languages = LanguageCount().add_all((study.study_id, study.reference.text) for study in before)

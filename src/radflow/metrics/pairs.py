@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
+
+from cachetools import LRUCache
 
 from radflow import readers
 from radflow.errors import DataError
@@ -89,20 +90,13 @@ class ReadOnce(Generic[Reading]):
         if size < 1:
             raise ValueError(f"Expected room for at least one reading, got size={size}.")
         self.reader = reader
-        self.size = size
-        self._readings: OrderedDict[Hashable, Reading] = OrderedDict()
+        self._readings: LRUCache[str, Reading] = LRUCache(size)
 
     def __call__(self, texts: Sequence[str]) -> list[Reading]:
         """Return one reading per text, in order."""
         new = [text for text in dict.fromkeys(texts) if text not in self._readings]
         # Held apart until the end: a batch larger than the memory must not evict its own readings.
         fresh = dict(zip(new, self.reader(new), strict=True)) if new else {}
-        readings = [fresh[text] if text in fresh else self._recall(text) for text in texts]
+        readings = [fresh[text] if text in fresh else self._readings[text] for text in texts]
         self._readings.update(fresh)
-        while len(self._readings) > self.size:
-            self._readings.popitem(last=False)
         return readings
-
-    def _recall(self, text: str) -> Reading:
-        self._readings.move_to_end(text)
-        return self._readings[text]

@@ -57,7 +57,7 @@ def test_the_same_pair_is_read_once_and_the_memory_is_bounded():
     judge(pairs)
     judge([pairs[0]])  # pushed out by the other two
     assert len(terms.texts) == 2 * 4
-    assert len(judge._verdicts) == 2
+    assert judge._verdict.cache_info().currsize == 2
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import json
 import unicodedata
 from dataclasses import replace
 
@@ -12,11 +13,11 @@ from radflow.judges.verdicts.rows import (
     Identity,
     StoredVerdict,
     bare_answer,
-    from_json,
+    from_line,
     from_row,
     normalise,
     stored_verdict,
-    to_json,
+    to_line,
     to_row,
     verdict_key,
 )
@@ -156,7 +157,7 @@ def test_a_flipped_verdict_is_none():
 @given(fields)
 def test_a_line_gives_back_the_verdict(fields):
     verdict = verdict_of(fields)
-    assert from_json(to_json(verdict)) == verdict
+    assert from_line(to_line(verdict)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -173,12 +174,12 @@ def test_a_line_gives_back_the_verdict(fields):
     ],
 )
 def test_a_line_that_is_not_a_verdict_is_refused(change, message):
-    line = to_json(stored_verdict(GPT, QUESTION, ANSWER, keep_texts=True)) | change
+    line = json.loads(to_line(stored_verdict(GPT, QUESTION, ANSWER, keep_texts=True))) | change
     with pytest.raises(DataError, match=message):
-        from_json(line)
+        from_line(json.dumps(line))
 
 
 @pytest.mark.parametrize("line", [[], "verdict", None, {}, {"key": "0" * 64}])
 def test_a_line_of_another_shape_is_refused(line):
     with pytest.raises(DataError, match="expected"):
-        from_json(line)
+        from_line(json.dumps(line))

@@ -10,8 +10,8 @@ Impression about something else passes.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from radflow import readers
 from radflow.judges.base import Pair, Verdict
@@ -54,7 +54,7 @@ class RulesJudge:
         self._modality = None if modality is None else modality_of(modality).name
         self._rules = dict(rules or {})
         self._cache_size = cache_size
-        self._verdicts: OrderedDict[Pair, Verdict] = OrderedDict()
+        self._verdict = lru_cache(maxsize=cache_size)(self._judge)
 
     def __call__(self, pairs: Sequence[Pair]) -> list[bool]:
         """Return whether each Impression follows from its Findings."""
@@ -67,15 +67,7 @@ class RulesJudge:
         or ``About: what (Impression as a whole)`` where that does not say something it should
         (:class:`~radflow.judges.rules.reasons.Reason`).
         """
-        pair = (findings, impression)
-        verdict = self._verdicts.get(pair)
-        if verdict is None:
-            reasons = tuple(dict.fromkeys(map(str, self._faults(findings, impression))))
-            verdict = self._verdicts[pair] = Verdict(consistent=not reasons, reasons=reasons)
-            if len(self._verdicts) > self._cache_size:
-                self._verdicts.popitem(last=False)
-        self._verdicts.move_to_end(pair)
-        return verdict
+        return self._verdict(findings, impression)
 
     def for_modality(self, modality: str) -> RulesJudge:
         """Return a judge of studies that are known to be of one modality.
@@ -96,6 +88,10 @@ class RulesJudge:
         """
         known = "criticality-rules" if self._modality is None else MODALITIES[self._modality].criticality
         return readers.load(known)(reports)
+
+    def _judge(self, findings: str, impression: str) -> Verdict:
+        reasons = tuple(dict.fromkeys(map(str, self._faults(findings, impression))))
+        return Verdict(consistent=not reasons, reasons=reasons)
 
     def _faults(self, findings: str, impression: str) -> Iterator[Reason]:
         for name, section in (("Findings", findings), ("Impression", impression)):

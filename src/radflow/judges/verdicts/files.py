@@ -7,25 +7,19 @@ alone (mode 0600), since only the user knows whether it may be published.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from radflow.errors import DataError, MissingFileError
 from radflow.files import atomic_file
-from radflow.judges.verdicts.rows import StoredVerdict, bare_answer, from_json, to_json
+from radflow.judges.verdicts.rows import StoredVerdict, bare_answer, from_line, to_line
 from radflow.judges.verdicts.store import VerdictStore
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What became of an import.
-
-    Attributes:
-        added: verdicts that are new here.
-        known: those that were here already with the same answer.
-        contradicted: those that are here with the other answer. What is here stayed.
-    """
+    """What became of an import: verdicts that are new, that were here already, and that are here with the
+    other answer, which stayed."""
 
     added: int
     known: int
@@ -42,7 +36,7 @@ def export_verdicts(store: VerdictStore, path: Path) -> int:
         NotWritableError: the file cannot be written.
         DataError: the store is damaged.
     """
-    lines = [json.dumps(to_json(verdict)) + "\n" for verdict in store.scan() if verdict is not None]
+    lines = [to_line(verdict) for verdict in store.scan() if verdict is not None]
     with atomic_file(path, mode=0o600) as file:
         file.writelines(lines)
     return len(lines)
@@ -61,7 +55,10 @@ def import_verdicts(store: VerdictStore, path: Path) -> Imported:
     verdicts: dict[bytes, StoredVerdict] = {}
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
-            verdict = _read_line(line, f"{path}:{number}")
+            try:
+                verdict = from_line(line)
+            except DataError as error:
+                raise DataError(f"{path}:{number}: {error}") from None
             if verdicts.setdefault(verdict.key, verdict).verdict is not verdict.verdict:
                 raise DataError(f"{path}:{number}: expected one answer per key, got both; export again")
     if not store.keep_texts:
@@ -71,15 +68,6 @@ def import_verdicts(store: VerdictStore, path: Path) -> Imported:
     return Imported(
         added=len(verdicts) - len(standing), known=len(standing) - contradicted, contradicted=contradicted
     )
-
-
-def _read_line(line: str, where: str) -> StoredVerdict:
-    try:
-        return from_json(json.loads(line))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{where}: expected a JSON object, got {error}") from None
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from None
 
 
 def _without_texts(verdict: StoredVerdict) -> StoredVerdict:

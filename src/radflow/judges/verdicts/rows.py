@@ -15,9 +15,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from radflow.errors import DataError
 from radflow.judges.llm.questions import TEXTS, Answer, Question, load_prompt
@@ -31,6 +33,8 @@ SAID_WITH_TEXTS = 400
 
 _WORD = re.compile(r"\w+")
 _ANSWER_WORDS = frozenset({"answer", "yes", "no"})
+
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 def shipped_prompts() -> dict[str, str]:
@@ -78,33 +82,35 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredVerdict:
-    """One verdict with where it came from.
+    """One verdict with where it came from; pydantic checks the lines of an export against its types.
 
     Attributes:
-        key: 32 bytes, see :func:`verdict_key`.
-        judge: of the :class:`Identity`.
-        model: likewise.
+        key: see :func:`verdict_key`.
+        judge, model: of the :class:`Identity`.
         prompt: version of the prompt.
         kind: of the question.
         verdict: yes or no.
         said: the judge's own words, cut short; empty where they could hold the report's.
-        prompt_tokens: paid for the question, over all calls.
-        completion_tokens: paid for the answer, over all calls.
+        prompt_tokens, completion_tokens: paid for the question and the answer, over all calls.
         calls: requests it took.
         at: when it was answered, UTC, ISO 8601.
         texts: what was asked about; ``None`` unless texts are kept.
     """
 
-    key: bytes
+    __pydantic_config__: ClassVar = ConfigDict(
+        strict=True, extra="forbid", val_json_bytes="hex", ser_json_bytes="hex"
+    )
+
+    key: Annotated[bytes, Field(min_length=32, max_length=32)]
     judge: str
     model: str
     prompt: str
     kind: str
     verdict: bool
     said: str
-    prompt_tokens: int
-    completion_tokens: int
-    calls: int
+    prompt_tokens: _Count
+    completion_tokens: _Count
+    calls: _Count
     at: str
     texts: tuple[str, ...] | None = None
 
@@ -114,7 +120,8 @@ class StoredVerdict:
         return self.judge, self.model, self.prompt, self.kind
 
 
-COLUMNS = tuple(StoredVerdict.__dataclass_fields__)
+COLUMNS = tuple(column.name for column in fields(StoredVerdict))
+_LINES = TypeAdapter(StoredVerdict)
 
 
 def normalise(text: str) -> str:
@@ -192,33 +199,34 @@ def from_row(row: Sequence[Any]) -> StoredVerdict | None:
     return StoredVerdict(**named)
 
 
-def to_json(verdict: StoredVerdict) -> dict[str, Any]:
+def to_line(verdict: StoredVerdict) -> str:
     """One line of an export; ``texts`` is left out where they are not kept."""
-    line = asdict(verdict) | {"key": verdict.key.hex()}
-    texts = line.pop("texts")
-    return line if texts is None else line | {"texts": list(texts)}
+    return json.dumps(_LINES.dump_python(verdict, mode="json", exclude_none=True)) + "\n"
 
 
-def from_json(line: object) -> StoredVerdict:
-    """Read what :func:`to_json` wrote.
+def from_line(line: str) -> StoredVerdict:
+    """Read what :func:`to_line` wrote.
 
     Raises:
-        DataError: a field is missing, unknown or of another type, or the texts do not belong to the key.
+        DataError: no JSON object, a field is missing, unknown or of another type, or the texts do not belong
+            to the key.
     """
-    if not isinstance(line, dict):
-        raise DataError(f"expected a JSON object, got {type(line).__name__}")
-    unlike = (set(line) ^ set(COLUMNS)) - {"texts"}
-    if unlike:
-        raise DataError(f"expected the fields {', '.join(COLUMNS)}; missing or unknown: {sorted(unlike)}")
-    for name, value in line.items():
-        if not _FITS[name](value):
-            raise DataError(f"expected {name} as radflow exports it, got {str(value)[:40]!r}")
-    texts = tuple(line["texts"]) if "texts" in line else None
-    fields: dict[str, Any] = {**line, "key": bytes.fromhex(line["key"]), "texts": texts}
-    verdict = StoredVerdict(**fields)
-    if texts is not None and verdict.key != verdict_key(*verdict.of, texts):
+    try:
+        verdict = _LINES.validate_json(line)
+    except ValidationError as error:
+        raise DataError(_explain(error.errors())) from None
+    if verdict.texts is not None and verdict.key != verdict_key(*verdict.of, verdict.texts):
         raise DataError("expected a key that belongs to the texts, got another: the line was changed")
     return verdict
+
+
+def _explain(errors: list[Any]) -> str:
+    unlike = [one["loc"][0] for one in errors if one["type"] in ("missing", "unexpected_keyword_argument")]
+    if unlike:
+        return f"expected the fields {', '.join(COLUMNS)}; missing or unknown: {unlike}"
+    if not errors[0]["loc"]:
+        return f"expected a JSON object, got another line ({errors[0]['msg']})"
+    return f"expected {errors[0]['loc'][0]} as radflow exports it, got {str(errors[0]['input'])[:40]!r}"
 
 
 def _words(*texts: str) -> set[str]:
@@ -227,17 +235,3 @@ def _words(*texts: str) -> set[str]:
 
 def _check(values: Any) -> bytes:
     return hashlib.blake2b(repr(tuple(values)).encode("utf-8", "replace"), digest_size=16).digest()
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-_FITS = dict.fromkeys(COLUMNS, lambda value: isinstance(value, str)) | {
-    "key": lambda value: isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None,
-    "verdict": lambda value: isinstance(value, bool),
-    "prompt_tokens": _is_count,
-    "completion_tokens": _is_count,
-    "calls": _is_count,
-    "texts": lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value),
-}

@@ -10,13 +10,7 @@ from radflow.judges.verdicts.store import VerdictStore
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What answers took, or would have taken.
-
-    Attributes:
-        calls: requests.
-        prompt_tokens: of the questions.
-        completion_tokens: of the answers.
-    """
+    """What answers took, or would have taken: requests, and tokens of questions and answers."""
 
     calls: int
     prompt_tokens: int
@@ -32,10 +26,7 @@ class JudgeStatistics:
     """One judge, one prompt, one kind of question; over all runs that shared the store.
 
     Attributes:
-        judge: of the identity.
-        model: likewise.
-        prompt: its version.
-        kind: of the questions.
+        judge, model, prompt, kind: of the verdicts.
         verdicts: kept.
         yes: those of them that say yes.
         misses: questions that were asked.
@@ -69,13 +60,7 @@ class JudgeStatistics:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreStatistics:
-    """One store.
-
-    Attributes:
-        size: of the file with its write-ahead log, in bytes.
-        damaged: rows that are not as they were written; their questions count as not asked.
-        judges: one entry for each judge, model, prompt and kind.
-    """
+    """One store: bytes on disk, damaged rows (their questions count as not asked), and what judges have."""
 
     size: int
     damaged: int
@@ -83,12 +68,7 @@ class StoreStatistics:
 
 
 def statistics(store: VerdictStore) -> StoreStatistics:
-    """Read a store through and count.
-
-    Raises:
-        DataError: the store is damaged as a whole.
-        NotWritableError: it cannot be opened.
-    """
+    """Read a store through and count; it raises what the store raises."""
     used, rows = store.used(), store.scan()
     kept: dict[Of, list[StoredVerdict]] = {of: [] for of in used}
     for verdict in rows:

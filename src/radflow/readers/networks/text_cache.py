@@ -15,7 +15,6 @@ import hashlib
 import json
 import logging
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,6 +22,7 @@ from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
+from cachetools import LRUCache
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
@@ -68,9 +68,7 @@ class TextCache:
     ) -> None:
         if memory_mb < 0 or disk_mb < 0:
             raise RecipeError(f"Expected bounds of at least 0 MB, got {memory_mb} and {disk_mb}.")
-        self._bound = int(memory_mb * 2**20)
-        self._entries: OrderedDict[bytes, bytes] = OrderedDict()
-        self._nbytes = 0
+        self._entries: LRUCache[bytes, bytes] = LRUCache(int(memory_mb * 2**20), getsizeof=_size)
         self._lock = Lock()
         self._store = TextStore(Path(folder), bound=int(disk_mb * 2**20)) if folder else None
         self.disk_error: str | None = None
@@ -82,7 +80,7 @@ class TextCache:
     @property
     def nbytes(self) -> int:
         """Memory that readings take, at most ``memory_mb``."""
-        return self._nbytes
+        return int(self._entries.currsize)
 
     def read(
         self, model: str, texts: Sequence[str], compute: Callable[[list[str]], Sequence[Any]]
@@ -114,7 +112,6 @@ class TextCache:
         """
         with self._lock:
             self._entries.clear()
-            self._nbytes = 0
         if self._store is not None:
             self._store.clear()
 
@@ -123,7 +120,6 @@ class TextCache:
         with self._lock:
             for key in keys:
                 if key in self._entries:
-                    self._entries.move_to_end(key)
                     found[key] = self._entries[key]
                 else:
                     missing.append(key)
@@ -136,12 +132,8 @@ class TextCache:
     def _remember(self, fresh: Mapping[bytes, bytes]) -> None:
         with self._lock:
             for key, payload in fresh.items():
-                if _size(payload) > self._bound or key in self._entries:
-                    continue
-                self._entries[key] = payload
-                self._nbytes += _size(payload)
-                while self._nbytes > self._bound:
-                    self._nbytes -= _size(self._entries.popitem(last=False)[1])
+                if _size(payload) <= self._entries.maxsize and key not in self._entries:
+                    self._entries[key] = payload
 
     def _on_disk(self, use: Callable[[TextStore], Any]) -> Any:
         """Use the folder, if there is one; the first time it fails is the last."""

@@ -92,14 +92,12 @@ def load_weights(
     unused = tuple(unused)
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith(unused)}
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in kept.items()}
+    both = sorted(wanted.keys() & kept.keys())
     problems = {
         "missing": sorted(wanted.keys() - kept.keys()),
         "unexpected": sorted(kept.keys() - wanted.keys()),
-        "of another shape": sorted(
-            f"{name} {tuple(tensor.shape)} for {wanted[name]}"
-            for name, tensor in kept.items()
-            if name in wanted and tuple(tensor.shape) != wanted[name]
-        ),
+        "of another shape": [f"{n} {shapes[n]} for {wanted[n]}" for n in both if shapes[n] != wanted[n]],
     }
     found = "; ".join(f"{what}: {', '.join(names)}" for what, names in problems.items() if names)
     if found:

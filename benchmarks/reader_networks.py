@@ -42,8 +42,8 @@ from radflow.metrics.bertscore import bertscore
 from radflow.metrics.radgraph_f1 import radgraph_f1_from_graphs
 from radflow.readers.networks.chexbert import CheXbert
 from radflow.readers.networks.embeddings import MINILM_PACKAGE, TokenEmbedder
-from radflow.readers.networks.inference import Inference
-from radflow.readers.networks.radgraph import load_radgraph
+from radflow.readers.networks.inference import place
+from radflow.readers.networks.radgraph import RadGraph
 from radflow.readers.networks.text_cache import TextCache
 from radflow.reports import render_report
 from radflow.studies.sources.openi_reports import open_i_reports, r2gen_split
@@ -192,8 +192,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         home = write_radgraph(Path(folder), tokenizer, texts[-8:])
         cold, warm = (
-            load_radgraph(home, cache=None, **options),
-            load_radgraph(home, cache=TextCache(), **options),
+            RadGraph(home, cache=None, **options),
+            RadGraph(home, cache=TextCache(), **options),
         )
         packages: dict[str, tuple[Any, Any]] = {}
         for name, make in (
@@ -231,7 +231,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "set-up": {
             "device": arguments.device,
             "dtype of ours": arguments.dtype,
-            "tokens in a batch of ours": Inference(**options).resolve().batch_tokens,
+            "tokens in a batch of ours": place(**options).batch_tokens,
             "threads": torch.get_num_threads(),
             "reports per round": arguments.reports,
             "rounds": arguments.rounds,

@@ -28,13 +28,13 @@ READERS: dict[str, str] = {
 
 NETWORK_READERS: dict[str, str] = {
     "chexbert": "radflow.readers.networks.chexbert:CheXbert",
-    "radgraph": "radflow.readers.networks.radgraph:load_radgraph",
+    "radgraph": "radflow.readers.networks.radgraph:RadGraph",
     "embeddings": "radflow.readers.networks.embeddings:load_embedder",
 }
 """prefix of "prefix:<folder>" -> "module:attribute" of what makes a reader from the folder and options."""
 
 OPTIONS = ("device", "dtype", "batch_tokens", "cache")
-"""What networks take beside their folder: see ``inference.Inference`` and ``text_cache.TextCache``."""
+"""What networks take beside their folder: see ``inference.place`` and ``text_cache.TextCache``."""
 
 _MADE = frozenset({"minilm"})  # a network too: its attribute makes the reader
 

@@ -379,7 +379,7 @@ def test_elsewhere_the_folder_says_the_number_type(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(local, "load_model", fake_load)
     elsewhere = SimpleNamespace(device=torch.device("meta"), dtype=torch.float32)
-    monkeypatch.setattr(local.Inference, "resolve", lambda self: elsewhere)
+    monkeypatch.setattr(local, "place", lambda **_: elsewhere)
     loaded = LocalModel(folder)._loaded
     assert asked == [torch.bfloat16] and loaded.tokens_per_batch == local.GPU_TOKENS
 

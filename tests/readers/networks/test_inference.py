@@ -9,10 +9,10 @@ from transformers import BertTokenizer, PreTrainedTokenizerFast
 from radflow.errors import RecipeError
 from radflow.readers.networks.inference import (
     CPU_BATCH_TOKENS,
-    Inference,
     affixes,
     length_batches,
     pad,
+    place,
     run_in_batches,
     token_ids,
 )
@@ -27,32 +27,32 @@ def tokenizer():
 
 
 def test_the_defaults_resolve_on_any_machine():
-    placement = Inference().resolve()
+    placement = place()
     assert placement.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert placement.dtype == torch.float32
 
 
 def test_what_is_asked_for_is_used():
-    placement = Inference(device="cpu", dtype="bfloat16", batch_tokens=7).resolve()
+    placement = place(device="cpu", dtype="bfloat16", batch_tokens=7)
     assert (placement.device, placement.dtype, placement.batch_tokens) == (
         torch.device("cpu"),
         torch.bfloat16,
         7,
     )
-    assert Inference(device="cpu").resolve().batch_tokens == CPU_BATCH_TOKENS
+    assert place(device="cpu").batch_tokens == CPU_BATCH_TOKENS
 
 
 @pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99", "cpu:x", ""])
 def test_a_device_that_is_not_there_is_refused(device):
     with pytest.raises(RecipeError, match="Expected"):
-        Inference(device=device).resolve()
+        place(device=device)
 
 
 def test_nonsense_is_refused_at_once():
     with pytest.raises(RecipeError, match=r"Did you mean 'bfloat16'\?"):
-        Inference(dtype="bfloat")
+        place(dtype="bfloat")
     with pytest.raises(RecipeError, match="at least 1, got 0"):
-        Inference(batch_tokens=0)
+        place(batch_tokens=0)
 
 
 @given(lengths, st.integers(1, 2000))

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertTokenizerFast, PreTrainedTokenizerBase
 
 from radflow.errors import DataError, MissingFileError
-from radflow.readers.networks.radgraph import load_radgraph
+from radflow.readers.networks.radgraph import RadGraph
 from radflow.readers.networks.radgraph_words import Collator, split_words, word_pieces
 from radflow.readers.networks.text_cache import TextCache
 
@@ -191,7 +191,7 @@ def oracle(archive, package):
 
 @pytest.fixture(scope="module")
 def reader(archive):
-    return load_radgraph(archive, device="cpu", cache=None)
+    return RadGraph(archive, device="cpu", cache=None)
 
 
 def test_the_same_graphs_as_the_package(reader, oracle):
@@ -225,7 +225,7 @@ def test_pairs_in_any_portion(reader, monkeypatch):
 
 def test_a_text_is_read_once_and_by_each_model_for_itself(archive, monkeypatch):
     cache = TextCache()
-    reader = load_radgraph(archive, device="cpu", cache=cache)
+    reader = RadGraph(archive, device="cpu", cache=cache)
     expected = reader(PLAIN)
     monkeypatch.setattr(reader, "_forward", lambda reports: pytest.fail("read again"))
     assert reader([*PLAIN, *PLAIN]) == expected * 2
@@ -234,7 +234,7 @@ def test_a_text_is_read_once_and_by_each_model_for_itself(archive, monkeypatch):
     other = archive.parent / "other"
     shutil.copytree(archive, other)
     torch.save(weights, other / "weights.th")
-    assert load_radgraph(other, device="cpu", cache=cache).fingerprint != reader.fingerprint
+    assert RadGraph(other, device="cpu", cache=cache).fingerprint != reader.fingerprint
     shutil.rmtree(other)
 
 
@@ -243,13 +243,13 @@ def test_a_safetensors_conversion_is_the_same_model(archive, reader, tmp_path):
     shutil.copytree(archive, folder)
     save_file(torch.load(folder / "weights.th"), folder / "weights.safetensors")
     (folder / "weights.th").unlink()
-    converted = load_radgraph(folder, device="cpu", cache=None)
+    converted = RadGraph(folder, device="cpu", cache=None)
     assert converted.fingerprint == reader.fingerprint
     assert converted(PLAIN) == reader(PLAIN)
 
 
 def test_heads_stay_in_float32(archive):
-    reader = load_radgraph(archive, device="cpu", dtype="bfloat16", cache=None)
+    reader = RadGraph(archive, device="cpu", dtype="bfloat16", cache=None)
     assert reader._model.encoder.dtype == torch.bfloat16
     assert reader._model.width.weight.dtype == torch.float32
     words = [split_words(text, reader.dataset) for text in PLAIN]
@@ -294,7 +294,7 @@ def test_errors_name_the_file_and_the_remedy(archive, tmp_path):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(archive, folder)
         change(folder)
-        load_radgraph(folder, device="cpu", cache=None)
+        RadGraph(folder, device="cpu", cache=None)
 
     def configure(**changes):
         def change(folder):
@@ -313,9 +313,9 @@ def test_errors_name_the_file_and_the_remedy(archive, tmp_path):
     archive_file = tmp_path / "radgraph.tar.gz"
     archive_file.write_bytes(b"")
     with pytest.raises(MissingFileError, match="tar -xzf"):
-        load_radgraph(archive_file)
+        RadGraph(archive_file)
     with pytest.raises(MissingFileError, match="folder of a RadGraph model"):
-        load_radgraph(tmp_path / "none")
+        RadGraph(tmp_path / "none")
     with pytest.raises(MissingFileError, match=r"config\.json"):
         load(lambda folder: (folder / "config.json").unlink())
     with pytest.raises(DataError, match="Unpack the archive again"):

@@ -23,7 +23,7 @@ from typing import Any
 from radflow.judges.llm.local_chat import WORDS, Row, encode
 from radflow.judges.llm.local_folder import check_folder, content_name, folder_dtype, load_model, read_config
 from radflow.judges.llm.questions import Answer, JudgeError, Question
-from radflow.readers.networks.inference import Inference, length_batches
+from radflow.readers.networks.inference import check_placement, length_batches, place
 
 CPU_TOKENS = 1_024
 """Beyond it a core is slower, not faster: activations leave the processor's cache."""
@@ -75,7 +75,7 @@ class LocalModel:
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self._inference()
+        check_placement(dtype=self.dtype or "float32", batch_tokens=self.tokens_per_batch)
         check_folder(Path(self.folder))
 
     @cached_property
@@ -140,16 +140,14 @@ class LocalModel:
             f"on. Failed: {told}. The first is number {min(faults)}."
         )
 
-    def _inference(self) -> Inference:
-        return Inference(
-            device=self.device or "auto", dtype=self.dtype or "float32", batch_tokens=self.tokens_per_batch
-        )
-
     @cached_property
     def _loaded(self) -> _Loaded:
         import torch
 
-        folder, placement = Path(self.folder), self._inference().resolve()
+        folder, placement = (
+            Path(self.folder),
+            place(device=self.device or "auto", dtype=self.dtype or "float32"),
+        )
         on_cpu = placement.device.type == "cpu"
         dtype = placement.dtype
         if self.dtype is None and not on_cpu:

@@ -17,9 +17,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from radflow.errors import DataError, MissingFileError, NotWritableError
+from radflow.errors import DataError, MissingFileError
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS, State
-from radflow.readers.networks.inference import Inference, pad, run_in_batches, token_ids
+from radflow.readers.networks.inference import pad, place, run_in_batches, token_ids
 from radflow.readers.networks.text_cache import TextCache, open_cache
 from radflow.readers.networks.weights import (
     config_facts,
@@ -62,10 +62,10 @@ class CheXbert:
     """Labels and embeds reports.
 
     Args:
-        folder: holds ``chexbert.pth`` (as published) or ``model.safetensors`` (see :func:`convert`), and from
+        folder: holds ``chexbert.pth`` (as published) or ``model.safetensors`` (the same weights), and from
             bert-base-uncased ``vocab.txt`` or ``tokenizer.json``; ``config.json`` where the network is not
             BERT-base.
-        device, dtype, batch_tokens: see :class:`~radflow.readers.networks.inference.Inference`.
+        placement: device, dtype, batch_tokens; see :func:`~radflow.readers.networks.inference.place`.
         cache: ``"shared"``, a :class:`~radflow.readers.networks.text_cache.TextCache`, or ``None`` for none.
             With a cache a text that was labelled is embedded for nothing, and the other way round.
 
@@ -81,18 +81,20 @@ class CheXbert:
         self,
         folder: str | Path,
         *,
-        device: str = "auto",
-        dtype: str = "float32",
-        batch_tokens: int | None = None,
         cache: TextCache | Literal["shared"] | None = "shared",
+        **placement: Any,
     ) -> None:
-        self._placement = Inference(device=device, dtype=dtype, batch_tokens=batch_tokens).resolve()
+        self._placement = place(**placement)
         self._cache = open_cache(cache)
         self._tokenizer, self._network = _load(Path(folder))
         config = self._network["bert"].config
         self._limit = int(config.max_position_embeddings)
         self._key = fingerprint(
-            self._network, _REVISION, dtype, config_facts(config), tokenizer_facts(self._tokenizer)
+            self._network,
+            _REVISION,
+            placement.get("dtype", "float32"),
+            config_facts(config),
+            tokenizer_facts(self._tokenizer),
         )
         self._network.to(self._placement.device, self._placement.dtype)
 
@@ -137,35 +139,6 @@ class CheXbert:
             classes = torch.stack([head(cls).argmax(-1) for head in self._network["linear_heads"]], dim=-1)
         vectors, numbers = cls.float().cpu().numpy(), classes.cpu().numpy().astype(np.int8)
         return [{"cls": vector, "classes": row} for vector, row in zip(vectors, numbers, strict=True)]
-
-
-def convert(source: str | Path, folder: str | Path) -> Path:
-    """Write CheXbert as safetensors: its weights alone, in a file that can hold no code.
-
-    Args:
-        source: a folder as :class:`CheXbert` takes it.
-        folder: gets ``model.safetensors``, ``config.json`` and the tokenizer; made if it is not there.
-
-    Returns:
-        ``folder``, which :class:`CheXbert` loads.
-
-    Raises:
-        MissingFileError: a file of ``source`` is not there.
-        DataError: its weights are damaged or another network's.
-        NotWritableError: ``folder`` cannot be written.
-    """
-    from safetensors.torch import save_file
-
-    tokenizer, network = _load(Path(source))
-    target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        save_file(network.state_dict(), target / "model.safetensors", metadata={"format": "pt"})
-        network["bert"].config.save_pretrained(target)
-        tokenizer.save_pretrained(target)
-    except OSError as error:
-        raise NotWritableError(f"Expected to write CheXbert to {target}, cannot: {error}.") from error
-    return target
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError, RecipeError
-from radflow.readers.networks.inference import Inference, affixes, pad, run_in_batches, token_ids
+from radflow.readers.networks.inference import affixes, pad, place, run_in_batches, token_ids
 from radflow.readers.networks.text_cache import TextCache, open_cache
 from radflow.readers.networks.weights import config_facts, fingerprint, quietly, tokenizer_facts
 
@@ -59,7 +59,7 @@ class TokenEmbedder:
     Args:
         model: a local folder or a hub name, loaded with ``AutoModel`` and ``AutoTokenizer``.
         layer: which hidden layer, counted as in ``hidden_states`` (0 is the embedding); ``-1`` is the last.
-        device, dtype, batch_tokens: see :class:`~radflow.readers.networks.inference.Inference`.
+        placement: device, dtype, batch_tokens; see :func:`~radflow.readers.networks.inference.place`.
         cache: ``"shared"``, a :class:`~radflow.readers.networks.text_cache.TextCache`, or ``None`` for none.
         name: what tables call it; made from ``model`` and ``layer`` unless given.
 
@@ -74,13 +74,11 @@ class TokenEmbedder:
         model: str | Path,
         *,
         layer: int = -1,
-        device: str = "auto",
-        dtype: str = "float32",
-        batch_tokens: int | None = None,
         cache: TextCache | Literal["shared"] | None = "shared",
         name: str | None = None,
+        **placement: Any,
     ) -> None:
-        self._placement = Inference(device=device, dtype=dtype, batch_tokens=batch_tokens).resolve()
+        self._placement = place(**placement)
         self._cache = open_cache(cache)
         self._tokenizer, self._model = _load(model)
         depth = int(self._model.config.num_hidden_layers)
@@ -95,7 +93,7 @@ class TokenEmbedder:
             self._model,
             _REVISION,
             self.layer,
-            dtype,
+            placement.get("dtype", "float32"),
             self._limit,
             config_facts(self._model.config),
             tokenizer_facts(self._tokenizer),

@@ -32,24 +32,31 @@ GPU_BATCH_TOKENS = 32_768
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where a network runs, resolved on this machine.
-
-    Attributes:
-        device: a torch device.
-        dtype: the number type of weights and activations.
-        batch_tokens: padded tokens in one forward.
-    """
+    """Where a network runs, how, and the padded tokens in one forward."""
 
     device: torch.device
     dtype: torch.dtype
     batch_tokens: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inference:
-    """How to run a network, as a user says it.
+def check_placement(*, dtype: str = "float32", batch_tokens: int | None = None) -> None:
+    """Check what needs no torch.
 
-    Attributes:
+    Raises:
+        RecipeError: no such number type, or a budget below 1.
+    """
+    if dtype not in DTYPES:
+        raise RecipeError(
+            f"Expected dtype to be one of {', '.join(DTYPES)}; got {dtype!r}.{did_you_mean(dtype, DTYPES)}"
+        )
+    if batch_tokens is not None and batch_tokens < 1:
+        raise RecipeError(f"Expected batch_tokens of at least 1, got {batch_tokens}.")
+
+
+def place(*, device: str = "auto", dtype: str = "float32", batch_tokens: int | None = None) -> Placement:
+    """Find the device.
+
+    Args:
         device: a torch device such as ``"cpu"`` or ``"cuda:1"``; ``"auto"`` is CUDA where there is one, else
             the CPU.
         dtype: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
@@ -57,33 +64,14 @@ class Inference:
             CPU and 32,768 elsewhere. A text longer than that is a batch of its own.
 
     Raises:
-        RecipeError: no such number type, or a budget below 1.
+        RecipeError: as :func:`check_placement`; torch knows no such device, or this machine has none.
     """
+    import torch
 
-    device: str = "auto"
-    dtype: str = "float32"
-    batch_tokens: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise RecipeError(
-                f"Expected dtype to be one of {', '.join(DTYPES)}; got {self.dtype!r}."
-                f"{did_you_mean(self.dtype, DTYPES)}"
-            )
-        if self.batch_tokens is not None and self.batch_tokens < 1:
-            raise RecipeError(f"Expected batch_tokens of at least 1, got {self.batch_tokens}.")
-
-    def resolve(self) -> Placement:
-        """Find the device.
-
-        Raises:
-            RecipeError: torch knows no such device, or this machine has none.
-        """
-        import torch
-
-        device = _device(self.device)
-        budget = self.batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
-        return Placement(device=device, dtype=getattr(torch, self.dtype), batch_tokens=budget)
+    check_placement(dtype=dtype, batch_tokens=batch_tokens)
+    found = _device(device)
+    budget = batch_tokens or (CPU_BATCH_TOKENS if found.type == "cpu" else GPU_BATCH_TOKENS)
+    return Placement(device=found, dtype=getattr(torch, dtype), batch_tokens=budget)
 
 
 def _device(name: str) -> torch.device:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from radflow.readers.networks.inference import Inference, Placement, run_in_batches
+from radflow.readers.networks.inference import place, run_in_batches
 from radflow.readers.networks.radgraph_archive import Archive, load_encoder, read_archive
 from radflow.readers.networks.text_cache import TextCache, open_cache
 from radflow.readers.networks.weights import config_facts, fingerprint, load_weights, tokenizer_facts
@@ -27,71 +27,41 @@ _NAMES = {"radgraph": "RadGraph", "None": "RadGraph", "radgraph-xl": "RadGraph-X
 _REVISION = "radgraph/1"  # raise it when the same weights would read otherwise
 
 
-def load_radgraph(
-    folder: str | Path,
-    *,
-    device: str = "auto",
-    dtype: str = "float32",
-    batch_tokens: int | None = None,
-    cache: TextCache | Literal["shared"] | None = "shared",
-) -> RadGraphReader:
-    """Load a RadGraph model.
+class RadGraph:
+    """Texts to graphs.
 
     Args:
         folder: the unpacked archive, see ``radgraph_archive.py``.
-        device, dtype, batch_tokens: see :class:`~radflow.readers.networks.inference.Inference`; the heads
-            stay in float32.
         cache: keeps graphs by model and text: the cache all readers share, one of your own, or none.
-
-    Raises:
-        MissingFileError: the folder or one of its files is missing.
-        DataError: a file is damaged, or weights and configuration do not belong together.
-        RecipeError: no such device or number type.
-    """
-    placement = Inference(device=device, dtype=dtype, batch_tokens=batch_tokens).resolve()
-    readings = open_cache(cache)
-    archive = read_archive(folder)
-    config, tokenizer = load_encoder(archive)
-    model = _model(archive, config)
-    load_weights(model, archive.weights(), archive.weights_file())
-    return RadGraphReader(archive, model, tokenizer, placement, readings)
-
-
-def _model(archive: Archive, config: Any) -> SpanModel:
-    from transformers import AutoModel
-
-    from radflow.readers.networks.radgraph_model import Shape, SpanModel
-
-    encoder: Any = AutoModel.from_config(config)
-    encoder.pooler = None  # nothing here reads it
-    shape = Shape(
-        encoder_width=config.hidden_size,
-        widths=archive.max_span_width,
-        width_features=archive.width_features,
-        hidden=archive.hidden,
-        entity_labels=len(archive.entity_labels),
-        relation_labels=len(archive.relation_labels),
-        mentions_a_word=archive.mentions_a_word,
-    )
-    return SpanModel(encoder, shape).eval()
-
-
-class RadGraphReader:
-    """Texts to graphs; made by :func:`load_radgraph`.
+        placement: device, dtype, batch_tokens; see :func:`~radflow.readers.networks.inference.place`. The
+            heads stay in float32.
 
     Attributes:
         name: for tables, ``RadGraph`` or ``RadGraph-XL``.
         dataset: what the model was trained on, ``radgraph`` or ``radgraph-xl``.
         entity_labels, relation_labels: all that a graph may have.
         fingerprint: names the model in a cache.
+
+    Raises:
+        MissingFileError: the folder or one of its files is missing.
+        DataError: a file is damaged, or weights and configuration do not belong together.
+        RecipeError: no such device or number type.
     """
 
     def __init__(
-        self, archive: Archive, model: SpanModel, tokenizer: Any, placement: Placement, cache: TextCache
+        self,
+        folder: str | Path,
+        *,
+        cache: TextCache | Literal["shared"] | None = "shared",
+        **placement: Any,
     ) -> None:
         from radflow.readers.networks.radgraph_words import Collator
 
-        config: Any = model.encoder.config
+        placed, self._cache = place(**placement), open_cache(cache)
+        archive = read_archive(folder)
+        config, tokenizer = load_encoder(archive)
+        model = _model(archive, config)
+        load_weights(model, archive.weights(), archive.weights_file())
         max_length = min(archive.max_length or config.max_position_embeddings, config.max_position_embeddings)
         self.dataset = archive.dataset
         self.name = _NAMES.get(archive.dataset, f"RadGraph ({archive.dataset})")
@@ -100,15 +70,14 @@ class RadGraphReader:
             model,
             _REVISION,
             [self.dataset, self.entity_labels, self.relation_labels, archive.mentions_a_word, max_length],
-            str(placement.dtype),
+            str(placed.dtype),
             config_facts(config),
             tokenizer_facts(tokenizer),
         )
-        self._model = model.to(placement.device)
-        self._model.encoder.to(placement.dtype)
-        self._tokenizer, self._cache = tokenizer, cache
-        self._batch_tokens = placement.batch_tokens
-        self._collate = Collator(tokenizer, max_length, placement.device)
+        self._model = model.to(placed.device)
+        self._model.encoder.to(placed.dtype)
+        self._tokenizer, self._batch_tokens = tokenizer, placed.batch_tokens
+        self._collate = Collator(tokenizer, max_length, placed.device)
 
     def __call__(self, texts: Sequence[str]) -> list[Graph]:
         """Read reports as graphs in the RadGraph JSON schema.
@@ -161,3 +130,22 @@ class RadGraphReader:
             {"text": " ".join(words), "entities": entities, "data_source": None, "data_split": "inference"}
             for words, entities in zip(reports, found, strict=True)
         ]
+
+
+def _model(archive: Archive, config: Any) -> SpanModel:
+    from transformers import AutoModel
+
+    from radflow.readers.networks.radgraph_model import Shape, SpanModel
+
+    encoder: Any = AutoModel.from_config(config)
+    encoder.pooler = None  # nothing here reads it
+    shape = Shape(
+        encoder_width=config.hidden_size,
+        widths=archive.max_span_width,
+        width_features=archive.width_features,
+        hidden=archive.hidden,
+        entity_labels=len(archive.entity_labels),
+        relation_labels=len(archive.relation_labels),
+        mentions_a_word=archive.mentions_a_word,
+    )
+    return SpanModel(encoder, shape).eval()

@@ -19,9 +19,9 @@ from PIL import Image
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import nn
 
+from radflow.sru import GRADES
 from radflow.studies.phantoms.carotid import draw_carotid_study
-from radflow.studies.phantoms.carotid_anatomy import BLOCK, KINDS, SEGMENTS, SURFACES, THICKENED_MM, WALLS
-from radflow.studies.phantoms.carotid_flow import GRADES
+from radflow.studies.phantoms.carotid.anatomy import BLOCK, KINDS, SEGMENTS, SURFACES, THICKENED_MM, WALLS
 
 NAMES = {"kind": KINDS, "segment": SEGMENTS, "wall": WALLS, "surface": SURFACES}
 HEADS = {"presence": 2, "thickened": 2, "grade": 6} | {key: len(NAMES[key]) for key in NAMES} | {"psv": 1}

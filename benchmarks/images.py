@@ -38,7 +38,7 @@ from radflow.reports import Report
 from radflow.studies import Study
 from radflow.studies.images import to_pil
 from radflow.studies.manifest import read_manifest
-from radflow.studies.sources.carotid_phantom import prepare_carotid_phantom
+from radflow.studies.preparing.engine import prepare_source
 from radflow.training.examples import make_examples, to_tensors
 from radflow.training.sft import SftModel
 from radflow.training.sft_terms import SentenceRarity
@@ -168,7 +168,8 @@ def measure(model: Path, name: str, studies: Sequence[Study], rounds: int) -> di
 def quickstart_need(folder: Path, count: int = 96) -> dict[str, Any]:
     """A step of SFT of the quickstart's policy: seconds per image, and what encoding that image costs."""
     recipe = read_recipe("quickstart", ())
-    prepare_carotid_phantom(folder, count=count, image_size=recipe.data.image_size)
+    size = recipe.data.image_size
+    prepare_source("carotid-phantom", None, folder / "studies.jsonl", count=count, image_size=size)
     studies = list(read_manifest(folder / "studies.jsonl").studies)
     pictures = [path for study in studies for path in study.images]
     texts = [study.reference.canonical for study in studies]

@@ -34,9 +34,9 @@ from radflow import readers
 from radflow.judges import load
 from radflow.judges.agreement import wilson
 from radflow.metrics import positives
+from radflow.sru import GRADES
 from radflow.studies.phantoms.carotid import draw_carotid_text
-from radflow.studies.phantoms.carotid_flow import GRADES
-from radflow.studies.phantoms.carotid_report import write_report
+from radflow.studies.phantoms.carotid.report import write_report
 from radflow.studies.sources.openi import open_i_reports
 
 CORRUPTIONS = Path(__file__).parent / "open_i_corruptions.jsonl"

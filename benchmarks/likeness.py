@@ -13,7 +13,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from radflow.run.studies import prepare_source
+from radflow.studies.preparing.engine import prepare_source
 from radflow.studies.training_facts import likeness
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        prepare_source("carotid-phantom", Path(scratch), count=600, seed=0)
+        prepare_source("carotid-phantom", None, Path(scratch, "studies.jsonl"), count=600)
         sets = {
             "films": pictures(arguments.films),
             "sonograms": pictures(arguments.sonograms),

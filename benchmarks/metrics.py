@@ -38,7 +38,7 @@ from radflow.metrics.lexical import rexrank_tokens
 from radflow.readers.networks.embeddings import MINILM_PACKAGE, minilm
 from radflow.readers.networks.text_cache import TextCache
 from radflow.reports import render_report
-from radflow.studies.sources.openi_reports import open_i_reports, r2gen_split
+from radflow.studies.sources.openi import open_i_reports, r2gen_split
 
 COMPLETIONS = 4
 PEERS = {"bleu2": "nltk", "rouge_l": "rouge_score", "bertscore": "bert_score"}

@@ -1,9 +1,9 @@
-"""What looking at a picture's pixels costs a preparation, beside the check that it is whole.
+"""What looking at a picture costs a preparation: the check that it is whole, alone and with its pixels' hash.
 
     python benchmarks/pixels.py
 
 draws a film-like picture, saves it as a large JPEG and a small PNG, and prints one JSON object: milliseconds
-of one core per picture, for `check_image` and for `pixels_key`.
+of one core per picture, for `check_image` and for `checked_gray` with `pixels_key`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from radflow.studies.images import check_image
-from radflow.studies.seen import pixels_key
+from radflow.studies.images import check_image, checked_gray
+from radflow.studies.preparing.seen import pixels_key
 
 TIMES = 10
 
@@ -35,7 +35,7 @@ def main() -> None:
         found = {
             path.suffix: {
                 "check_ms": _milliseconds(check_image, path),
-                "pixels_ms": _milliseconds(pixels_key, path),
+                "check_and_pixels_ms": _milliseconds(lambda path: pixels_key(checked_gray(path)), path),
             }
             for path in (jpeg, png)
         }

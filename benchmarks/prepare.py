@@ -174,14 +174,14 @@ def _in_a_process(root: Path, size: int, workers: int | None) -> dict[str, float
 
 def _prepare(tables: Path, root: Path, workers: int | None) -> dict[str, float]:
     from radflow.cli.preparing import annotate
-    from radflow.studies.stream import prepare_adapter
+    from radflow.studies.preparing.engine import prepare_source
 
     begin, at = time.perf_counter(), [0.0]
 
     def progress(done: int, total: int) -> None:
         at[0] = at[0] or time.perf_counter() - begin
 
-    account = prepare_adapter(
+    account = prepare_source(
         "mimic-cxr",
         tables,
         tables / "out" / "studies.jsonl",

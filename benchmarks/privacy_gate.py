@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from radflow.judges.privacy.identifiers import find_identifiers
-from radflow.studies.sources.openi_reports import open_i_reports, r2gen_split
+from radflow.studies.sources.openi import open_i_reports, r2gen_split
 
 WRITINGS: dict[str, Callable[[str], str]] = {
     "as_written": str,

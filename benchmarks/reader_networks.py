@@ -46,7 +46,7 @@ from radflow.readers.networks.inference import place
 from radflow.readers.networks.radgraph import RadGraph
 from radflow.readers.networks.text_cache import TextCache
 from radflow.reports import render_report
-from radflow.studies.sources.openi_reports import open_i_reports, r2gen_split
+from radflow.studies.sources.openi import open_i_reports, r2gen_split
 
 COMPLETIONS = 4
 System = Callable[..., Any]

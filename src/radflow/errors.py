@@ -66,3 +66,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def at_least(name: str, value: int, least: int) -> int:
+    """Return ``value``, or raise `DataError` if it is below ``least``.
+
+    >>> at_least("count", 3, 1)
+    3
+    """
+    if value < least:
+        raise DataError(f"{name}: expected at least {least}, got {value}")
+    return value

@@ -90,7 +90,7 @@ def test_half_an_override_is_refused(tokens: tuple[str, ...], message: str) -> N
             "none.jsonl: no such manifest; `radflow prepare` writes one",
         ),
         (("prepare", "carotid-fantom"), "got 'carotid-fantom'. Did you mean 'carotid-phantom'?"),
-        (("prepare", "carotid-phantom", "--images", "x"), "only open-i takes real ones"),
+        (("prepare", "carotid-phantom", "--images", "x"), "--images: carotid-phantom has no such option"),
         (
             ("prepare", "carotid-phantom", "--count", 8, "--out", "way/s.jsonl"),
             "way/images: cannot make this",

@@ -12,7 +12,7 @@ from radflow.readers.carotid import CAROTID_OBSERVATIONS, carotid_labels, caroti
 from radflow.readers.carotid_numbers import grade_of_percentage, percentage, thickness_mm, velocity_cm_s
 from radflow.reports import render_report
 from radflow.studies.phantoms.carotid import draw_carotid_text
-from radflow.studies.phantoms.carotid_report import truth_terms
+from radflow.studies.phantoms.carotid.report import truth_terms
 
 SENTENCES = tomllib.loads(Path(__file__).with_name("carotid_sentences.toml").read_text(encoding="utf-8"))
 STUDIES = [draw_carotid_text(index, seed=seed) for seed in (0, 1) for index in range(200)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from radflow.errors import DataError
 from radflow.reports.language import OTHER, LanguageCount, foreign_language
 from radflow.studies.phantoms.carotid import draw_carotid_text
-from radflow.studies.sources.openi_reports import open_i_reports
+from radflow.studies.sources.openi import open_i_reports
 
 # The word lists were made beside these.
 SENTENCES = {

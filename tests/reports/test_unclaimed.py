@@ -11,7 +11,7 @@ import pytest
 from radflow.reports import parse_report
 from radflow.reports.mimic import parse_mimic
 from radflow.studies.phantoms.carotid import draw_carotid_text
-from radflow.studies.sources.openi_reports import open_i_reports
+from radflow.studies.sources.openi import open_i_reports
 
 Sections = tuple[str, str]
 IU_XRAY = Path(__file__).parents[3] / "shared" / "realdata" / "iu_xray"

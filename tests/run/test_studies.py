@@ -15,7 +15,7 @@ from radflow.cli.app import main
 from radflow.cli.overrides import SHIPPED
 from radflow.config import Recipe, load_recipe, make_recipe
 from radflow.errors import DataError, RecipeError
-from radflow.run.studies import adapter_knobs, prepare_studies, triage
+from radflow.run.studies import prepare_studies, source_options, triage
 from radflow.studies import Manifest, Study, read_manifest
 from radflow.workspace import Workspace
 
@@ -92,7 +92,7 @@ def test_the_recipe_of_the_run_means_the_same(recipe: Path, tmp_path: Path) -> N
 
 
 def test_what_the_recipe_says_reaches_the_adapter(recipe: Path) -> None:
-    knobs = adapter_knobs(
+    knobs = source_options(
         load_recipe(recipe, {"data.columns.patient_id": "person", "data.splits.x": "train"})
     )
     assert knobs == {
@@ -142,7 +142,7 @@ def test_the_command_line_means_the_same(
 )
 def test_a_knob_of_another_data_set_is_an_error(tmp_path: Path, data: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
-        adapter_knobs(make_recipe({"data": {"root": str(tmp_path), **data}}))
+        source_options(make_recipe({"data": {"root": str(tmp_path), **data}}))
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,11 @@ def test_shipped_recipes_do_with_a_root_what_they_say(
 ) -> None:
     recipe = load_recipe(SHIPPED / f"{name}.toml", overrides)
     assert recipe.data.root == Path("ward").absolute()
-    assert adapter_knobs(recipe) == knobs
+    assert source_options(recipe) == knobs
 
 
 def test_the_worked_example_names_every_column_it_may(tmp_path: Path) -> None:
-    knobs = adapter_knobs(load_recipe(SHIPPED / "own-table.toml"))
+    knobs = source_options(load_recipe(SHIPPED / "own-table.toml"))
     assert knobs["columns"]["images"] == ("frontal_png", "lateral_png")
     assert knobs["splits"] == {"1": "train", "2": "validate", "3": "test"}
     assert (knobs["sections"], knobs["max_images"]) == ("any", 2)

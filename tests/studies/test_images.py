@@ -13,13 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from radflow.errors import DataError, MissingFileError
 from radflow.studies import load_image, to_pil
-from radflow.studies.images import check_image, square_pad
+from radflow.studies.images import check_image
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "files"
 RAMP = np.arange(0, 256, dtype=np.uint8).reshape(16, 16)
@@ -82,17 +80,6 @@ def test_jpeg_and_its_orientation(tmp_path: Path) -> None:
     assert load_image(path).shape == (32, 16)
     assert to_pil(path).size == (16, 32)
     assert check_image(path) == (16, 32)
-
-
-@settings(deadline=None)
-@given(arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12)))
-def test_padding_keeps_every_pixel(pixels: np.ndarray) -> None:
-    square = square_pad(pixels)
-    assert square.shape == (max(pixels.shape),) * 2
-    assert square.dtype == pixels.dtype
-    assert square.sum() == pixels.sum()
-    top, left = ((side - own) // 2 for side, own in zip(square.shape, pixels.shape, strict=True))
-    np.testing.assert_array_equal(square[top : top + pixels.shape[0], left : left + pixels.shape[1]], pixels)
 
 
 def test_a_photograph_with_previews(tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radflow.errors import DataError
-from radflow.studies import Study, assign_split, check_patients
+from radflow.studies import assign_split
 from radflow.studies.splits import deal_splits
 
 
@@ -52,17 +51,6 @@ def test_an_empty_share_gets_nobody(fractions: tuple[float, float, float]) -> No
 def test_fractions_must_be_shares(fractions: tuple[float, float, float]) -> None:
     with pytest.raises(DataError, match="add up to 1"):
         assign_split("p", 0, fractions)
-
-
-def test_patients_in_two_splits_are_found(make_study: Callable[..., Study]) -> None:
-    studies = [
-        make_study("a", patient_id="p", split="test"),
-        make_study("b", patient_id="p", split="train"),
-        make_study("c", patient_id="q", split="train"),
-        make_study("d", patient_id="q", split="train"),
-    ]
-    assert check_patients(studies) == {"p": ("train", "test")}
-    assert check_patients(studies[2:]) == {}
 
 
 @settings(deadline=None)

@@ -87,8 +87,8 @@ def prepare(
     """Turn a data set into a manifest that recipes and other tools read.
 
     Data sets on disk: mimic-cxr, chexpert-plus, rexgradient, iu-xray, rexrank, r2gen, and table for one of
-    your own (docs/datasets.md). A data set's own options follow it, such as `--sections any`. Started
-    again, a stopped preparation resumes. Drawn, or shipped in a package: carotid-phantom, open-i.
+    your own (docs/datasets.md). Drawn: carotid-phantom; and iu-xray without --root, also called open-i. A
+    data set's own options follow it, such as `--sections any`. Started again, a stopped preparation resumes.
 
     Args:
         source: The data set.
@@ -97,9 +97,9 @@ def prepare(
         views: Which pictures of a study; all when not given.
         max_images: At most this many pictures per study, frontal before lateral.
         workers: Processes that check or draw images; one per core when not given.
-        count: How many studies to draw, or at most how many reports of open-i.
-        images: Folder of the images, if not the root. For open-i: of the real radiographs, which are drawn
-            without it.
+        count: How many studies to draw, or at most how many reports of iu-xray without --root.
+        images: Folder of the images, if not the root. For iu-xray without --root: of the real radiographs,
+            which are drawn without it.
         seed: Seed of the drawings, and of splits that are not official.
         image_size: Edge of a drawn image in pixels.
         contact_sheet: Also draw a grid of some studies with their tags to this PNG.

@@ -8,7 +8,6 @@ import typing
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,18 +15,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from radflow import judges, readers
-from radflow.errors import RecipeError, did_you_mean
+from radflow.errors import RecipeError, at_least, did_you_mean
 from radflow.evaluation.evidence import TRIAGE
 from radflow.files import make_folder
 from radflow.folders import sweep
 from radflow.judges.base import critical
-from radflow.run.studies import prepare_source, triage
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
-from radflow.studies.manifest import read_manifest, write_manifest
+from radflow.studies.manifest import read_manifest
+from radflow.studies.phantoms.drawing import SMALLEST_IMAGE
 from radflow.studies.places import note
-from radflow.studies.prepare import MANIFEST, PREPARERS, SMALLEST_IMAGE, at_least
-from radflow.studies.stream import ADAPTERS, Annotation, options_of, prepare_adapter
+from radflow.studies.preparing.engine import MANIFEST, Annotation, prepare_source
+from radflow.studies.sources import opener_of, options_of
 from radflow.workspace import Hold
 
 _LEAST = {"count": 1, "workers": 1, "max_images": 1, "image_size": SMALLEST_IMAGE}
@@ -39,7 +38,7 @@ _UNKNOWN_TOTAL_STEP = 10_000  # studies between such lines where nobody knows ho
 class PrepareOptions:
     """What the command line says; ``None`` where it says nothing.
 
-    ``extra`` holds the options of one adapter, as texts by name; ``columns.report`` is the key ``report`` of
+    ``extra`` holds the options of one data set, as texts by name; ``columns.report`` is the key ``report`` of
     its mapping ``columns``.
     """
 
@@ -60,18 +59,29 @@ def prepare_command(screen: Console, source: str | None, options: PrepareOptions
     """Prepare, annotate criticality, print the account, draw the contact sheet where asked.
 
     Raises:
-        RecipeError: there is no such source, or it does not take an option.
+        DataError: there is no such source.
+        RecipeError: it does not take an option.
     """
-    known = (*PREPARERS, *ADAPTERS)
-    if source not in known:
-        raise RecipeError(
-            f"expected a source among {', '.join(known)}, got {repr(source) if source else 'none'}."
-            + did_you_mean(source or "", known)
+    name = source or ""
+    extra = source_options(name, options)
+    for option, least in _LEAST.items():
+        if (value := getattr(options, option)) is not None:
+            at_least(_flag(option), value, least)
+    out = options.out if options.out.suffix else options.out / MANIFEST
+    if "store" in options_of(name) and options.root is None:
+        make_folder(out.parent / "images")
+    with _progress() as progress, _alone(out):
+        account = prepare_source(
+            name, options.root, out, workers=options.workers, progress=progress, annotate=annotate, **extra
         )
-    for name, least in _LEAST.items():
-        if (value := getattr(options, name)) is not None:
-            at_least(_flag(name), value, least)
-    (_prepare_adapter if source in ADAPTERS else _prepare_drawn)(screen, source, options)
+    note(out, (options.root, options.images))
+    for line in account.lines():
+        screen.print(line, markup=False)
+    if sum(account.rejected.values()):
+        screen.print(f"  what was left out, and why: {out.with_suffix('.rejected.jsonl')}", markup=False)
+    if options.contact_sheet is not None:
+        studies = read_manifest(out, check_images=False).studies
+        screen.print(f"  contact sheet: {draw_sheet(studies, options.contact_sheet)}", markup=False)
 
 
 @contextmanager
@@ -101,43 +111,13 @@ def _stated(states: Mapping[str, int | None]) -> tuple[str, ...]:
     return tuple(observation for observation, state in states.items() if state == 1)
 
 
-# ---- data sets on disk -------------------------------------------------------------------------------------
-
-
-def _prepare_adapter(screen: Console, source: str, options: PrepareOptions) -> None:
-    if options.root is None:
-        raise RecipeError(f"{source}: expected the folder of the data set; say --root DIR")
-    out = options.out if options.out.suffix else options.out / MANIFEST
-    extra = adapter_options(source, options)
-    with _progress() as progress, _alone(out):
-        account = prepare_adapter(
-            source,
-            options.root,
-            out,
-            workers=options.workers,
-            progress=progress,
-            annotate=annotate,
-            **extra,
-        )
-    note(out, (options.root, options.images))
-    for line in account.lines():
-        screen.print(line, markup=False)
-    if sum(account.rejected.values()):
-        screen.print(f"  what was left out, and why: {out.with_suffix('.rejected.jsonl')}", markup=False)
-    if options.contact_sheet is not None:
-        studies = read_manifest(out, check_images=False).studies
-        screen.print(f"  contact sheet: {draw_sheet(studies, options.contact_sheet)}", markup=False)
-
-
-def adapter_options(source: str, options: PrepareOptions) -> dict[str, Any]:
-    """The options that go to an adapter, each as the type that its function says.
+def source_options(source: str, options: PrepareOptions) -> dict[str, Any]:
+    """The options that go to a data set, each as the type that its function says.
 
     Raises:
-        RecipeError: the adapter does not take one of them, or it is of another type.
+        RecipeError: the data set does not take one of them, or it is of another type.
     """
-    module, attribute = ADAPTERS[source].split(":")
-    opener = getattr(import_module(module), attribute)
-    hints = typing.get_type_hints(opener)
+    hints = typing.get_type_hints(opener_of(source))
     known = options_of(source)
     named = ("count", "images", "seed", "image_size", "views", "max_images")
     given: dict[str, Any] = {name: value for name in named if (value := getattr(options, name)) is not None}
@@ -215,49 +195,3 @@ def _log_lines() -> Callable[[int, int], None]:
             print(f"prepare: {done:,}{of} studies", file=sys.stderr, flush=True)
 
     return progress
-
-
-# ---- data sets that are drawn, and Open-i ------------------------------------------------------------------
-
-
-def _prepare_drawn(screen: Console, source: str, options: PrepareOptions) -> None:
-    account_options = _drawn_options(source, options)
-    out = options.out
-    folder = out.parent if out.suffix else out
-    make_folder(folder / "images")
-    bars = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    with _alone(folder / MANIFEST), bars:
-        task = bars.add_task("Preparing studies", total=None)
-        account = prepare_source(
-            source,
-            folder,
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
-            **account_options,
-        )
-        manifest = read_manifest(account.manifest, check_images=False)
-        studies = triage(manifest.studies)
-        target = out if out.suffix else account.manifest
-        write_manifest(target, studies)
-        if target != account.manifest:
-            account.manifest.unlink()
-    for line in account.lines():
-        screen.print(line.replace(str(account.manifest), str(target)))
-    critical = sum(bool(s.critical) for s in studies)
-    screen.print(f"  critical: {critical:,} ({critical / len(studies):.0%})")
-    if options.contact_sheet is not None:
-        screen.print(f"  contact sheet: {draw_sheet(studies, options.contact_sheet)}")
-
-
-def _drawn_options(source: str, options: PrepareOptions) -> dict[str, Any]:
-    foreign = [name for name in ("root", "views", "max_images") if getattr(options, name) is not None]
-    foreign += list(options.extra)
-    if foreign:
-        raise RecipeError(f"{_flag(foreign[0])}: {source} has no such option")
-    found: dict[str, Any] = {"seed": options.seed or 0, "workers": options.workers}
-    if options.image_size is not None:
-        found["image_size"] = options.image_size
-    if source == "open-i":
-        return found | {"images": options.images, "limit": options.count}
-    if options.images is not None:
-        raise RecipeError(f"--images: {source} draws its images; only open-i takes real ones")
-    return found if options.count is None else found | {"count": options.count}

@@ -53,15 +53,16 @@ class Data(Section):
         "r2gen",
         "table",
     ] = "carotid-phantom"
-    """The data set to prepare; ``table`` for one of your own, ``manifest`` for one already prepared."""
+    """The data set to prepare; ``table`` for one of your own, ``manifest`` for one already prepared.
+    ``open-i`` is an older name of ``iu-xray`` without a root."""
     manifest: Path | None = None
     """The studies.jsonl to use when the source is ``manifest``; relative to the recipe."""
     root: Path | None = None
-    """The folder of a data set on disk; relative to the recipe. For ``manifest``: a folder that its images
-    may lie in, besides its own."""
+    """The folder of a data set on disk; relative to the recipe. Without one ``iu-xray`` takes its reports
+    from torchxrayvision. For ``manifest``: a folder that its images may lie in, besides its own."""
     images: Path | None = None
-    """Folder of the images, if not the root. For ``open-i``: of the real ones; without it the images are
-    drawn, and every table says so."""
+    """Folder of the images, if not the root. For ``iu-xray`` without a root: of the real ones; without it
+    the images are drawn, and every table says so."""
     reports: Path | None = None
     """For ``mimic-cxr``: where the reports are, when not in the root."""
     table: Path | None = None
@@ -86,7 +87,7 @@ class Data(Section):
     split: Literal["official", "rexrank"] = "official"
     """For ``chexpert-plus``, which has no official test: ``rexrank`` tests on the validation studies."""
     count: Count = 12_000
-    """How many studies a phantom set draws, or at most how many reports Open-i gives."""
+    """How many studies a phantom set draws, or at most how many reports ``iu-xray`` gives without a root."""
     image_size: Count = 192
     """Edge of a drawn image in pixels."""
     max_bad_share: Share = 0.05

@@ -351,6 +351,6 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _root_is_named(self) -> Recipe:
         source = self.data.source
-        if source not in ("carotid-phantom", "open-i", "manifest") and self.data.root is None:
+        if source not in ("carotid-phantom", "iu-xray", "open-i", "manifest") and self.data.root is None:
             raise ValueError(f"expected data.root to name the folder of the data set {source!r}")
         return self

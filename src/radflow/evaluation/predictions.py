@@ -24,7 +24,7 @@ from typing import Any
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import render_report
 from radflow.reports.files import read_rows
-from radflow.studies.sources.own_columns import USUAL
+from radflow.studies.sources.own_table import USUAL
 from radflow.tables import TABLES, Remarks, ending, find_column, identifier, missing, plain_name
 
 IDS = USUAL["study_id"]

@@ -6,19 +6,19 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from radflow.config import Recipe
-from radflow.run.studies import adapter_knobs, prepare_source
+from radflow.run.studies import is_wanted, source_options
 from radflow.studies import Study
-from radflow.studies.manifest import Manifest, Rejected, read_manifest, write_manifest
+from radflow.studies.manifest import Manifest, read_manifest, write_manifest
 from radflow.studies.places import allowed
-from radflow.studies.stream import ADAPTERS, open_source, options_of
+from radflow.studies.sources import open_source, options_of
+from radflow.studies.study import Rejected
 
 READ = 64
 """Studies that are read."""
+_LOOKED_AT = 16  # times as many reports, where many are left out
 
 
 def first_studies(recipe: Recipe, folder: Path) -> tuple[Manifest, Counter[str]]:
@@ -41,32 +41,32 @@ def first_studies(recipe: Recipe, folder: Path) -> tuple[Manifest, Counter[str]]
         allow = allowed(data.manifest, (data.root, data.images), knob="data.root")
         read = read_manifest(data.manifest, max_bad_share=1.0, first=READ, allow=allow)
         return read, _counted(data.manifest)
-    if data.source in ADAPTERS:
-        return _of_adapter(recipe, folder)
-    options: dict[str, Any] = {"seed": recipe.seed, "image_size": data.image_size, "workers": 1}
-    at_most = min(READ, data.count)
-    options |= {"images": data.images, "limit": at_most} if data.source == "open-i" else {"count": at_most}
-    account = prepare_source(data.source, folder / "drawn", **options)
-    over = sum(n for reason, n in account.rejected.items() if reason.startswith("over the limit"))
-    total = min(data.count, account.kept + over) if data.source == "open-i" else data.count
-    manifest = read_manifest(account.manifest)
-    return manifest, _scaled(manifest.studies, total)
-
-
-def _of_adapter(recipe: Recipe, folder: Path) -> tuple[Manifest, Counter[str]]:
-    assert recipe.data.root is not None
-    knobs = adapter_knobs(recipe)
-    if "store" in options_of(recipe.data.source):
-        knobs["store"] = folder / "images"  # of pictures that a table holds itself
-    source = open_source(recipe.data.source, recipe.data.root, **knobs)
-    items = list(islice(source.studies, READ))
+    options = source_options(recipe)
+    count = options.pop("count", None)  # of all; the first of them are read
+    if "store" in options_of(data.source):
+        options["store"] = folder / "drawn" / "images"  # of pictures that a data set draws or holds itself
+    source = open_source(data.source, data.root, **options)
+    studies: list[Study] = []
+    left_out: list[Rejected] = []
+    for item in source.studies:
+        if isinstance(item, Study):
+            studies.append(item)
+            if source.draw is not None:
+                source.draw(item)
+        else:
+            left_out.append(item)
+        if len(studies) == READ or len(studies) + len(left_out) == READ * _LOOKED_AT:
+            break
     path = folder / "first.jsonl"
-    write_manifest(path, (item for item in items if isinstance(item, Study)))
+    write_manifest(path, studies)
     read = read_manifest(path, max_bad_share=1.0)
-    left_out = (item for item in items if isinstance(item, Rejected))
-    usable = len(read.studies) / max(1, len(items))
-    total = len(items) if len(items) < READ else source.total or 0
-    return replace(read, rejected=(*read.rejected, *left_out)), _scaled(read.studies, round(total * usable))
+    bad = (item for item in left_out if is_wanted(item.reason))
+    seen = len(studies) + len(left_out)
+    whole = len(studies) < READ and seen < READ * _LOOKED_AT
+    total = len(read.studies) if whole else round((source.total or 0) * len(read.studies) / max(1, seen))
+    if count is not None:
+        total = min(total, count)
+    return replace(read, rejected=(*read.rejected, *bad)), _scaled(read.studies, total)
 
 
 def _counted(path: Path) -> Counter[str]:

@@ -15,7 +15,7 @@ from radflow.files import read_jsonl
 from radflow.run.first_studies import READ, first_studies
 from radflow.run.named_model import TINY, is_here
 from radflow.run.starting import looks
-from radflow.run.studies import check_language
+from radflow.run.studies import check_language, languages
 from radflow.studies import Study
 from radflow.studies.manifest import write_manifest
 
@@ -96,7 +96,7 @@ class Rehearsal:
         )
         if not self.read or len(manifest.rejected) > self.recipe.data.max_bad_share * tried:
             raise DataError(f"{len(self.read)} of the first {tried} studies can be used{bad}")
-        if said := check_language(self.recipe, self.read):
+        if said := check_language(self.recipe, languages(self.read)):
             bad += f"; {said}"
         splits = Counter(str(study.split) for study in self.read)
         found = f"{len(self.read)} of the first {tried} can be used ({_splits(splits)}){bad}"

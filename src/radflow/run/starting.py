@@ -22,10 +22,9 @@ from radflow.judges.llm.questions import JudgeUnavailableError
 from radflow.judges.privacy.gate import parse_address
 from radflow.readers.networks.embeddings import MINILM_PACKAGE
 from radflow.run.named_model import look_for_model, near
-from radflow.run.studies import adapter_knobs
-from radflow.studies.prepare import PREPARERS
-from radflow.studies.sources.openi_reports import package_data
-from radflow.studies.stream import ADAPTERS
+from radflow.run.studies import source_options
+from radflow.studies.sources import options_of
+from radflow.studies.sources.openi import package_data
 
 _JUDGE_SECONDS = 3.0
 _READ_BY = {".parquet": ("pyarrow", "parquet"), ".xlsx": ("openpyxl", "excel")}
@@ -95,17 +94,16 @@ def look_for_data(recipe: Recipe) -> str:
     wanted = {"data.images": data.images}
     if data.source == "manifest":
         wanted |= {"data.root": data.root}
-    if data.source in ADAPTERS:
-        adapter_knobs(recipe)
-        assert data.root is not None
-        table = data.root / data.table if data.table is not None else None
+    else:
+        source_options(recipe)
+        table = data.root / data.table if data.root and data.table else None
         wanted |= {"data.root": data.root, "data.reports": data.reports, "data.table": table}
     for knob, path in wanted.items():
         if path is not None and not path.exists():
             raise MissingFileError(f"{path}: no such file or folder ({knob}){near(path)}")
     if data.source == "manifest":
         return str(data.manifest)
-    if data.source in ADAPTERS:
+    if data.root is not None:
         return f"{data.source} in {data.root}"
     return f"{data.source}, at most {data.count:,} studies{'' if data.images else ', drawn images'}"
 
@@ -116,7 +114,7 @@ def look_for_packages(recipe: Recipe) -> str:
     Raises:
         MissingDependencyError: one is not installed, and how to get it.
     """
-    if recipe.data.source == "open-i":
+    if recipe.data.source in ("open-i", "iu-xray") and recipe.data.root is None:
         package_data()
     wanted = {}
     if recipe.exploration.bertscore > 0:
@@ -206,5 +204,6 @@ def look_at_disk(recipe: Recipe) -> str:
 def _drawn_bytes(recipe: Recipe) -> int:
     """At most a byte per pixel, as speckle compresses badly."""
     data = recipe.data
-    drawn = data.source in PREPARERS and data.images is None
-    return data.count * data.image_size**2 if drawn else 0
+    if data.source == "manifest" or data.root or data.images or "image_size" not in options_of(data.source):
+        return 0
+    return data.count * data.image_size**2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,128 +16,126 @@ from radflow.judges.base import CriticalityJudge, critical
 from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest
-from radflow.studies.places import allowed
-from radflow.studies.prepare import MANIFEST, PREPARERS, PrepareAccount
-from radflow.studies.stream import ADAPTERS, options_of, prepare_adapter
+from radflow.studies.places import allowed, note
+from radflow.studies.preparing.account import PrepareAccount
+from radflow.studies.preparing.engine import MANIFEST, Annotation, prepare_source
+from radflow.studies.sources import options_of
 from radflow.workspace import Workspace
 
 _ASKED_AT_ONCE = 512
-_NOT_OF_ADAPTERS = ("source", "manifest", "root", "max_bad_share", "triage", "image_size", "any_language")
+_NOT_OPTIONS = ("source", "manifest", "root", "max_bad_share", "triage", "any_language")
+_OF_DRAWINGS = ("count", "image_size")
 _NOT_WANTED = ("report with", "empty report", "no frontal image", "no lateral image", "over the limit")
+_NOT_WANTED += ("no image in", "only lateral images")
 """How a reason begins if a study was left out on purpose."""
-
-
-def prepare_source(source: str, out: Path, **options: Any) -> PrepareAccount:
-    """Prepare a data set by its name in `PREPARERS`.
-
-    Raises:
-        RecipeError: there is no such source.
-    """
-    if source not in PREPARERS:
-        raise RecipeError(
-            f"expected a source among {', '.join(PREPARERS)}, got {source!r}."
-            + did_you_mean(source, PREPARERS)
-        )
-    module, attribute = PREPARERS[source].split(":")
-    return getattr(import_module(module), attribute)(out, **options)
 
 
 def prepare_studies(workspace: Workspace, recipe: Recipe, judge: CriticalityJudge) -> None:
     """Write ``prepare/studies.jsonl``: the studies of the recipe, each annotated critical or not."""
-    data, allow = recipe.data, None
-    if data.source == "manifest":
-        assert data.manifest is not None
-        if not data.manifest.exists():
-            raise MissingFileError(f"{data.manifest}: no such manifest; `radflow prepare` writes one")
-        source = data.manifest
-        allow = allowed(source, (data.root, data.images), knob="data.root")
+    out = workspace.path("prepare", MANIFEST)
+    if recipe.data.source == "manifest":
+        count, of = _annotate(workspace, _of_manifest(workspace, recipe), out, judge)
     else:
-        account = _from_disk(workspace, recipe) if data.source in ADAPTERS else _drawn(workspace, recipe)
+        account = _from_source(workspace, recipe, out, by_rules=judge.name == "rules")
+        note(out, (recipe.data.root, recipe.data.images))
         for line in account.lines(most_common=5):
             workspace.say(f"prepare: {line}")
-        source = account.manifest
+        _expect_few_bad(account, recipe.data.max_bad_share)
+        _warn_of_languages(workspace, recipe, account.languages)
+        if judge.name == "rules":
+            count, of = account.critical or 0, account.kept
+        else:
+            count, of = _annotate(workspace, read_manifest(out, check_images=False).studies, out, judge)
+    workspace.say(f"prepare: {of} studies, {count / of:.0%} critical")
+
+
+def _of_manifest(workspace: Workspace, recipe: Recipe) -> Sequence[Study]:
+    """The studies of the recipe's manifest, their images looked at."""
+    data = recipe.data
+    assert data.manifest is not None
+    if not data.manifest.exists():
+        raise MissingFileError(f"{data.manifest}: no such manifest; `radflow prepare` writes one")
     with ExitStack() as bars:
         manifest = read_manifest(
-            source,
-            check_images=data.source == "manifest",  # a preparation has looked at what it wrote
+            data.manifest,
             max_bad_share=data.max_bad_share,
             rejected=workspace.path("prepare", "rejected.jsonl"),
-            allow=allow,
+            allow=allowed(data.manifest, (data.root, data.images), knob="data.root"),
             workers=None,
             progress=_late_bar(workspace, bars, "Looking at images"),
         )
     if manifest.rejected:
         workspace.say(f"prepare: set {len(manifest.rejected)} studies aside, see prepare/rejected.jsonl")
-    if said := check_language(recipe, manifest.studies):
-        workspace.say(f"prepare: warning: {said}; rewards and metrics by readers are wrong for them")
-    with workspace.track("Critical or not", len(manifest.studies)) as advance:
-        studies = triage(manifest.studies, judge, advance=advance)
-    write_manifest(workspace.path("prepare", "studies.jsonl"), studies)
-    critical = sum(bool(s.critical) for s in studies)
-    workspace.say(f"prepare: {len(studies)} studies, {critical / len(studies):.0%} critical")
+    _warn_of_languages(workspace, recipe, languages(manifest.studies))
+    return manifest.studies
 
 
-def _drawn(workspace: Workspace, recipe: Recipe) -> PrepareAccount:
-    """Draw a phantom set, or read Open-i from its package."""
-    data = recipe.data
-    options: dict[str, Any] = {"seed": recipe.seed, "image_size": data.image_size}
-    if data.source == "open-i":
-        options |= {"images": data.images, "limit": data.count}
-    else:
-        options["count"] = data.count
+def _from_source(workspace: Workspace, recipe: Recipe, out: Path, *, by_rules: bool) -> PrepareAccount:
+    """Prepare the recipe's data set; pictures that it draws or holds itself go to ``prepare/source``."""
     with ExitStack() as bars:
         return prepare_source(
-            data.source,
-            workspace.path("prepare", "source"),
-            progress=_late_bar(workspace, bars),
-            **options,
-        )
-
-
-def _from_disk(workspace: Workspace, recipe: Recipe) -> PrepareAccount:
-    """Read a data set on disk through its adapter."""
-    assert recipe.data.root is not None
-    with ExitStack() as bars:
-        account = prepare_adapter(
             recipe.data.source,
             recipe.data.root,
-            workspace.path("prepare", "source", MANIFEST),
+            out,
+            pictures=workspace.path("prepare", "source", "images"),
             progress=_late_bar(workspace, bars),
-            **adapter_knobs(recipe),
+            annotate=_critical_by_rules if by_rules else None,
+            **source_options(recipe),
         )
-    _expect_few_bad(account, recipe.data.max_bad_share)
-    return account
 
 
-def adapter_knobs(recipe: Recipe) -> dict[str, Any]:
-    """The knobs of ``data`` that a recipe sets and that go to its adapter.
+def _critical_by_rules(studies: Sequence[Study]) -> list[Annotation]:
+    flags = critical(judges.load("rules"), studies)
+    return [Annotation(critical=flag, critical_by=TRIAGE) for flag in flags]
+
+
+def _annotate(
+    workspace: Workspace, studies: Sequence[Study], out: Path, judge: CriticalityJudge
+) -> tuple[int, int]:
+    """Write the studies, each critical or not; how many are, of how many."""
+    with workspace.track("Critical or not", len(studies)) as advance:
+        studies = triage(studies, judge, advance=advance)
+    write_manifest(out, studies)
+    return sum(bool(study.critical) for study in studies), len(studies)
+
+
+def source_options(recipe: Recipe) -> dict[str, Any]:
+    """The knobs of ``data`` that a recipe sets and that go to its data set.
 
     Raises:
-        RecipeError: the adapter does not take one of them.
+        RecipeError: the data set does not take one of them.
     """
-    takes = {*options_of(recipe.data.source)} & {*type(recipe.data).model_fields, "seed"}
-    default = type(recipe.data)()
+    data = recipe.data
+    takes = {*options_of(data.source)} & {*type(data).model_fields, "seed"}
+    if data.root is not None:
+        takes -= {*_OF_DRAWINGS}
+    default = type(data)()
     knobs = {
         name: value
-        for name, value in recipe.data
-        if value != getattr(default, name) and name not in _NOT_OF_ADAPTERS
+        for name, value in data
+        if name not in _NOT_OPTIONS and (value != getattr(default, name) or name in takes & {*_OF_DRAWINGS})
     }
+    if "image_size" not in takes:
+        knobs.pop("image_size", None)
     for name in knobs:
         if name not in takes:
             known = ", ".join(sorted(takes - {"seed"}))
             raise RecipeError(
-                f"data.{name}: {recipe.data.source} has no such knob; it takes {known}."
-                f"{did_you_mean(name, takes)}"
+                f"data.{name}: {data.source} has no such knob; it takes {known}.{did_you_mean(name, takes)}"
             )
     if "columns" in knobs:
-        columns = recipe.data.columns
-        knobs["columns"] = {part: said for part, said in columns if said}
+        knobs["columns"] = {part: said for part, said in data.columns if said}
     return knobs | ({"seed": recipe.seed} if "seed" in takes else {})
+
+
+def is_wanted(reason: str) -> bool:
+    """Whether a study that was left out for this reason is one that should have been usable."""
+    return not reason.startswith(_NOT_WANTED)
 
 
 def _expect_few_bad(account: PrepareAccount, allowed: float) -> None:
     """Stop when too many studies of a data set cannot be used; one that is not wanted is not bad."""
-    bad = sum(n for reason, n in account.rejected.items() if not reason.startswith(_NOT_WANTED))
+    bad = sum(n for reason, n in account.rejected.items() if is_wanted(reason))
     if bad > allowed * account.found:
         raise DataError(
             f"{account.source}: {bad:,} of {account.found:,} studies cannot be used, more than the allowed "
@@ -147,13 +144,22 @@ def _expect_few_bad(account: PrepareAccount, allowed: float) -> None:
         )
 
 
-def check_language(recipe: Recipe, studies: Sequence[Study]) -> str | None:
+def languages(studies: Sequence[Study]) -> LanguageCount:
+    """The languages of reference reports."""
+    return LanguageCount().add_all((study.study_id, study.reference.text) for study in studies)
+
+
+def _warn_of_languages(workspace: Workspace, recipe: Recipe, found: LanguageCount) -> None:
+    if said := check_language(recipe, found):
+        workspace.say(f"prepare: warning: {said}; rewards and metrics by readers are wrong for them")
+
+
+def check_language(recipe: Recipe, found: LanguageCount) -> str | None:
     """What to say about reports in languages other than English, if anything.
 
     Raises:
         DataError: most are, and the recipe does not allow it.
     """
-    found = LanguageCount().add_all((study.study_id, study.reference.text) for study in studies)
     if not recipe.data.any_language:
         where = str(recipe.data.manifest or recipe.data.root or recipe.data.source)
         remedy = "Set data.any_language = true to go on; rewards and metrics by readers will be wrong."

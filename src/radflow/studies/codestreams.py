@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import struct
 
+import numpy as np
 import simplejpeg
+from jaxtyping import UInt8
 
 MAX_SCANS = 100  # of a progressive JPEG, each a pass over all pixels; encoders write about ten
 _DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG")  # the warnings of libjpeg that are about pixels
@@ -43,22 +45,34 @@ def codestream_shape(stream: bytes) -> tuple[int, int, int] | None:
 def damage(stream: bytes) -> str | None:
     """Why a JPEG, JPEG-LS or JPEG 2000 picture is not complete; ``None`` if nothing shows that."""
     if stream.startswith(_JPEG):
-        return _jpeg_damage(stream)
+        return jpeg_pixels(stream, "GRAY", eighth=True)[1]
     at = stream.find(_JPEG_2000)
     return _jpeg_2000_damage(stream, at) if at >= 0 else None
 
 
-def _jpeg_damage(stream: bytes) -> str | None:
-    """Of a JPEG: what libjpeg-turbo warns about when it reads all data, at an eighth of the size."""
+def jpeg_pixels(
+    stream: bytes, colours: str, *, eighth: bool = False
+) -> tuple[UInt8[np.ndarray, "H W C"] | None, str | None]:
+    """The pixels of a JPEG as libjpeg-turbo decodes it, the same as Pillow's; and what it warns about.
+
+    Args:
+        stream: the file.
+        colours: ``GRAY`` or ``RGB``.
+        eighth: decode at an eighth of the size, where only the warning is wanted.
+
+    Returns:
+        The pixels, ``None`` where they are damaged or of a kind it does not read (12 bits, JPEG-LS); the
+        damage.
+    """
     if stream.count(_SCAN) > MAX_SCANS:
-        return f"more than {MAX_SCANS} passes"
+        return None, f"more than {MAX_SCANS} passes"
     if _END not in stream:
-        return "no end mark"
+        return None, "no end mark"
+    side, factor = (1, 8) if eighth else (0, 1)
     try:
-        simplejpeg.decode_jpeg(stream, "GRAY", True, True, min_height=1, min_width=1, min_factor=8)
-    except ValueError as error:  # also what libjpeg-turbo does not read at all: 12 bits, JPEG-LS
-        return str(error) if str(error).startswith(_DAMAGE) else None
-    return None
+        return simplejpeg.decode_jpeg(stream, colours, eighth, eighth, side, side, factor), None
+    except ValueError as error:
+        return None, str(error) if str(error).startswith(_DAMAGE) else None
 
 
 def _jpeg_2000_damage(stream: bytes, at: int) -> str | None:

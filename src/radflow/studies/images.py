@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from radflow.errors import DataError, MissingFileError, RadflowError
 from radflow.files import open_regular
-from radflow.studies.codestreams import damage
+from radflow.studies.codestreams import jpeg_pixels
 from radflow.studies.dicom import check_dicom, is_dicom, load_dicom
 
 FORMATS = ("PNG", "JPEG")  # JPEG includes MPO, of which the first picture is used: the others are previews
@@ -51,20 +51,9 @@ def to_pil(path: Path) -> Image.Image:
     raises. Colours stay, those of a Doppler DICOM too.
     """
     if is_dicom(path):
-        return Image.fromarray(np.round(load_dicom(path) * 255).astype(np.uint8)).convert("RGB")
+        return _dicom_picture(load_dicom(path))
     with _opened(path) as image:
-        if image.mode.startswith("I"):
-            return Image.fromarray(np.round(_gray(image) * 255).astype(np.uint8)).convert("RGB")
-        return _flattened(image)
-
-
-def to_gray_pil(path: Path) -> Image.Image:
-    """What `to_pil` reads, in gray of 8 bits."""
-    if not is_dicom(path):
-        with _opened(path) as image:
-            if image.mode == "L" and not image.has_transparency_data:
-                return ImageOps.exif_transpose(image)
-    return to_pil(path).convert("L")
+        return _deep(image) if image.mode.startswith("I") else _flattened(image)
 
 
 def check_image(path: Path) -> tuple[int, int]:
@@ -83,51 +72,55 @@ def check_image(path: Path) -> tuple[int, int]:
             with more passes than any encoder writes.
     """
     if is_dicom(path):
-        height, width = check_dicom(path)
-    else:
-        width, height = _check_plain(path)
+        return _no_strip(path, *check_dicom(path))
+    with _whole(path) as image:
+        return _no_strip(path, image.height, image.width)
+
+
+def checked_gray(path: Path) -> Image.Image:
+    """`check_image`, and with the same decoding the picture that `to_pil` reads, in gray of 8 bits."""
+    if is_dicom(path):
+        pixels = load_dicom(path)
+        _no_strip(path, *pixels.shape[:2])
+        return _dicom_picture(pixels).convert("L")
+    with _whole(path) as image:
+        _no_strip(path, image.height, image.width)
+        if image.mode == "L" and not image.has_transparency_data:
+            return ImageOps.exif_transpose(image)
+        return (_deep(image) if image.mode.startswith("I") else _flattened(image)).convert("L")
+
+
+def _no_strip(path: Path, height: int, width: int) -> tuple[int, int]:
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise DataError(f"{path}: expected a picture, got a strip of {width} x {height} pixels")
     return height, width
 
 
-def _check_plain(path: Path) -> tuple[int, int]:
-    """`check_image` of a PNG or JPEG."""
+@contextmanager
+def _whole(path: Path) -> Generator[Image.Image]:
+    """A PNG or JPEG, decoded and found to be whole, as it is stored."""
     with _opened(path, decode=False) as image:
-        size, is_png = image.size, image.format == "PNG"
-        if is_png:
-            image.verify()  # the check sum of every chunk; the file must then be opened again
-        else:
-            _check_jpeg(path, image)
-            image.getexif()
-    if is_png:
-        with _opened(path) as image:
-            image.getexif()  # which is read for the orientation, and may be broken
-    return size
+        if image.format != "PNG":
+            yield _whole_jpeg(path, image)
+            return
+        image.verify()  # the check sum of every chunk; the file must then be opened again
+    with _opened(path) as image:
+        image.getexif()  # which is read for the orientation, and may be broken
+        yield image
 
 
-def _check_jpeg(path: Path, image: Image.Image) -> None:
+def _whole_jpeg(path: Path, image: Image.Image) -> Image.Image:
+    image.getexif()
     with open_regular(path) as file:
-        found = damage(file.read(MAX_FILE_BYTES))
+        pixels, found = jpeg_pixels(file.read(MAX_FILE_BYTES), "GRAY" if image.mode == "L" else "RGB")
     if found:
         raise DataError(f"{path}: the image is truncated or broken ({found}); copy or download it again")
-    # Decoding is wanted, pixels are not.
-    image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
-    image.load()
-
-
-def square_pad(image: Num[np.ndarray, "H W"], fill: float = 0.0) -> Num[np.ndarray, "S S"]:
-    """Pad the shorter side on both ends so that the image is square, keeping its dtype and its proportions.
-
-    >>> square_pad(np.ones((2, 4))).tolist()
-    [[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
-    """
-    height, width = image.shape
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    square = np.full((side, side), fill, dtype=image.dtype)
-    square[top : top + height, left : left + width] = image
-    return square
+    if pixels is None or image.mode not in ("L", "RGB") or pixels.shape[1::-1] != image.size:
+        image.load()
+        return image
+    decoded = Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels)
+    decoded.info = image.info  # with the orientation
+    return decoded
 
 
 @contextmanager
@@ -187,6 +180,15 @@ def _gray(image: Image.Image) -> Float[np.ndarray, "H W"]:
     if image.mode.startswith("I"):  # 16-bit gray: "I;16" and its byte orders, "I" in older Pillow
         return np.asarray(ImageOps.exif_transpose(image), dtype=np.float32) / np.float32(65535)
     return np.asarray(_flattened(image).convert("L"), dtype=np.float32) / np.float32(255)
+
+
+def _deep(image: Image.Image) -> Image.Image:
+    """RGB of 16-bit gray."""
+    return Image.fromarray(np.round(_gray(image) * 255).astype(np.uint8)).convert("RGB")
+
+
+def _dicom_picture(pixels: Float[np.ndarray, "..."]) -> Image.Image:
+    return Image.fromarray(np.round(pixels * 255).astype(np.uint8)).convert("RGB")
 
 
 def _flattened(image: Image.Image) -> Image.Image:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from radflow.errors import (
     DataError,
@@ -32,8 +32,8 @@ from radflow.modality import MODALITIES
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies.images import check_image
 from radflow.studies.places import Allowed, around, image_place, note
-from radflow.studies.prepare import run_jobs
-from radflow.studies.study import SPLITS, Split, Study
+from radflow.studies.preparing.processes import in_order
+from radflow.studies.study import SPLITS, Rejected, Split, Study
 from radflow.tables import ARROW, EXCEL, TEXT, ending
 from radflow.tables.opening import LONGEST, lines, opened, too_long
 
@@ -52,13 +52,6 @@ _FIELDS: dict[str, tuple[type, str]] = {
     "truth": (dict, "an object"),
 }
 _REQUIRED = ("study_id", "patient_id", "images", "split")
-
-
-class Rejected(NamedTuple):
-    """A study that was set aside: its id, or its line number where the id cannot be read, and why."""
-
-    study: str | int
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +132,10 @@ def read_manifest(
     images = {image: None for _, study in read if isinstance(study, Study) for image in study.images}
     unusable: dict[Path, str | None] = {}
     if check_images:
-        said = run_jobs(_why_unusable, list(images), workers=workers, progress=progress)
-        unusable = dict(zip(images, said, strict=True))
+        for said in in_order(_unusable, images, workers=workers):
+            unusable |= said
+            if progress is not None:
+                progress(len(unusable), len(images))
     good: list[Study] = []
     bad: list[Rejected] = []
     ids: dict[str, int] = {}
@@ -181,6 +176,11 @@ def _read(
         return number, _from_row(row, where, folder, needs_report, allow)
     except RadflowError as error:
         return number, Rejected(name, str(error))
+
+
+def _unusable(images: Sequence[Path]) -> list[tuple[Path, str | None]]:
+    """Each image, and why it cannot be used."""
+    return [(image, _why_unusable(image)) for image in images]
 
 
 def _why_unusable(image: Path) -> str | None:

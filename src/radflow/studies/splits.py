@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 
 from radflow.errors import DataError
-from radflow.studies.study import SPLITS, Split, Study
+from radflow.studies.study import SPLITS, Split
 from radflow.workspace import derive_seed
 
 FRACTIONS = (0.7, 0.15, 0.15)  # train, validate, test: the paper's split of CarotidUS-MRG
@@ -74,19 +74,3 @@ def deal_splits(patients: Iterable[str], seed: int) -> dict[str, Split]:
         block = distinct[start : start + len(_DEAL)]
         places |= {patient: split for patient, (_, split) in zip(block, sorted(seats), strict=False)}
     return places
-
-
-def check_patients(studies: Iterable[Study]) -> dict[str, tuple[Split, ...]]:
-    """Find the patients whose studies are in more than one split.
-
-    Returns:
-        Each such patient with the splits, in the order of `SPLITS`; empty when the split is safe.
-    """
-    seen: dict[str, set[Split]] = {}
-    for study in studies:
-        seen.setdefault(study.patient_id, set()).add(study.split)
-    return {
-        patient: tuple(split for split in SPLITS if split in splits)
-        for patient, splits in seen.items()
-        if len(splits) > 1
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from radflow.modality import ModalityName
 from radflow.reports import Report
@@ -52,3 +52,10 @@ class Study:
     truth: Mapping[str, Any] = field(default_factory=dict)
     prior_study: str | None = None
     prior_report: str | None = None
+
+
+class Rejected(NamedTuple):
+    """A study that was set aside: its id, or its line number where the id cannot be read, and why."""
+
+    study: str | int
+    reason: str

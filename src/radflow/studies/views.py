@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from radflow.errors import DataError
-
 View = Literal["frontal", "lateral", "unknown"]
 Views = Literal["frontal", "lateral", "all"]
 
@@ -84,23 +82,3 @@ def none_left(pictures: Sequence[Picture], views: Views) -> str:
         return "no image"
     counts = Counter(picture.view for picture in pictures)
     return f"no {views} image: it has {', '.join(f'{count} {view}' for view, count in counts.items())}"
-
-
-def pick(pictures: Sequence[Picture], views: Views, max_images: int | None) -> list[Picture]:
-    """As `choose`, for adapters whose studies are rejected by an error.
-
-    Raises:
-        DataError: nothing is left; the message is the reason of a `Rejected`.
-    """
-    chosen = choose(pictures, views, max_images)
-    if not chosen:
-        raise DataError(none_left(pictures, views))
-    return chosen
-
-
-def check_choice(views: Views, max_images: int | None) -> None:
-    """Raise `DataError` unless both are among what `choose` takes."""
-    if views not in VIEWS:
-        raise DataError(f"views: expected one of {', '.join(VIEWS)}, got {views!r}")
-    if max_images is not None and max_images < 1:
-        raise DataError(f"max_images: expected at least 1, got {max_images}")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError
-from radflow.tables.chats import has_chats
-from radflow.tables.rows import Row, Table, table_columns
+from radflow.tables.chats import has_chats, report_columns
+from radflow.tables.rows import Row, Table
 
 _BATCH = 256  # rows in memory at once
 _PICTURES = 8  # the same where rows hold pictures
@@ -103,7 +103,7 @@ def open_arrow(path: Path, shards: Sequence[Shard], *, pictures: bool = True) ->
     says_split = "split" not in read and any(split for _, split in shards)
     return ArrowTable(
         path=path,
-        columns=table_columns((*read, "split") if says_split else read),
+        columns=report_columns((*read, "split") if says_split else read),
         examples=bool(held) or has_chats(read),
         shards=tuple(shards),
         names=read,

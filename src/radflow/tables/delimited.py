@@ -12,12 +12,13 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from radflow.errors import DataError
+from radflow.errors import DataError, did_you_mean
 from radflow.tables.cells import missing
+from radflow.tables.chats import report_columns
 from radflow.tables.opening import LONGEST, decoded, opened_text
 from radflow.tables.rows import (
     AS_CP1252,
@@ -28,7 +29,6 @@ from radflow.tables.rows import (
     Table,
     broken,
     names_of,
-    table_columns,
 )
 from radflow.tables.writing import unmarked
 
@@ -36,11 +36,11 @@ _DELIMITERS = ",;\t|"
 _SAID = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)  # Excel's own first line
 
 
-def open_csv(path: Path, *, encoding: str = "utf-8") -> CsvTable:
+def open_csv(path: Path, *, encoding: str = "utf-8", needs: Sequence[str] = ()) -> CsvTable:
     """Open a CSV file, separated by commas, semicolons, tabs or bars, as its first line says.
 
     Raises:
-        DataError: an unknown encoding, an empty file, a column twice.
+        DataError: an unknown encoding, an empty file, a column twice, or one of ``needs`` that is not there.
     """
     try:
         codecs.lookup(encoding)
@@ -69,9 +69,15 @@ def open_csv(path: Path, *, encoding: str = "utf-8") -> CsvTable:
     if lines.cp1252:
         remarks.add(AS_CP1252, f"{path}:{line}")
     names = names_of(cells, f"{path}:{line}")
+    for column in needs:
+        if column not in names:
+            raise DataError(
+                f"{path}:1: expected a column {column!r}, found {', '.join(names)}."
+                f"{did_you_mean(column, names)}"
+            )
     return CsvTable(
         path=path,
-        columns=table_columns(names),
+        columns=report_columns(names),
         remarks=remarks,
         names=names,
         delimiter=delimiter,

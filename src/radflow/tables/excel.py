@@ -13,7 +13,8 @@ from typing import Any
 
 from radflow.errors import DataError, MissingDependencyError
 from radflow.tables.cells import missing
-from radflow.tables.rows import EMPTY, Remarks, Row, Table, broken, names_of, table_columns
+from radflow.tables.chats import report_columns
+from radflow.tables.rows import EMPTY, Remarks, Row, Table, broken, names_of
 
 _LOOKED_AT = 20  # rows in which the names of the columns are looked for
 _LARGEST = 2**32  # bytes of a workbook unpacked: openpyxl holds its texts in memory
@@ -44,7 +45,7 @@ def open_excel(path: Path) -> ExcelTable:
         names = names_of(cells[:used], f"{path}:{number}")
         return ExcelTable(
             path=path,
-            columns=table_columns(names),
+            columns=report_columns(names),
             remarks=remarks,
             names=names,
             sheet=sheet.title,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError
-from radflow.tables.chats import has_chats
+from radflow.tables.chats import has_chats, report_columns
 from radflow.tables.json_records import read_records
 from radflow.tables.opening import LONGEST, ending, lines, opened_text, too_long, twice
-from radflow.tables.rows import AS_UTF16, HALF_A_PAIR, Remarks, Row, Table, broken, table_columns
+from radflow.tables.rows import AS_UTF16, HALF_A_PAIR, Remarks, Row, Table, broken
 
 _LOOKED_AT = 100  # rows read for the names of the fields
 
@@ -34,7 +34,7 @@ def open_json(path: Path) -> JsonTable:
     if problem and not names:
         raise DataError(problem.removeprefix("broken row: "))
     return JsonTable(
-        path=path, columns=table_columns(tuple(names)), examples=has_chats(tuple(names)), by_line=by_line
+        path=path, columns=report_columns(tuple(names)), examples=has_chats(tuple(names)), by_line=by_line
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from radflow.errors import DataError
-from radflow.tables.chats import as_report, report_columns
+from radflow.tables.chats import as_report
 
 AS_CP1252 = "lines that are not UTF-8, read as cp1252"
 AS_UTF16 = "files in UTF-16, read as such"
@@ -118,8 +118,3 @@ def names_of(cells: Sequence[Any], where: str) -> tuple[str, ...]:
                 "rename one"
             )
     return names
-
-
-def table_columns(names: Sequence[str]) -> tuple[str, ...]:
-    """The columns that rows have after `Table.rows` has laid out chats."""
-    return report_columns(tuple(names))

@@ -105,7 +105,7 @@ def test_what_nobody_expected_is_a_line_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of a library\nand more")
 
-    monkeypatch.setattr("radflow.run.first_studies.prepare_source", broken)
+    monkeypatch.setattr("radflow.run.first_studies.open_source", broken)
     status, out, err = command("run", recipe, "--dry-run")
     assert (status, states(out)["studies"]) == (1, "failed")
     assert "ZeroDivisionError: of a library" in out

@@ -17,7 +17,7 @@ def test_init_lists_and_explains_every_recipe(command: Command) -> None:
     assert status == 0
     assert all(f"\n{name} " in f"\n{out}" for name in NAMES)
     assert "The whole workflow in minutes on two cores" in out
-    assert "data open-i; model tiny; judge rules; SFT 16 epochs" in out
+    assert "data iu-xray; model tiny; judge rules; SFT 16 epochs" in out
     assert "radflow prepare" not in out  # the lines of a comment that are commands
 
 

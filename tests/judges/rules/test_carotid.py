@@ -8,8 +8,8 @@ import pytest
 
 from radflow.judges.rules.carotid import velocities
 from radflow.judges.rules.judge import RulesJudge
+from radflow.sru import GRADES
 from radflow.studies.phantoms.carotid import draw_carotid_text
-from radflow.studies.phantoms.carotid_flow import GRADES
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "judge.py"
 PLAQUE = (

@@ -24,8 +24,39 @@ from radflow.studies.dicom import check_dicom, expand, inspect
 from radflow.studies.dicom.file import opened
 from radflow.studies.dicom.pixels import render
 from radflow.studies.dicom.series import frames_of
-from radflow.studies.dicom.tags import READ, identifying_tags, region_of
+from radflow.studies.dicom.tags import READ, region_of
 from radflow.studies.manifest import write_manifest
+
+_NAMES = """PatientName OtherPatientNames PatientBirthName PatientMotherBirthName ReferringPhysicianName
+    PerformingPhysicianName OperatorsName PhysiciansOfRecord NameOfPhysiciansReadingStudy RequestingPhysician
+    ConsultingPhysicianName ScheduledPerformingPhysicianName ResponsiblePerson VerifyingObserverName
+    PersonName
+    ContentCreatorName ReviewerName"""
+_IDS = """PatientID OtherPatientIDs AccessionNumber StudyID AdmissionID MedicalRecordLocator
+    RequestedProcedureID ScheduledProcedureStepID PerformedProcedureStepID IssuerOfPatientID
+    DeviceSerialNumber PlateID CassetteID DetectorID GantryID FillerOrderNumberImagingServiceRequest
+    PlacerOrderNumberImagingServiceRequest StudyInstanceUID SeriesInstanceUID SOPInstanceUID
+    FrameOfReferenceUID InstanceCreatorUID DeviceUID"""
+_PLACES = """InstitutionName InstitutionAddress InstitutionalDepartmentName StationName PatientAddress
+    PatientTelephoneNumbers RegionOfResidence CountryOfResidence CurrentPatientLocation
+    ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers PersonAddress PersonTelephoneNumbers
+    ScheduledStationName PerformedStationName PatientInstitutionResidence ResponsibleOrganization"""
+_DATES = """PatientBirthDate PatientBirthTime StudyDate SeriesDate AcquisitionDate ContentDate
+    AcquisitionDateTime InstanceCreationDate StudyTime SeriesTime AcquisitionTime ContentTime
+    AdmittingDate LastMenstrualDate PerformedProcedureStepStartDate"""
+_PERSON = """PatientSex PatientAge PatientSize PatientWeight EthnicGroup Occupation PatientReligiousPreference
+    MilitaryRank BranchOfService InsurancePlanIdentification SmokingStatus PregnancyStatus"""
+_FREE_TEXT = """StudyDescription SeriesDescription ProtocolName ImageComments PatientComments StudyComments
+    AdditionalPatientHistory ReasonForStudy RequestedProcedureDescription RequestAttributesSequence
+    AdmittingDiagnosesDescription DerivationDescription PerformedProcedureStepDescription
+    RequestedProcedureComments ReasonForTheRequestedProcedure Allergies MedicalAlerts PatientState
+    AcquisitionComments AcquisitionDeviceProcessingDescription InterpretationText"""
+
+
+def identifying_tags() -> tuple[str, ...]:
+    """Keywords of the tags whose values identify, or may: those met of DICOM PS3.15 Table E.1-1."""
+    return tuple(" ".join((_NAMES, _IDS, _PLACES, _DATES, _PERSON, _FREE_TEXT)).split())
+
 
 Make = Callable[..., Path]
 SECRETS = (b"QUAGGA", b"19510203", b"1.2.999.31337", b"313.37")

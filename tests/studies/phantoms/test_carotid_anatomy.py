@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from radflow.studies.phantoms.carotid_anatomy import DIAMETER_MM, patient_of, sample_anatomy
-from radflow.studies.phantoms.carotid_flow import sru_grade
+from radflow.sru import sru_grade
+from radflow.studies.phantoms.carotid.anatomy import DIAMETER_MM, patient_of, sample_anatomy
 
 INDEX = st.integers(0, 10_000_000)
 SEED = st.integers(0, 1000)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from radflow.studies.phantoms.carotid_anatomy import stream
-from radflow.studies.phantoms.carotid_flow import GRADES, PSV_RANGE, Grade, grade_of, sample_psv, sru_grade
+from radflow.sru import GRADES, Grade, grade_of, sru_grade
+from radflow.studies.phantoms.carotid.anatomy import stream
+from radflow.studies.phantoms.carotid.flow import PSV_RANGE, sample_psv
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from radflow.studies.phantoms.carotid import draw_carotid_study
-from radflow.studies.phantoms.carotid_anatomy import DIAMETER_MM, Plaque, Side, Vessel, stream
-from radflow.studies.phantoms.carotid_doppler import BASELINE, MAX_VELOCITY
-from radflow.studies.phantoms.carotid_geometry import CENTRE
-from radflow.studies.phantoms.carotid_render import draw_sheet, panels
+from radflow.studies.phantoms.carotid.anatomy import DIAMETER_MM, Plaque, Side, Vessel, stream
+from radflow.studies.phantoms.carotid.doppler import BASELINE, MAX_VELOCITY
+from radflow.studies.phantoms.carotid.geometry import CENTRE
+from radflow.studies.phantoms.carotid.render import draw_sheet, panels
 
 VESSEL = Vessel(calibre=1.0, tilt_mm=0.0, depth_mm=0.0)
 PLAQUE = Plaque(

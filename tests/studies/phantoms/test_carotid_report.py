@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radflow.reports import render_report
+from radflow.sru import GRADES, sru_grade
 from radflow.studies.phantoms.carotid import CarotidText, draw_carotid_text
-from radflow.studies.phantoms.carotid_anatomy import stream
-from radflow.studies.phantoms.carotid_flow import GRADES, sru_grade
-from radflow.studies.phantoms.carotid_report import PHRASES, truth_terms, write_indication, write_report
+from radflow.studies.phantoms.carotid.anatomy import stream
+from radflow.studies.phantoms.carotid.report import PHRASES, truth_terms, write_indication, write_report
 
 SIDES = ("right", "left")
 OPENING = re.compile(r"\b(Right|Left)(?: side| carotid)?: |\b(Both sides|Bilateral): ")

@@ -9,9 +9,9 @@ from PIL import Image
 
 from radflow.errors import DataError
 from radflow.studies.phantoms.chest import draw_chest
-from radflow.studies.phantoms.chest_findings import FINDINGS
-from radflow.studies.phantoms.chest_shapes import SHAPES
-from radflow.studies.phantoms.chest_tags import DEGREES, SITES
+from radflow.studies.phantoms.chest.findings import FINDINGS
+from radflow.studies.phantoms.chest.shapes import SHAPES
+from radflow.studies.phantoms.chest.tags import DEGREES, SITES
 
 MANY = ["Cardiomegaly", "Opacity/lung/base/left", "Scoliosis", "Surgical Instruments/mediastinum", "Kyphosis"]
 

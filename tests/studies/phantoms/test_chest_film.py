@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from radflow.studies.phantoms.chest_film import (
+from radflow.studies.phantoms.chest.film import (
     FIELD_CM,
     SUPERSAMPLE,
     Film,

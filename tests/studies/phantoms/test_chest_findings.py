@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from radflow.studies.phantoms.chest import draw_chest
-from radflow.studies.phantoms.chest_anatomy import heart
-from radflow.studies.phantoms.chest_build import Build, lung_point, sample_build
-from radflow.studies.phantoms.chest_film import Film
-from radflow.studies.phantoms.chest_shapes import reshape
-from radflow.studies.phantoms.chest_tags import parse_tag
+from radflow.studies.phantoms.chest.anatomy import heart
+from radflow.studies.phantoms.chest.build import Build, lung_point, sample_build
+from radflow.studies.phantoms.chest.film import Film
+from radflow.studies.phantoms.chest.shapes import reshape
+from radflow.studies.phantoms.chest.tags import parse_tag
 
 SIZE = 64
 STUDIES = tuple("abc")

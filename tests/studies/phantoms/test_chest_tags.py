@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radflow.studies.phantoms.chest_tags import DEGREES, SITES, parse_tag
+from radflow.studies.phantoms.chest.tags import DEGREES, SITES, parse_tag
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from PIL import Image
 
 from radflow.errors import DataError, MissingFileError
 from radflow.studies import Study, read_manifest
-from radflow.studies.manifest import Rejected
+from radflow.studies.preparing.engine import prepare_source
 from radflow.studies.sources.chexpert_plus import open_chexpert_plus, study_of
-from radflow.studies.stream import prepare_adapter
+from radflow.studies.study import Rejected
 
 TABLE = "df_chexpert_plus_240401.csv"
 COLUMNS = (
@@ -153,13 +153,13 @@ def test_archives_unpacked_each_in_its_own_folder(tmp_path: Path) -> None:
     write(tmp_path, ROWS, images="png_chexpert_plus_chunk_4/PNG")
     for copy in (root / "png_chexpert_plus_chunk_4/PNG/train").glob("*/study[15]/*.png"):
         copy.unlink()
-    account = prepare_adapter("chexpert-plus", root, tmp_path / "m.jsonl", workers=1, sections="any")
+    account = prepare_source("chexpert-plus", root, tmp_path / "m.jsonl", workers=1, sections="any")
     assert (account.kept, account.rejected) == (4, {})
 
 
 def test_the_manifest_reads_back(tmp_path: Path) -> None:
     root = write(tmp_path, ROWS)
-    account = prepare_adapter("chexpert-plus", root, tmp_path / "m.jsonl", workers=1)
+    account = prepare_source("chexpert-plus", root, tmp_path / "m.jsonl", workers=1)
     assert account.rejected == {"report with impression only": 1}
     studies = read_manifest(tmp_path / "m.jsonl").studies
     assert [study.study_id for study in studies] == [
@@ -181,7 +181,7 @@ def test_broken_rows_and_missing_images_are_set_aside(tmp_path: Path) -> None:
     (root / "PNG/train/patient00009/study1/view1_frontal.png").unlink()
     with (root / TABLE).open("a") as file:
         file.write("9,train/nobody.jpg" + "," * 26 + "\n10,too few\n")
-    account = prepare_adapter("chexpert-plus", root, tmp_path / "m.jsonl", workers=1, sections="any")
+    account = prepare_source("chexpert-plus", root, tmp_path / "m.jsonl", workers=1, sections="any")
     assert account.kept == 4
     assert account.rejected == {
         "broken row": 2,

@@ -17,11 +17,11 @@ from PIL import Image
 
 from radflow.errors import DataError, MissingFileError
 from radflow.studies import Study, read_manifest
-from radflow.studies.manifest import Rejected
-from radflow.studies.prepare import PrepareAccount
+from radflow.studies.preparing.account import PrepareAccount
+from radflow.studies.preparing.engine import prepare_source
 from radflow.studies.sources.mimic_cxr import open_mimic_cxr
 from radflow.studies.sources.mimic_reports import ZipTexts
-from radflow.studies.stream import prepare_adapter
+from radflow.studies.study import Rejected
 
 METADATA = "mimic-cxr-2.0.0-metadata.csv.gz"
 SPLIT = "mimic-cxr-2.0.0-split.csv.gz"
@@ -122,7 +122,7 @@ def root(tmp_path: Path) -> Path:
 
 def prepare(root: Path, **options: object) -> PrepareAccount:
     out = root.parent / "out" / "studies.jsonl"
-    return prepare_adapter("mimic-cxr", root, out, workers=1, **options)  # ty: ignore[invalid-argument-type]
+    return prepare_source("mimic-cxr", root, out, workers=1, **options)  # ty: ignore[invalid-argument-type]
 
 
 def kept(root: Path, **options: object) -> dict[str, Study]:

@@ -7,18 +7,26 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from radflow.errors import DataError, NotWritableError
-from radflow.studies import assign_split, check_patients, read_manifest
-from radflow.studies.sources import openi, openi_reports
-from radflow.studies.sources.openi import prepare_open_i
-from radflow.studies.sources.openi_reports import OpenIReport, open_i_reports
+from radflow.studies import Study, assign_split, read_manifest
+from radflow.studies.preparing.account import PrepareAccount
+from radflow.studies.preparing.engine import prepare_source
+from radflow.studies.sources import iu_xray as source
+from radflow.studies.sources import openi
+from radflow.studies.sources.openi import OpenIReport, open_i_reports
+from radflow.studies.study import Rejected
 
 SIZE = 64
+
+
+def prepare_open_i(folder: Path, **options: Any) -> PrepareAccount:
+    return prepare_source("open-i", None, folder / "studies.jsonl", **options)
 
 
 def report_xml(number: int, findings: str, impression: str, tags: list[str]) -> bytes:
@@ -52,8 +60,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             tar.addfile(member, io.BytesIO(content))
     header = "imageid,View Position,Patient Orientation\nCXR38_IM-0003-1001,LL,\nCXR38_IM-0003-2001,PA,\n"
     (folder / "nlmcxr_dicom_metadata.csv.gz").write_bytes(gzip.compress(header.encode()))
-    for module in (openi, openi_reports):
-        monkeypatch.setattr(module, "package_data", lambda: folder)
+    monkeypatch.setattr(openi, "package_data", lambda: folder)
     return folder
 
 
@@ -97,7 +104,7 @@ def test_drawn_studies(archive: Path, tmp_path: Path) -> None:
         ("CXR90003", assign_split("CXR90003", 0), True),
     ]
     assert manifest.studies[1].truth == {"mesh": ["Cardiomegaly", "No Such Tag/left"]}
-    rejected = (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()
+    rejected = (tmp_path / "out" / "studies.rejected.jsonl").read_text().splitlines()
     assert [json.loads(line)["study"] for line in rejected] == ["CXR90000", "CXR90001", "CXR90002"]
 
 
@@ -105,7 +112,7 @@ def test_drawing_again_keeps_pictures_and_the_count_of_tags(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepare_open_i(tmp_path, image_size=SIZE, workers=1)
-    monkeypatch.setattr(openi, "draw_chest", lambda *_, **__: pytest.fail("drawn again"))
+    monkeypatch.setattr(source, "draw_chest", lambda *_, **__: pytest.fail("drawn again"))
     assert prepare_open_i(tmp_path, image_size=SIZE, workers=1) == first
     (tmp_path / "images" / "CXR38.png").write_bytes(b"")
     with pytest.raises(pytest.fail.Exception, match="drawn again"):
@@ -130,7 +137,7 @@ def test_real_images_frontal_only(archive: Path, tmp_path: Path) -> None:
 
 def test_studies_without_a_frontal_image_are_counted(archive: Path, tmp_path: Path) -> None:
     save_image(tmp_path / "in" / "38_IM-0003-1001.dcm.png")
-    with pytest.raises(DataError, match="none of 3 studies has a usable image"):
+    with pytest.raises(DataError, match="open-i: expected studies that can be used, kept none of 6"):
         prepare_open_i(tmp_path / "out", images=tmp_path / "in")
     save_image(tmp_path / "in" / "3030_IM-0003-1001.dcm.png")
     account = prepare_open_i(tmp_path / "out", images=tmp_path / "in")
@@ -139,17 +146,21 @@ def test_studies_without_a_frontal_image_are_counted(archive: Path, tmp_path: Pa
 
 
 def test_the_limit_keeps_the_same_studies(archive: Path, tmp_path: Path) -> None:
-    account = prepare_open_i(tmp_path, limit=2, image_size=SIZE, workers=1)
+    account = prepare_open_i(tmp_path, count=2, image_size=SIZE, workers=1)
     assert account.kept == 2
     assert account.rejected["over the limit of 2"] == 1
-    fewer = {report.study_id for report in openi._limited(list(open_i_reports()), 2, seed=5)}
-    more = {report.study_id for report in openi._limited(list(open_i_reports()), 4, seed=5)}
+    studies: list[Study | Rejected] = list(source.open_iu_xray(store=tmp_path / "drawn").studies)
+    fewer, more = (
+        {item.study_id for item in source.limited(studies, count, seed=5) if isinstance(item, Study)}
+        for count in (1, 2)
+    )
+    assert len(fewer) == 1
     assert fewer < more
 
 
 def test_bad_places_are_one_line(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="limit: expected at least 1, got 0"):
-        prepare_open_i(tmp_path, limit=0)
+    with pytest.raises(DataError, match="count: expected at least 1, got 0"):
+        prepare_open_i(tmp_path, count=0)
     (tmp_path / "file").touch()
     with pytest.raises(NotWritableError, match="cannot make this folder"):
         prepare_open_i(tmp_path / "file" / "out")
@@ -169,4 +180,3 @@ def test_the_nine_real_radiographs(iu_xray: Path, tmp_path: Path) -> None:
         ("CXR1000", "1000_IM-0003-1001.dcm.png"),
         ("CXR1003", "1003_IM-0005-2002.dcm.png"),
     ]
-    assert check_patients(studies) == {}

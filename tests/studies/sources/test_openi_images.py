@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from radflow.errors import DataError, MissingFileError
-from radflow.studies.sources.openi_images import find_open_i_images, frontal_first, image_key
-from radflow.studies.sources.openi_reports import open_i_reports
+from radflow.studies.sources.openi import find_open_i_images, frontal_first, image_key, open_i_reports
 
 IDS = ("CXR1000_IM-0003-1001", "CXR1000_IM-0003-2001")
 KEYS = ["1000_IM-0003-1001", "1000_IM-0003-2001"]

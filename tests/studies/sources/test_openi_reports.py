@@ -12,7 +12,7 @@ import pytest
 
 from radflow.errors import MissingDependencyError
 from radflow.reports import parse_report, render_report
-from radflow.studies.sources.openi_reports import OpenIReport, open_i_reports, r2gen_split
+from radflow.studies.sources.openi import OpenIReport, open_i_reports, r2gen_split
 
 
 @pytest.fixture(scope="module")

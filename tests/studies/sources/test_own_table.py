@@ -17,10 +17,9 @@ from PIL import Image
 
 from radflow.errors import DataError, MissingFileError
 from radflow.studies import Study, assign_split, read_manifest
-from radflow.studies.manifest import Rejected
-from radflow.studies.sources.own_columns import map_columns
-from radflow.studies.sources.own_table import open_table
-from radflow.studies.stream import prepare_adapter
+from radflow.studies.preparing.engine import prepare_source
+from radflow.studies.sources.own_table import map_columns, open_table
+from radflow.studies.study import Rejected
 
 REPORT = "FINDINGS:\nPlaque in the bulb.\n\nIMPRESSION:\nStenosis of 50 %."
 ROWS: list[dict[str, Any]] = [
@@ -82,7 +81,7 @@ def names(study: Study, root: Path) -> list[str]:
 def test_the_same_studies_from_every_format(root: Path, name: str) -> None:
     WRITERS[name](root / name, ROWS)
     options = {"columns": COLUMNS, "splits": SPLITS, "modality": "carotid-us"}
-    account = prepare_adapter("table", root, root / "out/m.jsonl", workers=1, **options)
+    account = prepare_source("table", root, root / "out/m.jsonl", workers=1, **options)
     studies = read_manifest(root / "out/m.jsonl").studies
     assert [(s.study_id, s.patient_id, s.split, names(s, root)) for s in studies] == [
         ("e1", "p1", "train", ["a.png"]),
@@ -167,7 +166,7 @@ def test_rows_of_a_study_that_are_apart_are_said(root: Path) -> None:
         {"id": name, "image": image, "report": "Clear."} for name, image in (("s1", "a.png"), ("s2", "c.png"))
     ]
     write_csv(root / "reports.csv", [*rows, {"id": "s1", "image": "sub/b.png", "report": "Clear."}])
-    account = prepare_adapter("table", root, root / "out/m.jsonl", workers=1)
+    account = prepare_source("table", root, root / "out/m.jsonl", workers=1)
     assert account.rejected == {"study id twice": 1}
 
 
@@ -228,7 +227,7 @@ def test_an_image_in_two_splits_and_a_patient_in_two(root: Path) -> None:
         {"id": "s4", "patient": "p4", "image": "sub/none.png", "report": "Clear.", "split": "test"},
     ]
     write_csv(root / "reports.csv", rows)
-    account = prepare_adapter("table", root, root / "out/m.jsonl", workers=1)
+    account = prepare_source("table", root, root / "out/m.jsonl", workers=1)
     assert account.rejected == {"image in two splits": 1, "patient in two splits": 1, "missing image": 1}
 
 
@@ -282,10 +281,10 @@ def test_images_in_a_folder_of_their_own(root: Path, tmp_path_factory: pytest.Te
 
 def test_a_root_with_dots_in_its_path(root: Path) -> None:
     write_csv(root / "reports.csv", [{"id": "s1", "image": "sub/*.png", "report": "Clear."}])
-    account = prepare_adapter("table", root / "sub" / "..", root / "out/m.jsonl", workers=1)
+    account = prepare_source("table", root / "sub" / "..", root / "out/m.jsonl", workers=1)
     assert account.kept == 1
     again = {"workers": 1, "images": root / "images" / ".."}
-    assert prepare_adapter("table", root / "sub" / "..", root / "out/n.jsonl", **again).kept == 1
+    assert prepare_source("table", root / "sub" / "..", root / "out/n.jsonl", **again).kept == 1
 
 
 def test_links_that_lead_nowhere_or_round_and_round(root: Path) -> None:
@@ -296,7 +295,7 @@ def test_links_that_lead_nowhere_or_round_and_round(root: Path) -> None:
     write_csv(
         root / "reports.csv", [{"id": i, "image": name, "report": "Clear."} for i, name in cells.items()]
     )
-    account = prepare_adapter("table", root, root / "out/m.jsonl", workers=1)
+    account = prepare_source("table", root, root / "out/m.jsonl", workers=1)
     assert (account.kept, sum(account.rejected.values())) == (2, 2)
 
 
@@ -330,7 +329,7 @@ def test_embedded_pictures_are_written_once_and_named_after_their_content(tmp_pa
         {"image": embedded(None), "report": "Clear.", "subject_id": 5.0},
     ]
     write_parquet(tmp_path / "d.parquet", rows)
-    account = prepare_adapter("table", tmp_path, tmp_path / "out/m.jsonl", workers=1)
+    account = prepare_source("table", tmp_path, tmp_path / "out/m.jsonl", workers=1)
     assert (account.kept, account.rejected) == (1, {"broken image": 2, "no image": 2})
     [study] = read_manifest(tmp_path / "out/m.jsonl").studies
     assert (study.study_id, study.patient_id) == ("d-1", "1")
@@ -340,7 +339,7 @@ def test_embedded_pictures_are_written_once_and_named_after_their_content(tmp_pa
     rejected = [json.loads(line) for line in (tmp_path / "out/m.rejected.jsonl").read_text().splitlines()]
     assert [row["study"] for row in rejected] == ["d-2", "d-3", "d-4", "d-5"]
     before = study.images[0].stat().st_mtime_ns
-    prepare_adapter("table", tmp_path, tmp_path / "out/m.jsonl", workers=1)
+    prepare_source("table", tmp_path, tmp_path / "out/m.jsonl", workers=1)
     assert study.images[0].stat().st_mtime_ns == before
 
 
@@ -377,7 +376,7 @@ def test_chats_of_training_frameworks(root: Path) -> None:
 def test_what_was_odd_in_the_file_is_in_the_account(root: Path) -> None:
     text = "sep=;\n Study ID ; Image ; Report \n;;\n1;a.png;Größe\n"
     (root / "reports.csv").write_bytes(text.encode("cp1252"))
-    account = prepare_adapter("table", root, root / "out/m.jsonl", workers=1)
+    account = prepare_source("table", root, root / "out/m.jsonl", workers=1)
     assert account.kept == 1
     assert account.notes[-2:] == (
         f"empty rows, passed over: 1 (first: {root}/reports.csv:3)",

@@ -12,9 +12,9 @@ from PIL import Image
 
 from radflow.errors import DataError, MissingFileError
 from radflow.studies import Study, read_manifest
-from radflow.studies.manifest import Rejected
+from radflow.studies.preparing.engine import prepare_source
 from radflow.studies.sources.r2gen import IuViews, open_r2gen
-from radflow.studies.stream import prepare_adapter
+from radflow.studies.study import Rejected
 
 
 def iu(study: str, split: str, report: str = "The lungs are clear.") -> dict[str, Any]:
@@ -62,7 +62,7 @@ def studies_of(root: Path, **options: Any) -> list[Study | Rejected]:
 
 
 def test_iu_x_ray(tmp_path: Path) -> None:
-    account = prepare_adapter("r2gen", write(tmp_path, IU), tmp_path / "m.jsonl", workers=1)
+    account = prepare_source("r2gen", write(tmp_path, IU), tmp_path / "m.jsonl", workers=1)
     assert account.splits == {"train": 2, "validate": 1, "test": 1}
     studies = {study.study_id: study for study in read_manifest(tmp_path / "m.jsonl").studies}
     first = studies["CXR1_1_IM-0001"]
@@ -101,7 +101,7 @@ def test_views_come_from_the_table_of_kaggle(tmp_path: Path) -> None:
 
 
 def test_the_real_views_are_those_of_rexrank(iu_xray: Path) -> None:
-    from radflow.studies.sources.openi_images import read_projections
+    from radflow.studies.sources.openi import read_projections
 
     views = IuViews(read_projections(iu_xray))
     agree, other = 0, set()
@@ -155,7 +155,7 @@ def test_ids_twice_an_image_in_two_splits_and_a_patient_in_two(tmp_path: Path) -
             mimic("b", 10000032, 2),
         ],
     }
-    account = prepare_adapter("r2gen", write(tmp_path, splits), tmp_path / "m.jsonl", workers=1)
+    account = prepare_source("r2gen", write(tmp_path, splits), tmp_path / "m.jsonl", workers=1)
     assert account.rejected == {"study id twice": 1, "image in two splits": 1, "patient in two splits": 1}
     assert account.patients_in_two_splits == 0
 

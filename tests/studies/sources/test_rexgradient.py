@@ -13,9 +13,9 @@ from PIL import Image
 
 from radflow.errors import DataError, MissingFileError
 from radflow.studies import Study, read_manifest
-from radflow.studies.manifest import Rejected
+from radflow.studies.preparing.engine import prepare_source
 from radflow.studies.sources.rexgradient import open_rexgradient
-from radflow.studies.stream import prepare_adapter
+from radflow.studies.study import Rejected
 
 
 def entry(
@@ -102,7 +102,7 @@ def test_all_three_splits_and_the_account(tmp_path: Path) -> None:
     write(tmp_path)
     write(tmp_path, dict([entry("GRDNP3", 5, 20200101, ["PA"])]), split="valid")
     write(tmp_path, dict([entry("GRDNP1", 6, 20210101, ["PA"]), entry("GRDNP4", 7, 1, ["PA"])]), split="test")
-    account = prepare_adapter("rexgradient", tmp_path, tmp_path / "m.jsonl", workers=1)
+    account = prepare_source("rexgradient", tmp_path, tmp_path / "m.jsonl", workers=1)
     assert account.splits == {"train": 3, "validate": 1, "test": 1}
     assert account.rejected == {"report with impression only": 1, "patient in two splits": 1}
     assert [study.split for study in read_manifest(tmp_path / "m.jsonl").studies].count("train") == 3

@@ -13,9 +13,9 @@ from PIL import Image
 
 from radflow.errors import DataError, MissingFileError
 from radflow.studies import Study
-from radflow.studies.manifest import Rejected
+from radflow.studies.preparing.engine import prepare_source
 from radflow.studies.sources.rexrank_input import open_rexrank
-from radflow.studies.stream import prepare_adapter
+from radflow.studies.study import Rejected
 
 NAN = float("nan")
 MIMIC = {
@@ -110,7 +110,7 @@ def test_the_real_files(iu_xray: Path) -> None:
 def test_all_files_that_are_there_or_the_one_that_is_named(tmp_path: Path) -> None:
     write(tmp_path, "ReXRank_MIMICCXR_test.json", {"50051329": MIMIC}, "files")
     write(tmp_path, "ReXRank_CheXpertPlus.json", {"patient64545_study1": CHEXPERT}, "PNG")
-    account = prepare_adapter("rexrank", tmp_path, tmp_path / "m.jsonl", workers=1)
+    account = prepare_source("rexrank", tmp_path, tmp_path / "m.jsonl", workers=1)
     assert (account.kept, account.splits) == (2, {"test": 2})
     assert "read ReXRank_CheXpertPlus.json, ReXRank_MIMICCXR_test.json" in account.notes[0]
     assert len(studies_of(tmp_path, table=Path("ReXRank_CheXpertPlus.json"))) == 1

@@ -16,7 +16,7 @@ from radflow import readers
 from radflow.judges.rules.reasons import Reason
 from radflow.readers.carotid import TermEvidence, explain
 from radflow.readers.carotid_said import BESIDE_THE_AXIS
-from radflow.studies.phantoms.carotid_flow import sru_grade
+from radflow.sru import sru_grade
 
 SIDES = ("right", "left")
 _OTHER = {"right": "left", "left": "right"}

@@ -24,11 +24,9 @@ from radflow.studies.dicom.gray import Limits, frame_tags, has_window, region_te
 from radflow.studies.dicom.marks import burned_in_text, looks_inverted
 from radflow.studies.dicom.pixels import percentile_limits, render
 from radflow.studies.dicom.series import Frame, evenly, frames_of, montage, stacks
-from radflow.studies.dicom.tags import FILMS, identifying_tags, region_of
+from radflow.studies.dicom.tags import FILMS, region_of
 from radflow.studies.dicom.values import text_of, word_of
 from radflow.studies.dicom.view import view_of
-
-__all__ = ["DicomInfo", "check_dicom", "expand", "identifying_tags", "inspect", "is_dicom", "load_dicom"]
 
 _KIND = ("SOPClassUID", "Modality", "Rows")
 _NO_PICTURES = ("SEG", "RTDOSE")

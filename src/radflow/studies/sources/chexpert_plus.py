@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from radflow.errors import DataError, did_you_mean
+from radflow.errors import DataError
 from radflow.reports import Report
-from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import Sections, check_sections, report_of, wanted
+from radflow.studies.sources import Source
+from radflow.studies.sources.choice import Choice, Sections, report_of
 from radflow.studies.sources.folders import find_file, find_folders, first_there, image_root
 from radflow.studies.splits import assign_split, split_named
-from radflow.studies.stream import Source
-from radflow.studies.study import Split, Study
-from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+from radflow.studies.study import Rejected, Split, Study
+from radflow.studies.views import Picture, Views, said, view_of
 from radflow.tables import CsvTable, identifier, open_csv, words
 
 TABLES = ("df_chexpert_plus_240401.csv", "df_chexpert_plus*.csv")
@@ -64,9 +63,7 @@ def open_chexpert_plus(
 
     Args:
         root: holds the table and the unpacked images.
-        views: which pictures of a study.
-        max_images: at most so many, frontal before lateral.
-        sections: ``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one.
+        views, max_images, sections: what is wanted of a study, as in `Choice`.
         images: the folder with ``train`` and ``valid``, where it is not in the root.
         split: see above.
         seed: of the patients drawn for validation.
@@ -75,23 +72,14 @@ def open_chexpert_plus(
         MissingFileError: the table or every folder of images is missing.
         DataError: the table lacks a column, or an option is none of those above.
     """
-    check_choice(views, max_images)
-    check_sections(sections)
+    choice = Choice(views=views, max_images=max_images, sections=sections)
     if split not in ("official", "rexrank"):
         raise DataError(f"split: expected official or rexrank, got {split!r}")
-    table = open_csv(find_file(root, TABLES, "CheXpert Plus"))
-    for column in _NEEDED:
-        if column not in table.columns:
-            raise DataError(
-                f"{table.path}:1: expected a column {column!r}, found {', '.join(table.columns)}."
-                f"{did_you_mean(column, table.columns)}"
-            )
+    table = open_csv(find_file(root, TABLES, "CheXpert Plus"), needs=_NEEDED)
     opened = _ChexpertPlus(
         table=table,
         folders=find_folders(image_root(root, images), IMAGES, ("train", "valid"), "CheXpert Plus"),
-        views=views,
-        max_images=max_images,
-        sections=sections,
+        choice=choice,
         split=split,
         seed=seed,
     )
@@ -175,9 +163,7 @@ def study_of(path: str) -> str:
 class _ChexpertPlus:
     table: CsvTable
     folders: tuple[Path, ...]
-    views: Views
-    max_images: int | None
-    sections: Sections
+    choice: Choice
     split: str
     seed: int
 
@@ -201,11 +187,11 @@ class _ChexpertPlus:
     ) -> Study:
         first = rows[0]
         patient = identifier(first["deid_patient_id"])
-        report = wanted(_report(first), self.sections)
+        report = self.choice.report(_report(first))
         if patient is None:
             raise DataError("no patient")
         pictures = [self._picture(row) for row in rows]
-        chosen = pick(pictures, self.views, self.max_images)
+        chosen = self.choice.pictures(pictures)
         return Study(
             study_id=study_id,
             patient_id=patient,

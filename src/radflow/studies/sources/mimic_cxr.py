@@ -25,8 +25,8 @@ from pathlib import Path
 from radflow.errors import DataError, MissingFileError
 from radflow.files import is_file
 from radflow.reports.mimic import MimicSections
-from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import Sections, check_sections, report_of
+from radflow.studies.sources import Source
+from radflow.studies.sources.choice import Choice, Sections, report_of
 from radflow.studies.sources.folders import find_file, lies_in
 from radflow.studies.sources.mimic_reports import MimicReports, find_reports, report_place
 from radflow.studies.sources.mimic_tables import (
@@ -37,9 +37,8 @@ from radflow.studies.sources.mimic_tables import (
     read_images,
     read_splits,
 )
-from radflow.studies.stream import Source
-from radflow.studies.study import Study
-from radflow.studies.views import Picture, Views, check_choice, choose, none_left
+from radflow.studies.study import Rejected, Study
+from radflow.studies.views import Picture, Views
 
 SPLIT_TABLES = ("mimic-cxr-2.*-split.csv.gz", "mimic-cxr-2.*-split.csv")
 METADATA_TABLES = ("mimic-cxr-2.*-metadata.csv.gz", "mimic-cxr-2.*-metadata.csv")
@@ -63,9 +62,7 @@ def open_mimic_cxr(
 
     Args:
         root: holds the tables and ``files``.
-        views: which pictures of a study.
-        max_images: at most so many, frontal before lateral.
-        sections: ``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one.
+        views, max_images, sections: what is wanted of a study, as in `Choice`.
         reports: folder, zip archive or table of sections with the reports, where they are not in ``root``.
         images: the folder with ``p10`` to ``p19``, where it is not ``root/files``.
 
@@ -73,21 +70,13 @@ def open_mimic_cxr(
         MissingFileError: a table, the images or the reports are not there.
         DataError: a table lacks a column or is cut short, or ``max_images`` is below 1.
     """
-    check_choice(views, max_images)
-    check_sections(sections)
+    choice = Choice(views=views, max_images=max_images, sections=sections)
     splits, broken = read_splits(find_file(root, SPLIT_TABLES, "MIMIC-CXR"))
     table, notes = _images(root, views)
     files = root / "files" if images is None else images.absolute()
     if not files.is_dir():
         raise MissingFileError(f"{files}: expected the images of MIMIC-CXR in p10 to p19; {lies_in(root)}")
-    opened = _MimicCxr(
-        files=files,
-        splits=splits,
-        reports=find_reports(root, reports),
-        views=views,
-        max_images=max_images,
-        both=sections == "both",
-    )
+    opened = _MimicCxr(files=files, splits=splits, reports=find_reports(root, reports), choice=choice)
     order = table.order()
     opened.expect_reports(order, root if reports is None else reports)
     broken += table.broken
@@ -110,9 +99,7 @@ class _MimicCxr:
     files: Path
     splits: MimicSplits
     reports: MimicReports
-    views: Views
-    max_images: int | None
-    both: bool
+    choice: Choice
 
     def expect_reports(self, order: MimicOrder, where: Path) -> None:
         """Raise `MissingFileError` unless one of the first studies has a report."""
@@ -138,43 +125,32 @@ class _MimicCxr:
             prior = before if before is not None and before.subject == study.subject else None
             if prior is not None and (prior.when >= study.when or math.isinf(study.when)):
                 prior = None  # the order is not known
-            sections, problem = self._sections(study)
-            yield problem or self._study(study, sections, prior, said_before if prior else None)
+            sections: MimicSections | None = None
+            try:
+                sections = self.reports.sections(study.subject, study.study)
+                yield self._study(study, sections, prior, said_before if prior else None)
+            except DataError as error:
+                yield Rejected(f"s{study.study}", str(error))
             before, said_before = study, _said(sections)
 
-    def _sections(self, study: MimicStudy) -> tuple[MimicSections, Rejected | None]:
-        """The sections of a report, or why there are none."""
-        name = f"s{study.study}"
-        try:
-            sections = self.reports.sections(study.subject, study.study)
-        except DataError as error:
-            return MimicSections(), Rejected(name, str(error))
-        if sections is None:
-            place = report_place(study.subject, study.study)
-            return MimicSections(), Rejected(name, f"no report: files/{place} is not there")
-        enough = sections.findings and sections.impression
-        if not enough and (self.both or not (sections.findings or sections.impression)):
-            return sections, Rejected(name, f"report with {sections.present}")
-        return sections, None
-
     def _study(
-        self, study: MimicStudy, sections: MimicSections, prior: MimicStudy | None, prior_report: str | None
-    ) -> Study | Rejected:
-        name = f"s{study.study}"
-        try:
-            split = self.splits.of(study.study)
-        except DataError as error:
-            return Rejected(name, str(error))
-        if split is None:
-            return Rejected(name, "not in the split table")
-        pictures = [Picture(Path(image), view) for image, view in study.images]
-        chosen = choose(pictures, self.views, self.max_images)
-        if not chosen:
-            return Rejected(name, none_left(pictures, self.views))
+        self,
+        study: MimicStudy,
+        sections: MimicSections | None,
+        prior: MimicStudy | None,
+        prior_report: str | None,
+    ) -> Study:
+        if sections is None:
+            raise DataError(f"no report: files/{report_place(study.subject, study.study)} is not there")
         reference = report_of(sections.findings, sections.impression)
-        assert reference is not None
+        if reference is None or (self.choice.sections == "both" and not reference.sectioned):
+            raise DataError(f"report with {sections.present}")
+        split = self.splits.of(study.study)
+        if split is None:
+            raise DataError("not in the split table")
+        chosen = self.choice.pictures([Picture(Path(image), view) for image, view in study.images])
         return Study(
-            study_id=name,
+            study_id=f"s{study.study}",
             patient_id=f"p{study.subject}",
             images=tuple(self._file(study, picture.path.name) for picture in chosen),
             reference=reference,
@@ -194,7 +170,9 @@ class _MimicCxr:
         return next((path for path in candidates if is_file(path)), candidates[0])
 
 
-def _said(sections: MimicSections) -> str | None:
+def _said(sections: MimicSections | None) -> str | None:
     """A report as the next study's prior report: the sections it has."""
+    if sections is None:
+        return None
     report = report_of(sections.findings, sections.impression)
     return report.text if report is not None else sections.last_paragraph

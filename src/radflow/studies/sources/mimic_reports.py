@@ -12,7 +12,7 @@ import numpy as np
 from radflow.errors import DataError
 from radflow.files import open_regular
 from radflow.reports.mimic import MimicSections, parse_mimic
-from radflow.tables import CsvTable, open_csv, words
+from radflow.tables import open_csv, words
 
 SECTIONED = "mimic_cxr_sectioned.csv"
 _LARGEST = 2**20  # bytes: the longest report has some 10 KB, so more is no report
@@ -81,7 +81,7 @@ class SectionTable:
     """``mimic_cxr_sectioned.csv``, as MIMIC-CXR's own script writes it; only places are kept in memory."""
 
     def __init__(self, path: Path) -> None:
-        self._table = _sectioned(path)
+        self._table = open_csv(path, needs=("study", "findings", "impression"))
         numbers, places = array("q"), array("q")
         for row in self._table.rows():
             study = row.fields.get("study", "").lstrip("s")
@@ -153,11 +153,3 @@ def find_reports(root: Path, reports: Path | None) -> MimicReports:
     texts += [ZipTexts(path) for path in (base / "mimic-cxr-reports.zip",) if path.is_file()]
     table = base / SECTIONED
     return MimicReports(texts=tuple(texts), table=SectionTable(table) if table.is_file() else None)
-
-
-def _sectioned(path: Path) -> CsvTable:
-    table = open_csv(path)
-    for column in ("study", "findings", "impression"):
-        if column not in table.columns:
-            raise DataError(f"{path}:1: expected a column {column!r}, found {', '.join(table.columns)}")
-    return table

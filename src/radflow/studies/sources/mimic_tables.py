@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from radflow.errors import DataError, did_you_mean
-from radflow.studies.manifest import Rejected
+from radflow.errors import DataError
 from radflow.studies.splits import split_named
-from radflow.studies.study import SPLITS, Split
+from radflow.studies.study import SPLITS, Rejected, Split
 from radflow.studies.views import View, view_of
-from radflow.tables import CsvTable, Row, open_csv
+from radflow.tables import Row, open_csv
 
 IDS = ("dicom_id", "subject_id", "study_id")
 _VIEWS: tuple[View, ...] = ("frontal", "lateral", "unknown")
@@ -155,7 +154,7 @@ def read_images(path: Path) -> MimicImages:
         DataError: a column is missing, or the gzip file is cut short.
     """
     images = MimicImages()
-    for row in _table(path, IDS).rows():
+    for row in open_csv(path, needs=IDS).rows():
         images.add(row)
     return images
 
@@ -168,7 +167,7 @@ def read_splits(path: Path) -> tuple[MimicSplits, list[Rejected]]:
     """
     numbers, codes = array("q"), array("b")
     broken: list[Rejected] = []
-    for row in _table(path, ("study_id", "split")).rows():
+    for row in open_csv(path, needs=("study_id", "split")).rows():
         try:
             if row.problem is not None:
                 raise DataError(row.problem)
@@ -181,17 +180,6 @@ def read_splits(path: Path) -> tuple[MimicSplits, list[Rejected]]:
             continue
         codes.append(SPLITS.index(split))
     return MimicSplits(numbers, codes), broken
-
-
-def _table(path: Path, columns: Sequence[str]) -> CsvTable:
-    table = open_csv(path)
-    for column in columns:
-        if column not in table.columns:
-            raise DataError(
-                f"{path}:1: expected a column {column!r}, found {', '.join(table.columns)}."
-                f"{did_you_mean(column, table.columns)}"
-            )
-    return table
 
 
 def _ids(row: Row) -> tuple[int, int, str]:

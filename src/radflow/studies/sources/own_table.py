@@ -1,7 +1,7 @@
 """Your own table of studies, in any format of `radflow.tables`, with a map to what you call its columns.
 
 One row is one study, or one image of one: rows that follow each other with the same id are one study. The
-ways to name several images in a row are in `OwnColumns`, and docs/datasets.md has a worked example. Pictures
+ways to name several images in a row are in `Columns`, and docs/datasets.md has a worked example. Pictures
 that a table holds itself are written out, because a study has paths.
 """
 
@@ -14,20 +14,45 @@ from pathlib import Path
 from typing import Any
 
 from radflow import tables
-from radflow.errors import DataError, MissingFileError
+from radflow.config.data import Columns
+from radflow.errors import DataError, MissingFileError, did_you_mean
 from radflow.modality import MODALITIES, ModalityName
 from radflow.reports import Report, parse_report
-from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import Sections, check_sections, report_of, wanted
+from radflow.studies.sources import Source
+from radflow.studies.sources.choice import Choice, Sections, report_of
 from radflow.studies.sources.embedded import cell_items, is_embedded, write_picture
 from radflow.studies.sources.folders import IMAGE_ENDINGS, first_there, image_root, inside, lies_in
-from radflow.studies.sources.own_columns import OwnColumns, map_columns
 from radflow.studies.splits import assign_split, split_named
-from radflow.studies.stream import Source
-from radflow.studies.study import SPLITS, Split, Study
-from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
-from radflow.tables import ARROW, TABLES, Row, Table, ending, identifier, listed, words
+from radflow.studies.study import SPLITS, Rejected, Split, Study
+from radflow.studies.views import Picture, Views, said, view_of
+from radflow.tables import (
+    ARROW,
+    TABLES,
+    Row,
+    Table,
+    ending,
+    find_column,
+    identifier,
+    listed,
+    plain_name,
+    words,
+)
 from radflow.tables.arrow import is_saved
+
+USUAL: dict[str, tuple[str, ...]] = {
+    "study_id": ("study_id", "study", "id", "uid", "accession", "accessionnumber", "studyinstanceuid"),
+    "patient_id": ("patient_id", "patient", "subject_id", "subject", "patientid", "deid_patient_id"),
+    "images": ("images", "image", "image_path", "image_paths", "imagepath", "path", "file", "filename"),
+    "report": ("report", "report_text", "text", "reference_report"),
+    "findings": ("findings", "section_findings"),
+    "impression": ("impression", "section_impression", "conclusion"),
+    "indication": ("indication", "clinical_history", "history", "section_clinical_history"),
+    "comparison": ("comparison", "section_comparison"),
+    "split": ("split",),
+    "view": ("view", "views", "view_position", "viewposition", "frontal_lateral", "projection"),
+    "modality": (),  # a DICOM modality such as CR is not ours
+}
+"""What a study has, as in `Columns` -> the names of columns that are taken for it, in upper or lower case."""
 
 
 def open_table(
@@ -52,7 +77,7 @@ def open_table(
         root: the folder of the table and, unless ``images`` says otherwise, of the images.
         table: the file, or a folder of Parquet or Arrow files, relative to the root; when not given the only
             table there, or the root itself where it is such a folder.
-        columns: as `radflow.studies.sources.own_columns.map_columns` takes it.
+        columns: what `map_columns` is asked for.
         splits: what the table calls a split -> what radflow calls it; the usual names are known.
         separator: between several images, or views, in one cell.
         encoding: of a CSV file, where it is not found: UTF-8, cp1252 where it is not, UTF-16 with its mark.
@@ -69,8 +94,7 @@ def open_table(
         MissingDependencyError: pyarrow or openpyxl is needed and not installed.
         DataError: a column is missing, or an option is none of those above.
     """
-    check_choice(views, max_images)
-    check_sections(sections)
+    choice = Choice(views=views, max_images=max_images, sections=sections)
     for name, split in (splits or {}).items():
         if split not in SPLITS:
             raise DataError(f"splits: expected {name!r} to be one of {', '.join(SPLITS)}, got {split!r}")
@@ -88,9 +112,7 @@ def open_table(
         splits=splits or {},
         separator=separator,
         modality=modality,
-        views=views,
-        max_images=max_images,
-        sections=sections,
+        choice=choice,
         store=store,
         seed=seed,
     )
@@ -126,8 +148,61 @@ def _folders(root: Path, table: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folder for folder in folders if folder.is_dir()))
 
 
-def _notes(columns: OwnColumns) -> tuple[str, ...]:
-    notes = [f"columns: {columns}"]
+def map_columns(
+    path: Path,
+    columns: Sequence[str],
+    wanted: Mapping[str, str | Sequence[str]],
+    *,
+    one_row_a_study: bool = False,
+) -> Columns:
+    """Find the columns of a table: as they are named, or by the usual names.
+
+    Args:
+        path: of the table, for messages.
+        columns: what it has.
+        wanted: part of a study -> column, and for ``images`` one or more, as a sequence or with commas.
+        one_row_a_study: whether a table without a column for studies is one with a study a row.
+
+    Raises:
+        DataError: a part is none of ours, a column that is named is not there, or there is none for the
+            study, the images, or the report.
+
+    >>> map_columns(Path("t.csv"), ["ID", "png", "Report"], {"images": "png"}).study_id
+    'ID'
+    """
+    for part in wanted:
+        if part not in USUAL:
+            raise DataError(
+                f"data.columns: expected {', '.join(USUAL)}, got {part!r}.{did_you_mean(part, USUAL)}"
+            )
+    known = {plain_name(name): name for name in reversed(columns)}  # of two alike, the first
+    mapped: dict[str, Any] = {}
+    for part, usual in USUAL.items():
+        named = wanted.get(part) or ()
+        names = _names(named, columns) if isinstance(named, str) else tuple(named)
+        names = tuple(find_column(name, columns, f"{path}:1", f"data.columns.{part}") for name in names)
+        names = names or tuple(known[name] for name in usual if name in known)[:1]
+        mapped[part] = names if part == "images" else next(iter(names), None)
+    required = ("images",) if one_row_a_study else ("study_id", "images")
+    missing = [part for part in required if not mapped[part]]
+    if not (mapped["report"] or mapped["findings"] or mapped["impression"]):
+        missing.append("report")
+    if missing:
+        needs = ", ".join(f"data.columns.{part}" for part in missing)
+        raise DataError(f"{path}:1: say which column is {needs}; found {', '.join(columns)}")
+    return Columns(**mapped)
+
+
+def _names(said: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """A column, or several as a command line names them."""
+    if said in columns:
+        return (said,)
+    return tuple(part.strip() for part in said.split(",") if part.strip())
+
+
+def _notes(columns: Columns) -> tuple[str, ...]:
+    parts = ((name, " + ".join(said) if name == "images" else said) for name, said in columns)
+    notes = ["columns: " + ", ".join(f"{name} from {said!r}" for name, said in parts if said)]
     if columns.study_id is None:
         notes.append("no column for studies: each row is one, named by its number; or name columns.study_id")
     if columns.patient_id is None:
@@ -141,13 +216,11 @@ def _notes(columns: OwnColumns) -> tuple[str, ...]:
 class _OwnTable:
     rows: Table
     folders: tuple[Path, ...]
-    columns: OwnColumns
+    columns: Columns
     splits: Mapping[str, Split]
     separator: str
     modality: ModalityName
-    views: Views
-    max_images: int | None
-    sections: Sections
+    choice: Choice
     store: Path | None
     seed: int
 
@@ -173,13 +246,12 @@ class _OwnTable:
         report = self._report(rows)
         if report is None:
             raise DataError(f"empty report: {rows[0].where}")
-        if self.sections == "both":
-            report = wanted(report, "both")
+        report = self.choice.report(report)
         patient = study if columns.patient_id is None else identifier(self._one(rows, columns.patient_id))
         if patient is None:
             raise DataError(f"no patient: {rows[0].where}")
         pictures = [picture for row in rows for picture in self._pictures(row)]
-        chosen = pick(pictures, self.views, self.max_images)
+        chosen = self.choice.pictures(pictures)
         return Study(
             study_id=study,
             patient_id=patient,

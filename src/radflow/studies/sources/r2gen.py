@@ -22,13 +22,13 @@ from pathlib import Path, PurePosixPath
 from radflow.errors import DataError
 from radflow.modality import ModalityName
 from radflow.reports import Report, parse_report
-from radflow.studies.manifest import Rejected
+from radflow.studies.sources import Source
+from radflow.studies.sources.choice import Choice
 from radflow.studies.sources.folders import find_file, first_there, image_root
-from radflow.studies.sources.openi_images import PROJECTIONS, image_key, read_projections
+from radflow.studies.sources.openi import PROJECTIONS, image_key, read_projections
 from radflow.studies.splits import split_named
-from radflow.studies.stream import Source
-from radflow.studies.study import Study
-from radflow.studies.views import Picture, View, Views, check_choice, pick, said
+from radflow.studies.study import Rejected, Study
+from radflow.studies.views import Picture, View, Views, said
 from radflow.tables import identifier, listed, words
 from radflow.tables.json_records import Record, read_records
 
@@ -63,7 +63,7 @@ def open_r2gen(
         MissingFileError: there is no annotation file.
         DataError: frontal images are asked for and no view is known, or an option is none of those above.
     """
-    check_choice(views, max_images)
+    choice = Choice(views=views, max_images=max_images)
     annotation = find_file(root, [str(table)] if table else ANNOTATIONS, "a data set of R2Gen")
     projections = read_projections(root)
     if views != "all" and not projections:
@@ -75,8 +75,7 @@ def open_r2gen(
         annotation=annotation,
         folders=(image_root(root, images),) if images else tuple(_image_folders(annotation.parent, root)),
         iu_views=IuViews(projections),
-        views=views,
-        max_images=max_images,
+        choice=choice,
         modality=modality,
     )
     notes = (
@@ -97,8 +96,7 @@ class _R2Gen:
     annotation: Path
     folders: tuple[Path, ...]
     iu_views: IuViews
-    views: Views
-    max_images: int | None
+    choice: Choice
     modality: ModalityName
 
     def studies(self) -> Iterator[Study | Rejected]:
@@ -123,7 +121,7 @@ class _R2Gen:
             raise DataError(f"unknown split: {record.keys[0]}")
         names = listed(entry.get("image_path"))
         pictures = [Picture(first_there(self.folders, name), self.iu_views.of(name)) for name in names]
-        chosen = pick(pictures, self.views, self.max_images)
+        chosen = self.choice.pictures(pictures)
         return Study(
             study_id=study,
             patient_id=identifier(entry.get("subject_id")) or iu_patient(study) or study,

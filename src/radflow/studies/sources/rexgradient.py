@@ -18,12 +18,11 @@ from typing import Any, NamedTuple
 
 from radflow.errors import DataError, MissingFileError
 from radflow.reports import Report
-from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import Sections, check_sections, paired, report_of, wanted
+from radflow.studies.sources import Source
+from radflow.studies.sources.choice import Choice, Sections, paired, report_of
 from radflow.studies.sources.folders import find_folders, first_there, image_root, lies_in
-from radflow.studies.stream import Source
-from radflow.studies.study import SPLITS, Split, Study
-from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+from radflow.studies.study import SPLITS, Rejected, Split, Study
+from radflow.studies.views import Picture, Views, said, view_of
 from radflow.tables import CsvTable, identifier, listed, open_csv, words
 from radflow.tables.json_records import read_records, record_at
 
@@ -49,17 +48,14 @@ def open_rexgradient(
 
     Args:
         root: holds ``metadata/`` and the unpacked ``deid_png/``.
-        views: which pictures of a study.
-        max_images: at most so many, frontal before lateral.
-        sections: ``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one.
+        views, max_images, sections: what is wanted of a study, as in `Choice`.
         images: the folder that holds ``deid_png``, where it is not the root.
 
     Raises:
         MissingFileError: no metadata, or no images.
         DataError: the metadata are broken, or an option is none of those above.
     """
-    check_choice(views, max_images)
-    check_sections(sections)
+    choice = Choice(views=views, max_images=max_images, sections=sections)
     files = _metadata(root)
     folders = find_folders(image_root(root, images), IMAGES, ("deid_png",), "ReXGradient-160K")
     index = _index(files)
@@ -67,9 +63,7 @@ def open_rexgradient(
         files=files,
         tables={split: open_csv(path) for split, path in files.items() if path.suffix == ".csv"},
         folders=folders,
-        views=views,
-        max_images=max_images,
-        sections=sections,
+        choice=choice,
     )
     missing = [split for split in SPLITS if split not in files]
     notes = ["prior studies are of an earlier StudyDate; dates are shifted by the publisher"]
@@ -153,9 +147,7 @@ class _ReXGradient:
     files: Mapping[Split, Path]
     tables: Mapping[Split, CsvTable]
     folders: tuple[Path, ...]
-    views: Views
-    max_images: int | None
-    sections: Sections
+    choice: Choice
 
     def studies(self, index: _Index) -> Iterator[Study | Rejected]:
         for number, entry in enumerate(index.studies):
@@ -170,7 +162,7 @@ class _ReXGradient:
 
     def _study(self, entry: _Entry, before: _Entry | None) -> Study:
         fields = self._fields(entry)
-        report = wanted(_report(fields), self.sections)
+        report = self.choice.report(_report(fields))
         patient = identifier(fields.get("PatientID"))
         if patient is None:
             raise DataError("no patient")
@@ -178,7 +170,7 @@ class _ReXGradient:
             Picture(self._path(path), view_of(view))
             for path, view in paired(listed(fields.get("ImagePath")), listed(fields.get("ImageViewPosition")))
         ]
-        chosen = pick(pictures, self.views, self.max_images)
+        chosen = self.choice.pictures(pictures)
         prior = _report(self._fields(before)) if before else None
         return Study(
             study_id=entry.study,

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from radflow.errors import DataError
-from radflow.studies.manifest import Rejected
-from radflow.studies.sources.cells import Sections, check_sections, paired, report_of, wanted
+from radflow.studies.sources import Source
+from radflow.studies.sources.choice import Choice, Sections, paired, report_of
 from radflow.studies.sources.folders import find_file, first_there, image_root, matching
 from radflow.studies.sources.r2gen import iu_patient
 from radflow.studies.splits import split_named
-from radflow.studies.stream import Source
-from radflow.studies.study import Study
-from radflow.studies.views import Picture, Views, check_choice, pick, said, view_of
+from radflow.studies.study import Rejected, Study
+from radflow.studies.views import Picture, Views, said, view_of
 from radflow.tables import identifier, listed, words
 from radflow.tables.json_records import read_records
 
@@ -63,17 +62,14 @@ def open_rexrank(
         MissingFileError: there is no such file.
         DataError: an option is none of those above.
     """
-    check_choice(views, max_images)
-    check_sections(sections)
+    choice = Choice(views=views, max_images=max_images, sections=sections)
     places = [str(table)] if table else FILES
     find_file(root, places, "a ReXrank input file")
     files = sorted({path for place in places for path in matching(root, place)})
     opened = _ReXrank(
         files=tuple(files),
         folders=(image_root(root, images),) if images else tuple(_image_folders(root)),
-        views=views,
-        max_images=max_images,
-        sections=sections,
+        choice=choice,
     )
     notes = (
         f"read {', '.join(path.name for path in files)}; a file without splits is a test set",
@@ -91,9 +87,7 @@ def _image_folders(root: Path) -> Iterator[Path]:
 class _ReXrank:
     files: tuple[Path, ...]
     folders: tuple[Path, ...]
-    views: Views
-    max_images: int | None
-    sections: Sections
+    choice: Choice
 
     def studies(self) -> Iterator[Study | Rejected]:
         for path in self.files:
@@ -108,12 +102,12 @@ class _ReXrank:
         if not isinstance(row, dict):
             raise DataError("broken row: expected an object with image_path and context")
         found = report_of(words(row.get("section_findings")), words(row.get("section_impression")))
-        report = wanted(found, self.sections)
+        report = self.choice.report(found)
         split = split_named(str(row.get("split", "test")))
         if split is None:
             raise DataError(f"unknown split: {row['split']!r:.40}")
         pictures = self._pictures(row)
-        chosen = pick(pictures, self.views, self.max_images)
+        chosen = self.choice.pictures(pictures)
         indication, comparison = context_of(str(row.get("context", "")))
         return Study(
             study_id=study,

@@ -250,7 +250,7 @@ def test_a_merge_that_fails_leaves_nothing(
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("radflow.run.merged_card.write_merged_card", full)
+    monkeypatch.setattr("radflow.run.merging.write_merged_card", full)
     status, _, wrong = command("merge", adapter, "--out", "merged")
     assert status == 1
     assert "cannot be written (No space left on device)" in wrong

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,22 @@ def _form_of(out: Path) -> Form:
 
 def render(form: Form, drafted: Drafted) -> str | bytes:
     """Return a draft in one form."""
-    return _RENDERERS[form](drafted)
+    draft = drafted.draft
+    match form:
+        case "text":
+            return plain_text(draft)
+        case "json":
+            return json.dumps(record(draft), ensure_ascii=False) + "\n"
+        case "html":
+            return render_draft(draft, drafted.pictures, drafted.views)
+        case "fhir":
+            page = render_draft(draft)  # without the pictures, which the study has
+            report = diagnostic_report(
+                draft, page=page, subject=drafted.subject, imaging_study=drafted.imaging_study
+            )
+            return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
+        case "sr":
+            return basic_text_sr(draft, sources=drafted.sources)
 
 
 def record(draft: Draft) -> dict[str, Any]:
@@ -165,28 +180,3 @@ def _lines(draft: Draft) -> list[list[tuple[str, bool]]]:
     if draft.uncertain:
         lines.append([(draft.uncertainty, False)])
     return [*lines, [], [(NOTICE, False)]]
-
-
-def _json(drafted: Drafted) -> str:
-    return json.dumps(record(drafted.draft), ensure_ascii=False) + "\n"
-
-
-def _html(drafted: Drafted) -> str:
-    return render_draft(drafted.draft, drafted.pictures, drafted.views)
-
-
-def _fhir(drafted: Drafted) -> str:
-    page = render_draft(drafted.draft)  # without the pictures, which the study has
-    report = diagnostic_report(
-        drafted.draft, page=page, subject=drafted.subject, imaging_study=drafted.imaging_study
-    )
-    return json.dumps(report, ensure_ascii=False, indent=1) + "\n"
-
-
-_RENDERERS: dict[Form, Callable[[Drafted], str | bytes]] = {
-    "text": lambda drafted: plain_text(drafted.draft),
-    "json": _json,
-    "html": _html,
-    "fhir": _fhir,
-    "sr": lambda drafted: basic_text_sr(drafted.draft, sources=drafted.sources),
-}

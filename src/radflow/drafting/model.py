@@ -12,12 +12,12 @@ from radflow.drafting.trained_on import facts_of, find_model, name_of
 from radflow.evaluation.evidence import TRIAGE
 from radflow.judges.rules.judge import RulesJudge
 from radflow.modality import MODALITIES
-from radflow.policy import Completion, FeatureStore, GroupForward, greedy_reports, load_policy
+from radflow.policy import Completion, GroupForward, greedy_reports, load_policy
 from radflow.policy.sampling.words import greedy_logprobs, words_of
 from radflow.readers.criticality import why
 from radflow.reports import parse_report
 from radflow.reports.draft import Draft, Word, printable
-from radflow.run.predicting import prompt_encoder
+from radflow.run.predicting import feature_store, prompt_encoder
 from radflow.studies import Study
 
 _ASKED = ("prompt", "prompt_context", "prompt_prior", "max_new_tokens", "image_tokens", "image_square")
@@ -48,10 +48,7 @@ class Drafter:
         self._policy = load_policy(self.folder, knobs, device=device or "cpu")
         self._policy.model.requires_grad_(False)  # features are kept only where nothing trains
         self.encode = prompt_encoder(self._policy, recipe)
-        self._features = None
-        if knobs.image_features != "off":
-            bound = int(knobs.image_features_gib * 1024**3)
-            self._features = FeatureStore(self._policy.model, max_bytes=bound)
+        self._features = feature_store(self._policy, recipe)
         self._forward = GroupForward(
             self._policy,
             self.encode,

@@ -109,13 +109,16 @@ def open_pictures(
         indication=indication,
         views=views,
     )
-    return Opened(
-        study=study,
-        sources=sources,
-        flags=_flags(sources),
-        ignored=tuple(ignored),
-        kind=_kind(sources),
-    )
+    return _looked_at(study, sources, ignored)
+
+
+def _looked_at(study: Study, sources: tuple[Path, ...], ignored: Sequence[Path] = ()) -> Opened:
+    flags = dict.fromkeys(flag for path in sources[:_INSPECTED] for flag in inspect(path).flags)
+    kind = None
+    if sources:
+        with opened(sources[0]) as file:
+            kind = Kind(file.modality, region_of(region_texts(file.tags)))
+    return Opened(study=study, sources=sources, flags=tuple(flags), ignored=tuple(ignored), kind=kind)
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -181,13 +184,7 @@ def _open_known(study: Study, scratch: Path, *, frames: int) -> Opened:
         check_image(image)
     if len(images) == len(study.images):
         views = study.views or views
-    sources = _dicom_images(study.images)
-    return Opened(
-        study=replace(study, images=tuple(images), views=views),
-        sources=sources,
-        flags=_flags(sources),
-        kind=_kind(sources),
-    )
+    return _looked_at(replace(study, images=tuple(images), views=views), _dicom_images(study.images))
 
 
 def _rendered(pictures: Sequence[Path], scratch: Path, *, frames: int) -> tuple[list[Path], tuple[str, ...]]:
@@ -204,18 +201,6 @@ def _rendered(pictures: Sequence[Path], scratch: Path, *, frames: int) -> tuple[
         views += [view] * len(made)
     known = tuple(view for view in views if view is not None)
     return images, known if len(known) == len(images) else ()
-
-
-def _flags(sources: Sequence[Path]) -> tuple[str, ...]:
-    """What is odd about some of the DICOM files: burned-in text, a picture that looks inverted."""
-    return tuple(dict.fromkeys(flag for path in sources[:_INSPECTED] for flag in inspect(path).flags))
-
-
-def _kind(sources: Sequence[Path]) -> Kind | None:
-    if not sources:
-        return None
-    with opened(sources[0]) as file:
-        return Kind(file.modality, region_of(region_texts(file.tags)))
 
 
 def _dicom_images(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -15,6 +15,7 @@ from radflow.config import Recipe, load_recipe
 from radflow.drafting.studies import Opened
 from radflow.errors import DataError, MissingFileError
 from radflow.modality import MODALITIES, ModalityName
+from radflow.run.named_model import model_in
 from radflow.studies import Study, read_manifest
 from radflow.studies.training_facts import FILE, TrainingFacts, training_facts
 
@@ -30,14 +31,13 @@ def find_model(path: Path) -> tuple[Path, Recipe]:
     Raises:
         MissingFileError: no model there.
     """
-    for folder in (path, path / "rft" / "model", path / "sft" / "model"):
-        if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
-            recipes = [p / "recipe.toml" for p in (folder, *folder.parents[:2])]
-            recipe = next((r for r in recipes if r.is_file()), None)
-            return folder, load_recipe(recipe) if recipe else Recipe(policy=PolicyKnobs(model=str(folder)))
-    raise MissingFileError(
-        f"{path}: expected a run's folder, or a model folder with config.json or adapter_config.json"
-    )
+    if (folder := model_in(path)) is None:
+        raise MissingFileError(
+            f"{path}: expected a run's folder, or a model folder with config.json or adapter_config.json"
+        )
+    recipes = [p / "recipe.toml" for p in (folder, *folder.parents[:2])]
+    recipe = next((r for r in recipes if r.is_file()), None)
+    return folder, load_recipe(recipe) if recipe else Recipe(policy=PolicyKnobs(model=str(folder)))
 
 
 def name_of(folder: Path, recipe: Recipe) -> str:

@@ -1,21 +1,48 @@
-"""``radflow merge``: an adapter folded into its base model, as one folder that needs no PEFT."""
+"""``radflow merge``: an adapter folded into its base model, as one folder that needs no PEFT.
+
+Its card is the run's, or what the adapter folder itself says of its training.
+"""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
+from radflow.config import Recipe, load_recipe
 from radflow.errors import DataError, MissingFileError
+from radflow.files import write_atomic
 from radflow.folders import check_model, replaced_folder, sweep
-from radflow.run.named_model import look_for_model
+from radflow.run.named_model import look_for_model, model_in
+from radflow.studies.training_facts import FILE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Number = Literal["auto", "float32", "bfloat16", "float16"]
+
+_MERGED = "**Merged**: the LoRA adapter is folded into the weights of its base model, {base}.\n\n"
+_CHANGED = (
+    ('library_name: "peft"', 'library_name: "transformers"'),
+    ('base_model_relation: "adapter"', 'base_model_relation: "finetune"'),
+    (', "lora"]', "]"),
+)
+"""In the head of a card that radflow wrote for an adapter."""
+_UNKNOWN = """\
+---
+library_name: "transformers"
+pipeline_tag: "image-text-to-text"
+---
+
+# A merged model
+
+{merged}The adapter folder had no model card of radflow, so nothing is said here about its data, its training
+and how well it does. Research only. Not for diagnosis.
+
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +66,13 @@ def merge_command(screen: Console, model: Path, out: Path, base: str | None, dty
     check_model(adapter.folder)
     check_out(out)
 
-    from radflow.run.merged_card import write_merged_card
-
     sweep(out.absolute().parent, out.name)
 
     whole, processor, name = merged(adapter.folder, base, dtype)
     with replaced_folder(out.absolute()) as fresh:
         whole.save_pretrained(fresh)
         processor.save_pretrained(fresh)
-        write_merged_card(adapter.folder, adapter.run, adapter.stage, name, fresh)
+        write_merged_card(adapter, name, fresh)
     screen.print(f"merged {adapter.folder} with {name} into {out}", markup=False)
 
 
@@ -58,18 +83,13 @@ def find_adapter(path: Path) -> Adapter:
         MissingFileError: no model there.
         DataError: the model there is whole: nothing to merge.
     """
-    for folder in (path, path / "rft" / "model", path / "sft" / "model"):
-        if (folder / "adapter_config.json").is_file():
-            return _placed(folder)
-        if (folder / "config.json").is_file():
-            raise DataError(
-                f"{folder}: expected an adapter (adapter_config.json), got a whole model: it is merged "
-                "already, or was trained whole; use it as it is"
-            )
-    raise MissingFileError(f"{path}: expected a run's folder, or a PEFT folder with adapter_config.json")
-
-
-def _placed(folder: Path) -> Adapter:
+    if (folder := model_in(path)) is None:
+        raise MissingFileError(f"{path}: expected a run's folder, or a PEFT folder with adapter_config.json")
+    if not (folder / "adapter_config.json").is_file():
+        raise DataError(
+            f"{folder}: expected an adapter (adapter_config.json), got a whole model: it is merged "
+            "already, or was trained whole; use it as it is"
+        )
     stage, run = folder.absolute().parent, folder.absolute().parent.parent
     of_run = folder.name == "model" and stage.name in ("sft", "rft") and (run / "recipe.toml").is_file()
     name: Literal["sft", "rft"] = "rft" if stage.name == "rft" else "sft"
@@ -152,4 +172,41 @@ def _processor(folder: Path, base: str, *, sees: bool) -> Any:
         return load_processor(folder if has_processor(folder) else base)
     return AutoTokenizer.from_pretrained(
         str(folder) if (folder / "tokenizer_config.json").is_file() else base
+    )
+
+
+def write_merged_card(adapter: Adapter, base: str, folder: Path) -> None:
+    """Write the card of a merged model into its folder, and the prompt's knobs where they are known."""
+    from radflow.policy.processors import has_processor, load_processor
+    from radflow.run.model_card import CARD, write_card
+
+    run, source, recipe = adapter.run, adapter.folder, Recipe()
+    if (source / FILE).is_file():
+        shutil.copyfile(source / FILE, folder / FILE)
+    if run is not None and adapter.stage is not None and (run / "prepare" / "studies.jsonl").is_file():
+        return write_card(run, adapter.stage, folder, kind="merged")
+    if (source / "recipe.toml").is_file():
+        recipe = load_recipe(source / "recipe.toml")
+        shutil.copyfile(source / "recipe.toml", folder / "recipe.toml")
+    known = (source / CARD).read_text(encoding="utf-8") if (source / CARD).is_file() else ""
+    processor = load_processor(folder) if has_processor(folder) else None  # a language model has none
+    return write_atomic(folder / CARD, merged_card(known, base, recipe, processor))
+
+
+def merged_card(known: str, base: str, recipe: Recipe, processor: Any = None) -> str:
+    """The card of a merged model from that of its adapter, which may be empty or of another tool."""
+    from radflow.run.model_card import LOADING, base_in_words, environment, loading
+
+    said = _MERGED.format(base=base_in_words(base))
+    if LOADING in known:
+        head, mark, body = known.partition("\n---\n")
+        for before, after in _CHANGED:
+            head = head.replace(before, after)
+        title, _, rest = body.partition(LOADING)[0].lstrip().partition("\n\n")
+        text = f"{head}{mark}\n{title}\n\n{said}{rest}"
+    else:
+        text = _UNKNOWN.format(merged=said)
+    template = environment().get_template("loading.jinja")
+    return text + template.render(
+        **loading("merged", recipe, base, processor), obstacles=[], images_per_study=1
     )

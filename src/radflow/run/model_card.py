@@ -7,6 +7,7 @@ path of this machine. Its head is what the Hugging Face hub reads.
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,10 +24,11 @@ from radflow.evaluation.tables import REWARD_LABELS, row_label
 from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS
 from radflow.modality import MODALITIES
+from radflow.policy.chat import PREFIX_FORM
 from radflow.policy.images.pixels import crops_ends
-from radflow.policy.processors import load_processor
-from radflow.policy.serving import vllm_obstacles
-from radflow.run.loading_lines import loading_lines, vllm_line
+from radflow.policy.processors import leaves_video_out, load_processor
+from radflow.policy.serving import vllm_obstacles, vllm_rank
+from radflow.run.named_model import TINY
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
 from radflow.studies.study import SPLITS
@@ -37,7 +39,6 @@ Kind = Literal["adapter", "merged", "whole"]
 
 LOADING = "## How to load"
 CARD = "README.md"
-TINY = "tiny"
 SOURCES = {
     "carotid-phantom": "Carotid phantom: ultrasound drawn by radflow, reports made from the drawn anatomy",
     "open-i": "IU X-Ray (Open-i, US National Library of Medicine)",
@@ -60,14 +61,6 @@ _PARTS = (
     "image_square",
 )
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_SHARED_LIMITS = (
-    "No radiologist has rated its reports. Fluent text may be wrong, and may leave out what matters most.",
-    "It learnt from the hospitals, devices, patients and wording of its training data; elsewhere it may "
-    "do worse.",
-    "It may mention earlier examinations or a history that it was never shown.",
-    "Weights that were trained on reports may give some of their wording back. The licence of the base model "
-    "and the terms of the data decide whether and with whom this folder may be shared.",
-)
 
 
 def write_cards(run: Path) -> None:
@@ -107,12 +100,8 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
     """The text of a card; see `write_card`."""
     studies = read_manifest(run / "prepare" / "studies.jsonl", check_images=False).studies
     results = read_results(run / "results.json") if (run / "results.json").is_file() else None
-    public = hub_name(recipe.policy.model)
-    base = public or "BASE"
+    public, policy = hub_name(recipe.policy.model), recipe.policy
     drawn = any(study.drawn for study in studies)
-    many = max(len(study.images) for study in studies)
-    obstacles = vllm_obstacles(folder) if kind == "adapter" else []
-    processor = load_processor(folder)
     return (
         environment()
         .get_template("model_card.jinja")
@@ -121,36 +110,80 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
             metadata=_metadata(recipe, public, kind),
             modality=MODALITIES[studies[0].modality].pictures,
             stage=stage,
-            kind=kind,
-            base=base_in_words(recipe.policy.model),
-            public_base=public is not None,
             source=SOURCES.get(recipe.data.source, "Studies of the user's own"),
             images="drawn" if drawn else "real",
             splits=split_rows(studies),
             critical_by=", ".join(sorted({in_words(s.critical_by or "not recorded") for s in studies})),
-            recipe=recipe_rows(run, recipe, stage),
+            policy=policy,
+            sft=recipe.sft,
+            rft=recipe.rft,
+            reward=recipe.reward,
+            strategy=recipe.exploration.strategy,
+            seed=recipe.seed,
+            whole=policy.model == TINY,
+            lora=f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}",
+            explored=read_json(run / "exploration" / "summary.json") if stage == "rft" else None,
+            kept=read_json(run / "rft" / "summary.json") if stage == "rft" else None,
             metrics=metric_table(results, stage) if results else None,
             cases=results.cases if results else 0,
-            limits=_limits(drawn, results),
-            loading_heading=LOADING,
-            code=loading_lines(
-                kind,
-                base=base,
-                prompt=recipe.policy.prompt,
-                most=recipe.policy.max_new_tokens,
-                processor=processor,
-                pads=pads_pictures(processor, recipe),
-            ),
-            context=recipe.policy.prompt_context,
-            obstacles=obstacles,
-            vllm=vllm_line(kind, base=base, rank=recipe.policy.lora_rank, images=many),
+            warnings=results.extra.get("warnings", []) if results else [],
+            obstacles=vllm_obstacles(folder) if kind == "adapter" else [],
+            **loading(kind, recipe, policy.model, load_processor(folder)),
+            images_per_study=max(len(study.images) for study in studies),
         )
     )
 
 
-def pads_pictures(processor: Any, recipe: Recipe) -> bool:
-    """Whether radflow pads the pictures that it gives to a processor."""
-    return recipe.policy.image_square == "pad" and crops_ends(processor.image_processor)
+def loading(kind: Kind, recipe: Recipe, base: str, processor: Any) -> dict[str, Any]:
+    """What the template ``loading.jinja`` asks for beside ``obstacles`` and ``images_per_study``."""
+    policy, public = recipe.policy, hub_name(base)
+    pads = processor is not None and recipe.policy.image_square == "pad"
+    return {
+        "kind": kind,
+        "base": public or "BASE",
+        "base_in_words": base_in_words(base),
+        "public_base": public is not None,
+        "context": policy.prompt_context,
+        "rank": vllm_rank(policy.lora_rank),
+        "code": loading_lines(
+            kind,
+            base=public or "BASE",
+            prompt=policy.prompt,
+            most=policy.max_new_tokens,
+            processor=processor,
+            pads=pads and crops_ends(processor.image_processor),
+        ),
+    }
+
+
+def loading_lines(
+    kind: Kind, *, base: str, prompt: str, most: int, processor: Any = None, pads: bool = False
+) -> str:
+    """Python that loads the model and writes one report, with only transformers and peft. A test runs it.
+
+    Args:
+        kind: what the folder holds.
+        base: name of the base model, or what stands for it.
+        prompt: the instruction the model was trained with.
+        most: tokens of the longest report.
+        processor: of the model, where it has one.
+        pads: whether it was trained on pictures that were padded to a square.
+    """
+    name, images_only = type(processor).__name__, leaves_video_out(processor)
+    return (
+        environment()
+        .get_template("code.jinja")
+        .render(
+            kind=kind,
+            base=json.dumps(base),
+            prompt=json.dumps(prompt),
+            most=most,
+            processor=name if images_only else "AutoProcessor",
+            images_only=images_only,
+            prefix=name == PREFIX_FORM,
+            pads=pads,
+        )
+    )
 
 
 def hub_name(model: str) -> str | None:
@@ -215,47 +248,6 @@ def split_rows(studies: Sequence[Study]) -> list[dict[str, Any]]:
     return rows
 
 
-def recipe_rows(run: Path, recipe: Recipe, stage: Stage) -> list[tuple[str, str]]:
-    """Name and value of what the model was trained with."""
-    policy, sft, rft, reward = recipe.policy, recipe.sft, recipe.rft, recipe.reward
-    whole = policy.model == TINY
-    rows = [
-        ("Base model", base_in_words(policy.model)),
-        ("Instruction", as_code(policy.prompt)),
-        (
-            "SFT",
-            f"{'all weights' if whole else f'LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}'}; "
-            f"epochs {sft.epochs:g}, batch {sft.batch_size}, learning rate {sft.learning_rate:g}",
-        ),
-    ]
-    if stage == "rft":
-        explored = read_json(run / "exploration" / "summary.json")
-        kept = read_json(run / "rft" / "summary.json")
-        rows += [
-            (
-                "Target Exploration",
-                f"{recipe.exploration.strategy}: {explored['picked_size']:,} of {explored['split_size']:,} "
-                "training studies",
-            ),
-            (
-                "RFT",
-                f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}; step {kept['best_step']} of "
-                f"{kept['steps']}, chosen on validation; {rft.studies_per_step} studies per step, "
-                f"G = {rft.group_size}, {rft.inner_steps} inner steps, learning rate {rft.learning_rate:g}",
-            ),
-            (
-                "Clipping range",
-                f"{rft.epsilon:g} normal, {rft.epsilon / rft.divisor:g} critical; KL weight {rft.beta:g}",
-            ),
-            (
-                "Reward",
-                f"{reward.syntax:g} syntax + {reward.domain:g} domain + {reward.consistency:g} consistency + "
-                f"{reward.gamma:g} impression; judge of consistency: {in_words(reward.judge)}",
-            ),
-        ]
-    return [*rows, ("Seed", str(recipe.seed))]
-
-
 def metric_table(results: Results, stage: Stage) -> dict[str, Any]:
     """Columns and rows of the metrics, template and SFT beside the model, and the shuffled control."""
     systems = {"Template": TEMPLATE, "SFT": SFT} | ({"RadFlow": RADFLOW} if stage == "rft" else {})
@@ -263,9 +255,9 @@ def metric_table(results: Results, stage: Stage) -> dict[str, Any]:
     names = [name for name in (*REWARD_LABELS, *METRICS) if name in present]
     rows = []
     for name in names:
-        cells = [_cell(results.systems.get(system, {}).get(name)) for system in systems.values()]
+        cells = [with_interval(results.systems.get(system, {}).get(name)) for system in systems.values()]
         if stage == "rft":
-            cells.append(_cell(results.shuffled[name].shuffled if name in results.shuffled else None))
+            cells.append(with_interval(results.shuffled[name].shuffled if name in results.shuffled else None))
         rows.append((_label(name, results.extra.get("labels", {})), cells))
     return {"columns": [*systems, *(["RadFlow, shuffled"] if stage == "rft" else [])], "rows": rows}
 
@@ -276,18 +268,6 @@ def _label(name: str, labels: Mapping[str, str]) -> str:
         return row_label(name)
     term = in_words(labels.get(name, row_label(name).strip(" ↑")))
     return f"Reward: {term[0].lower()}{term[1:]} ↑" if name != "reward" else "Reward ↑"
-
-
-def _cell(interval: Any) -> str:
-    return with_interval(interval)
-
-
-def _limits(drawn: bool, results: Results | None) -> list[str]:
-    said = list(_SHARED_LIMITS)
-    if drawn:
-        said.insert(0, "Its images were drawn by a program: nothing here was shown on images of patients.")
-    warnings = results.extra.get("warnings", []) if results else []
-    return said + [in_words(warning) for warning in warnings]
 
 
 def _metadata(recipe: Recipe, public: str | None, kind: Kind) -> dict[str, Any]:
@@ -306,8 +286,10 @@ def _metadata(recipe: Recipe, public: str | None, kind: Kind) -> dict[str, Any]:
 
 def environment() -> jinja2.Environment:
     """Where the templates of cards are found."""
-    return jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.PackageLoader("radflow.run"),
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    found.filters |= {"as_code": as_code, "in_words": in_words}
+    return found

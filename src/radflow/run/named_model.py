@@ -45,6 +45,13 @@ def look_for_model(name: str) -> str:
     return _on_hub(name, cached=False)
 
 
+def model_in(path: Path) -> Path | None:
+    """The model folder behind a path: the path itself, or of a run its RFT model, or else its SFT model."""
+    places = (path, path / "rft" / "model", path / "sft" / "model")
+    files = ("config.json", "adapter_config.json")
+    return next((place for place in places if any((place / file).is_file() for file in files)), None)
+
+
 def is_here(name: str) -> bool:
     """Whether a model that was found can be loaded without fetching it."""
     return name == TINY or Path(name).is_dir() or _is_cached(name)

@@ -28,7 +28,7 @@ def prompt_encoder(policy: Policy, recipe: Recipe, folder: Path | None = None) -
     )
 
 
-def feature_store(policy: Policy, recipe: Recipe, folder: Path) -> FeatureStore | None:
+def feature_store(policy: Policy, recipe: Recipe, folder: Path | None = None) -> FeatureStore | None:
     """What the vision tower says of each study, computed once; in a folder too where the recipe wants it."""
     knobs = recipe.policy
     if knobs.image_features == "off":

@@ -109,10 +109,15 @@ class HardCase:
     score: Number
     reference: str = ""
     prediction: str = ""
-    bleu2: Number = math.nan
-    bertscore: Number = math.nan
-    radgraph_f1: Number = math.nan
-    keyword_match: Number = math.nan
+    metrics: Mapping[str, Number] = field(default_factory=dict)
+
+
+def _with_metrics(row: Any) -> Any:
+    """A hard case whose metrics, each a key of its own in the file, stand together."""
+    words = ("study_id", "score", "reference", "prediction")
+    return (
+        {**row, "metrics": {k: v for k, v in row.items() if k not in words}} if isinstance(row, dict) else row
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,7 @@ class Exploration:
     words: SplitAndPicked | None = None
     positives: SplitAndPicked | None = None
     labels: Mapping[str, SplitAndPicked] = field(default_factory=dict)
-    hardest: tuple[HardCase, ...] = ()
+    hardest: tuple[Annotated[HardCase, BeforeValidator(_with_metrics)], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from safetensors import safe_open
 
 from hub_folders import LAYOUTS, as_hub_cache, write_hub_folder
 from radflow.reports.draft import printable
-from radflow.run.loading_lines import loading_lines
+from radflow.run.model_card import loading_lines
 
 Command = Callable[..., tuple[int, str, str]]
 REPORTS = (

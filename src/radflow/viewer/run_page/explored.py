@@ -14,7 +14,6 @@ from radflow.viewer.records import Exploration, HardCase
 from radflow.viewer.wording import metric_name, percent
 
 MOST_HARD_CASES = 6
-HARD_METRICS = ("bleu2", "bertscore", "radgraph_f1", "keyword_match")
 
 _WHY = {
     "hardest": "the studies on which SFT scored lowest",
@@ -99,8 +98,7 @@ def _scores(exploration: Exploration) -> str:
 
 
 def _hard(case: HardCase) -> Hard:
-    scores = {"score": case.score}
-    scores |= {metric_name(name, {}): getattr(case, name) for name in HARD_METRICS}
+    scores = {"score": case.score, **{metric_name(name, {}): value for name, value in case.metrics.items()}}
     return Hard(
         study_id=case.study_id,
         scores=tuple((name, number(value, 2)) for name, value in scores.items() if math.isfinite(value)),

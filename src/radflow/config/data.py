@@ -35,7 +35,7 @@ class Columns(Section):
     view: str | None = None
     """PA, AP, lateral, ...: one word per image."""
     modality: str | None = None
-    """chest-xray or carotid-us, where a table has both."""
+    """Where a table has studies of several modalities."""
 
 
 class Data(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from radflow import __version__
 from radflow.drafting.forms import SUFFIXES, Drafted, record, render
-from radflow.drafting.options import Form
+from radflow.drafting.options import DraftOptions, Form
 from radflow.drafting.studies import Opened, Waiting
 from radflow.errors import DataError, RadflowError
 from radflow.files import write_atomic, write_json, write_jsonl
@@ -30,27 +30,12 @@ _LONGEST_NAME = 120  # characters of a file's name; file systems hold 255 bytes
 SHOWN = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Where the drafts go, and what is made of each.
-
-    Attributes:
-        out: the folder.
-        forms: beside JSON, which every study gets.
-        keep_patient: whether structured reports take over patient and study from DICOM files.
-    """
-
-    out: Path
-    forms: tuple[Form, ...] = ()
-    keep_patient: bool = False
-
-
 def draft_batch(
     screen: Console,
     errors: Console,
     waiting: Sequence[Waiting],
     drafter: Drafter,
-    batch: Batch,
+    options: DraftOptions,
     *,
     check: Callable[[Opened, ModalityName | None], Opened],
     unread: Sequence[Rejected] = (),
@@ -65,7 +50,7 @@ def draft_batch(
         errors: for the bar.
         waiting: the studies.
         drafter: writes them.
-        batch: where to.
+        options: with one folder as ``out``; its ``forms`` are made beside JSON, which every study gets.
         check: compares a study, and its modality where it is known, with what the model was trained on.
         unread: studies that were set aside before; they are counted with the others.
 
@@ -73,9 +58,10 @@ def draft_batch(
         DataError: not one study could be drafted.
         NotWritableError: a file cannot be written.
     """
+    [out] = options.out
     model = [__version__, _files(sorted(drafter.folder.rglob("*"))), drafter.prompt, drafter.uncertain_below]
-    keys = {study.study_id: _key(study, model, batch) for study in waiting}
-    left = [study for study in waiting if not _done(study.study_id, keys[study.study_id], batch)]
+    keys = {study.study_id: _key(study, model, options) for study in waiting}
+    left = [study for study in waiting if not _done(study.study_id, keys[study.study_id], out)]
     rejected = list(unread)
     with bar("draft", len(left), errors) as advance:
         for start in range(0, len(left), drafter.batch_size):
@@ -84,14 +70,12 @@ def draft_batch(
                 opened = list(_open(some, Path(scratch), drafter, check, rejected))
                 drafts = drafter([one.study for one in opened]) if opened else []
                 for one, draft in zip(opened, drafts, strict=True):
-                    _write(one, draft, keys[draft.study_id], batch)
+                    _write(one, draft, keys[draft.study_id], options)
             advance(len(some))
     bad = {item.study for item in rejected[len(unread) :]}
     good = [study for study in waiting if study.study_id not in bad]
-    write_jsonl(batch.out / "drafts.jsonl", (_row(study, batch.out) for study in good))
-    _account(
-        screen, batch.out, drafted=len(left) - len(bad), before=len(waiting) - len(left), rejected=rejected
-    )
+    write_jsonl(out / "drafts.jsonl", (_row(study, out) for study in good))
+    _account(screen, out, drafted=len(left) - len(bad), before=len(waiting) - len(left), rejected=rejected)
 
 
 def draft_path(out: Path, study_id: str, form: Form = "json") -> Path:
@@ -130,18 +114,18 @@ def _open(
         yield opened
 
 
-def _write(opened: Opened, draft: Draft, key: str, batch: Batch) -> None:
+def _write(opened: Opened, draft: Draft, key: str, options: DraftOptions) -> None:
     """All forms of a draft; JSON comes last, because its presence marks the study as done."""
     draft = replace(draft, flags=opened.flags, cautions=opened.cautions)
-    sources = opened.sources if batch.keep_patient else ()
+    [out], sources = options.out, opened.sources if options.keep_patient else ()
     drafted = Drafted(draft=draft, pictures=opened.study.images, views=opened.study.views, sources=sources)
-    for form in batch.forms:
+    for form in options.forms:
         if form != "json":
-            write_atomic(draft_path(batch.out, draft.study_id, form), render(form, drafted))
-    write_json(draft_path(batch.out, draft.study_id), {**record(draft), "inputs": key})
+            write_atomic(draft_path(out, draft.study_id, form), render(form, drafted))
+    write_json(draft_path(out, draft.study_id), {**record(draft), "inputs": key})
 
 
-def _key(study: Waiting, model: object, batch: Batch) -> str:
+def _key(study: Waiting, model: object, options: DraftOptions) -> str:
     """Stands for everything that a draft depends on."""
     known = study.known
     said = (
@@ -149,7 +133,7 @@ def _key(study: Waiting, model: object, batch: Batch) -> str:
         if known is None
         else [known.indication, known.comparison, list(known.views), known.drawn, known.prior_report]
     )
-    return fingerprint([model, _files(study.files), said, sorted(batch.forms), batch.keep_patient])
+    return fingerprint([model, _files(study.files), said, sorted(options.forms), options.keep_patient])
 
 
 def _files(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
@@ -158,9 +142,9 @@ def _files(paths: Sequence[Path]) -> list[tuple[str, int, int]]:
     return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in facts]
 
 
-def _done(study_id: str, key: str, batch: Batch) -> bool:
+def _done(study_id: str, key: str, out: Path) -> bool:
     try:
-        return json.loads(draft_path(batch.out, study_id).read_text(encoding="utf-8")).get("inputs") == key
+        return json.loads(draft_path(out, study_id).read_text(encoding="utf-8")).get("inputs") == key
     except (OSError, ValueError):
         return False
 

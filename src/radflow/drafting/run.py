@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.markup import escape
 
-from radflow.drafting.batch import Batch, draft_batch
+from radflow.drafting.batch import draft_batch
 from radflow.drafting.forms import Drafted, destinations, render, screen_text
 from radflow.drafting.options import DraftOptions
 from radflow.drafting.studies import Opened, Waiting, batch_of_folder, batch_of_manifest, open_pictures
@@ -124,8 +124,7 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
         from radflow.drafting.model import Drafter
 
         drafter = Drafter(options.model, uncertain_below=options.uncertain, modality=options.modality)
-        batch = Batch(out=out, forms=options.forms, keep_patient=options.keep_patient)
-        draft_batch(screen, errors, waiting, drafter, batch, check=check, unread=unread)
+        draft_batch(screen, errors, waiting, drafter, options, check=check, unread=unread)
 
 
 def _check(options: DraftOptions) -> Callable[[Opened, ModalityName | None], Opened]:

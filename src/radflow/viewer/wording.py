@@ -35,12 +35,13 @@ METRICS: Mapping[str, str] = {
     "rouge_l": "ROUGE-L",
     "bertscore": "BERTScore",
     "semb_score": "SembScore",
-    "radgraph_f1": "RadGraph F1",
     "radcliq_v0": "RadCliQ-v0",
     "radcliq_v1": "RadCliQ-v1",
-    "chexpert_f1": "CheXpert F1",
-    "carotid_f1": "Carotid label F1",
-    "keyword_match": "KeyWordMatch",
+    **{
+        own.metric: own.label.partition(" (")[0]
+        for modality in MODALITIES.values()
+        for own in (modality.content, modality.labels)
+    },
 }
 
 LABEL_F1 = tuple(modality.labels.metric for modality in MODALITIES.values())

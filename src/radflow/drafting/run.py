@@ -16,7 +16,7 @@ from radflow.drafting.options import DraftOptions
 from radflow.drafting.studies import Opened, Waiting, batch_of_folder, batch_of_manifest, open_pictures
 from radflow.drafting.trained_on import checked, facts_of, find_model
 from radflow.errors import DataError
-from radflow.files import make_folder, write_atomic
+from radflow.files import write_atomic, writing
 from radflow.folders import sweep
 from radflow.integrations.fhir import STUDIES, SUBJECTS, reference_to
 from radflow.modality import ModalityName
@@ -61,7 +61,7 @@ def _draft_one(screen: Console, errors: Console, options: DraftOptions) -> None:
             reference_to(kinds, reference)
     for _, path in places:
         if path is not None:
-            make_folder(path.parent)
+            _make_folder(path.parent)
     with TemporaryDirectory() as scratch:
         opened = open_pictures(
             options.images,
@@ -117,7 +117,7 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
     [out] = options.out
     waiting, unread = _waiting(errors, options)
     check = _check(options)  # before the folder is made: a misspelt model leaves nothing behind
-    make_folder(out / "drafts")
+    _make_folder(out / "drafts")
     with Hold(out):
         for folder in (out, out / "drafts"):
             sweep(folder)
@@ -160,3 +160,8 @@ def _say_ignored(errors: Console, paths: Sequence[Path], why: str) -> None:
     )
     errors.print("[yellow]warning[/]: ", end="")
     errors.print(f"passed over, {why}: {names}", markup=False)
+
+
+def _make_folder(folder: Path) -> None:
+    with writing(folder, "the folder cannot be made"):
+        folder.mkdir(parents=True, exist_ok=True)

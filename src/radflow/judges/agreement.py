@@ -64,11 +64,6 @@ def agreement(first: Sequence[bool], second: Sequence[bool], *, confidence: floa
     all answers are equal neither has a width, which is a limit of the formulas and not certainty: the
     interval of ``raw`` still has one.
 
-    Args:
-        first: one judge's verdicts.
-        second: the other's.
-        confidence: of the intervals, in (0, 1).
-
     Raises:
         DataError: no verdicts, lengths that differ, or a confidence out of range.
 

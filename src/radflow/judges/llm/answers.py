@@ -42,14 +42,8 @@ _DOUBT = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One chat completion.
-
-    Attributes:
-        text: what was said.
-        whole: whether it ended by itself, not by a limit or a filter.
-        prompt_tokens: as reported, otherwise ``None``.
-        completion_tokens: likewise.
-    """
+    """One chat completion: what was said, whether it ended by itself (not by a limit or a filter), and the
+    tokens as reported, otherwise ``None``."""
 
     text: str
     whole: bool

@@ -87,12 +87,11 @@ class LocalModel:
         return content_name(Path(self.folder), _REVISION, self.dtype or "")
 
     def ask(self, questions: Sequence[Question], stored: Callable[[int, Answer], None]) -> None:
-        """Answer all questions; hand over the answers of each batch as it ends.
+        """Answer all questions, longest first; hand over the answers of each batch as it ends.
 
         Args:
             questions: asked once each, even where two are the same.
-            stored: called with a question's index and its answer in this thread, at most once per question;
-                longest questions first.
+            stored: called with a question's index and its answer in this thread, at most once per question.
 
         Raises:
             JudgeError: a question is longer than the model's context, or the model prefers neither answer or

@@ -61,12 +61,7 @@ def check_folder(folder: Path) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The folder's ``config.json``.
-
-    Raises:
-        MissingFileError: it is not there.
-        DataError: it is not a JSON object.
-    """
+    """The folder's ``config.json``; it raises as :func:`check_folder`."""
     return _read_object(folder / "config.json", "a causal language model's configuration")
 
 
@@ -97,12 +92,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def content_name(folder: Path, *facts: str) -> str:
-    """The folder's name and 12 hexadecimal digits of SHA-256 over all files that decide its answers.
-
-    Args:
-        folder: one that :func:`check_folder` takes.
-        facts: what else decides them.
-    """
+    """The folder's name and 12 hexadecimal digits of SHA-256 over all files and facts that decide answers."""
     paths = [folder / "config.json", *weight_files(folder), *(folder / name for name in _WORDS)]
     paths = [path for path in paths if path.is_file()]
     with ThreadPoolExecutor() as pool:  # hashing frees the interpreter; a large model has many files

@@ -67,8 +67,7 @@ class Answer:
     Attributes:
         verdict: yes or no.
         said: the words of the judge that the verdict was read from, a line for each vote.
-        prompt_tokens: as the server counts them, over all calls for this question; 0 where it does not.
-        completion_tokens: likewise.
+        prompt_tokens, completion_tokens: as the server counts them, over all calls; 0 where it does not.
         calls: requests that were sent for this question, failed ones included.
     """
 

@@ -43,10 +43,7 @@ class PrivacyError(RadflowError, RuntimeError):
 class Address:
     """Where a URL leads, as far as it can be read in one way only.
 
-    Attributes:
-        scheme: ``http`` or ``https``.
-        host: in small letters; an IPv6 address without its brackets.
-        port: as written, otherwise ``None``.
+    The host is in small letters, an IPv6 address without its brackets; the port ``None`` if none is written.
     """
 
     scheme: str
@@ -87,12 +84,8 @@ def parse_address(url: str) -> Address:
             "Expected the URL of a judge as http(s)://host[:port][/path], without user name or special "
             f"characters in the host; got one that starts with {url[:4]!r}. Write it plainly."
         )
-    port = match["port"]
-    return Address(
-        scheme=match["scheme"].lower(),
-        host=match["host"].lower().strip("[]"),
-        port=None if port is None else int(port),
-    )
+    port = None if match["port"] is None else int(match["port"])
+    return Address(scheme=match["scheme"].lower(), host=match["host"].lower().strip("[]"), port=port)
 
 
 class Gate:

@@ -43,12 +43,9 @@ _ROUNDS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Identifier:
-    """One place in a text that could say whose it is.
+    """One place in a text that could say whose it is: what it is, and (start, end) in characters.
 
-    Attributes:
-        kind: what it is.
-        span: (start, end) in characters of the text.
-        text: the characters; left out of ``repr``, so that no log shows them.
+    The characters themselves are left out of ``repr``, so that no log shows them.
     """
 
     kind: Kind

@@ -27,10 +27,7 @@ class Imported:
 
 
 def export_verdicts(store: VerdictStore, path: Path) -> int:
-    """Write every verdict that is whole; the file appears whole or not at all.
-
-    Returns:
-        How many.
+    """Write every verdict that is whole; the file appears whole or not at all. Returns how many.
 
     Raises:
         NotWritableError: the file cannot be written.

@@ -47,8 +47,7 @@ class Identity:
     """Whose verdicts: all that must be equal for an answer to be worth keeping for the next asker.
 
     Attributes:
-        judge: the way of asking, ``openai`` or ``local``. What else changes its answers (a majority of five
-            votes, a temperature) belongs in here too: ``openai/5 votes``.
+        judge: the way of asking, ``openai`` or ``local``, with what else changes answers: ``openai/5 votes``.
         model: as the endpoint or the folder calls it.
         prompts: version of the prompt for each kind of question; those that come with radflow.
     """

@@ -83,7 +83,8 @@ class TokenEmbedder:
         self._tokenizer, self._model = _load(model)
         depth = int(self._model.config.num_hidden_layers)
         self.layer = _layer(layer, depth, model)
-        self.name = name or _name(model, self.layer, depth)
+        own = Path(model).name if Path(model).is_dir() else str(model)
+        self.name = name or (own if self.layer == depth else f"{own}, layer {self.layer}")
         self._at_top = _shorten(self._model, self.layer) or self.layer == depth
         before, after = affixes(self._tokenizer)
         self._special = [*before, *after]
@@ -139,13 +140,7 @@ class TokenEmbedder:
 
 
 def load_embedder(source: str, **options: Any) -> TokenEmbedder:
-    """Make an embedder from ``folder`` or ``folder@layer``.
-
-    Raises:
-        MissingFileError: there is no such folder and no such name that can be reached.
-        DataError: weights are missing.
-        RecipeError: the model has no such layer, or the machine no such device.
-    """
+    """Make a :class:`TokenEmbedder` from ``folder`` or ``folder@layer``."""
     found = re.fullmatch(r"(.+)@(-?\d+)", source)
     model, layer = (found[1], int(found[2])) if found else (source, -1)
     return TokenEmbedder(model, layer=layer, **options)
@@ -204,11 +199,6 @@ def _layer(layer: int, depth: int, model: str | Path) -> int:
             f"{-depth - 1}; got {layer}."
         )
     return layer % (depth + 1)
-
-
-def _name(model: str | Path, layer: int, depth: int) -> str:
-    name = Path(model).name if Path(model).is_dir() else str(model)
-    return name if layer == depth else f"{name}, layer {layer}"
 
 
 def _shorten(model: Any, layer: int) -> bool:

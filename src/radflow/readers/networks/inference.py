@@ -95,12 +95,7 @@ def _device(name: str) -> torch.device:
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     """Cut items into batches of like length, longest first, each at most ``batch_tokens`` when padded.
 
-    Args:
-        lengths: tokens of each item.
-        batch_tokens: bound on items times longest item; an item beyond it is alone.
-
-    Returns:
-        positions in ``lengths``, each exactly once.
+    An item beyond that is alone. Returns positions in ``lengths``, each exactly once.
 
     >>> length_batches([3, 10, 2, 4], 10)
     [[1], [3, 0], [2]]
@@ -141,25 +136,17 @@ def valid_unicode(text: str) -> str:
 
 
 def token_ids(tokenizer: Any, texts: Sequence[str], limit: int) -> list[list[int]]:
-    """Encode texts, cut so that ``limit`` tokens hold words and special tokens; the last one stays.
+    """Encode texts, special tokens around them, at most ``limit`` tokens in all; words are cut at the end.
 
-    Args:
-        tokenizer: a transformers tokenizer; it is left as it is, so threads may share it.
-        texts: any texts.
-        limit: most tokens, the special ones included.
-
-    Returns:
-        for each text its token ids, the tokenizer's special tokens around them.
+    The transformers tokenizer is left as it is, so threads may share it.
     """
     before, after = affixes(tokenizer)
     room = limit - len(before) - len(after)
     clean = [valid_unicode(text) for text in texts]
     if not clean:
         return []
-    words = tokenizer(clean, add_special_tokens=False, return_attention_mask=False, verbose=False)[
-        "input_ids"
-    ]
-    return [[*before, *row[:room], *after] for row in words]
+    words = tokenizer(clean, add_special_tokens=False, return_attention_mask=False, verbose=False)
+    return [[*before, *row[:room], *after] for row in words["input_ids"]]
 
 
 def affixes(tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -61,7 +61,7 @@ class RadGraph:
         archive = read_archive(folder)
         config, tokenizer = load_encoder(archive)
         model = _model(archive, config)
-        load_weights(model, archive.weights(), archive.weights_file())
+        load_weights(model, *archive.weights())
         max_length = min(archive.max_length or config.max_position_embeddings, config.max_position_embeddings)
         self.dataset = archive.dataset
         self.name = _NAMES.get(archive.dataset, f"RadGraph ({archive.dataset})")

@@ -57,21 +57,17 @@ class Archive:
     entity_labels: tuple[str, ...]
     relation_labels: tuple[str, ...]
 
-    def weights(self) -> dict[str, Tensor]:
-        """The weights under the names of ``radgraph_model.SpanModel``.
+    def weights(self) -> tuple[dict[str, Tensor], Path]:
+        """The weights under the names of ``radgraph_model.SpanModel``, and their file.
 
         Raises:
             MissingFileError: there is no weights file.
             DataError: it is damaged or holds other things than tensors.
         """
-        return rename(read_weights(self.weights_file()), self.dataset)
-
-    def weights_file(self) -> Path:
-        """The file with the weights; a safetensors conversion goes first."""
-        for name in WEIGHTS:
-            if (self.folder / name).is_file():
-                return self.folder / name
-        raise MissingFileError(f"Expected {' or '.join(WEIGHTS)} in {self.folder}, found neither.")
+        file = next((self.folder / name for name in WEIGHTS if (self.folder / name).is_file()), None)
+        if file is None:
+            raise MissingFileError(f"Expected {' or '.join(WEIGHTS)} in {self.folder}, found neither.")
+        return rename(read_weights(file), self.dataset), file
 
 
 def read_archive(folder: str | Path) -> Archive:
@@ -91,15 +87,16 @@ def read_archive(folder: str | Path) -> Archive:
         reader, model = config["dataset_reader"], config["model"]
         embedder = model["embedder"]["token_embedders"]["bert"]
         layers = model["feedforward_params"]
+        units = layers["hidden_dims"]
         dataset, labels = _vocabulary(folder / "vocabulary")
         archive = Archive(
             folder=folder,
             dataset=dataset,
-            encoder=_encoder(folder, embedder["model_name"]),
+            encoder=str(bert) if (bert := folder / ENCODER_FOLDER).is_dir() else embedder["model_name"],
             max_length=reader["token_indexers"]["bert"].get("max_length"),
             max_span_width=int(reader["max_span_width"]),
             width_features=int(model["feature_size"]),
-            hidden=_hidden(layers["num_layers"], layers["hidden_dims"]),
+            hidden=tuple(units) if isinstance(units, list) else (units,) * layers["num_layers"],
             mentions_a_word=float(model["modules"]["relation"]["spans_per_word"]),
             entity_labels=labels["entity"],
             relation_labels=labels["relation"],
@@ -155,15 +152,6 @@ def weight_names(dataset: str) -> dict[str, str]:
         f"_relation._relation_feedforwards.{relation}_linear_layers.": "relation.layers.",
         f"_relation._relation_scorers.{relation}": "relation.scorer.",
     }
-
-
-def _encoder(folder: Path, name: str) -> str:
-    local = folder / ENCODER_FOLDER
-    return str(local) if local.is_dir() else name
-
-
-def _hidden(layers: int, units: int | list[int]) -> tuple[int, ...]:
-    return tuple(units) if isinstance(units, list) else (units,) * layers
 
 
 def _vocabulary(folder: Path) -> tuple[str, dict[str, tuple[str, ...]]]:

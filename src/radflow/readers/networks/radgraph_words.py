@@ -73,12 +73,7 @@ class Pieces:
 
 
 def word_pieces(tokenizer: Any, reports: Sequence[Sequence[str]]) -> list[Pieces]:
-    """Cut the words of reports into word pieces; each different word is cut once.
-
-    Args:
-        tokenizer: a transformers tokenizer.
-        reports: words of each report.
-    """
+    """Cut the words of each report into word pieces; each different word is cut once."""
     words = list(dict.fromkeys(chain.from_iterable(reports)))
     if not words:
         return []

@@ -33,7 +33,7 @@ class TextStore:
     """A bounded table of bytes that processes can share.
 
     Args:
-        folder: made if it is not there; the file in it is ``readings.sqlite3``.
+        folder: made if it is not there.
         bound: bytes of content to keep; the oldest written goes first.
 
     Raises:

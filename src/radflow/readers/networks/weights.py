@@ -81,9 +81,9 @@ def load_weights(
     """Put weights into a network, every one of them and nothing else.
 
     Args:
-        model: the network; changed in place.
+        model: changed in place.
         weights: names to tensors.
-        source: the file they came from, for messages.
+        source: the file they came from.
         unused: beginnings of names that may be there and are left out.
 
     Raises:
@@ -116,11 +116,7 @@ def fingerprint(model: nn.Module, *facts: Any) -> str:
 
     Args:
         model: the network, before it is moved or cast.
-        facts: configuration, tokenizer, number type, layer; see :func:`config_facts` and
-            :func:`tokenizer_facts`.
-
-    Returns:
-        64 hexadecimal digits.
+        facts: configuration, tokenizer, number type, layer.
     """
     import torch
 

@@ -9,11 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from radflow.evaluation.notation import brackets, number, signed
+from radflow.evaluation.notation import number
 from radflow.viewer.cases import case_views
-from radflow.viewer.charts.strips import whisker
 from radflow.viewer.records import Case, Interval
-from radflow.viewer.tables import Cell, Row, Table
+from radflow.viewer.tables import Cell, Row, Table, change_cell, interval_cell, reach
 from radflow.viewer.templating import render
 from radflow.viewer.wording import grouped, percent
 
@@ -57,14 +56,16 @@ def render_scores(summary: Mapping[str, Any], worst: Sequence[Mapping[str, Any]]
 def score_table(summary: Mapping[str, Any]) -> Table:
     """Return metrics by system and baselines, with the paired gain over the template as the last column."""
     baselines = summary["baselines"]
-    gains = baselines.get(TEMPLATE, {}).get("difference", {})
+    differences = baselines.get(TEMPLATE, {}).get("difference", {})
+    gains = {name: _interval(found) for name, found in differences.items()}
     groups = []
     for title, names in grouped(summary["metrics"]):
-        limit = max((_reach(gains[name]) for name in names if name in gains), default=0.0)
+        limit = reach(gains, names)
         rows = [_row(name, summary, gains.get(name), limit) for name in names]
         if "radcliq_v1" in names and INVERSE in summary:
             blanks = [Cell(mean="") for _ in (*baselines, *([TEMPLATE] if gains else []))]
-            rows.append(Row(name="1/RadCliQ-v1", arrow="↑", cells=(_cell(summary[INVERSE]), *blanks)))
+            inverse = interval_cell(_interval(summary[INVERSE]))
+            rows.append(Row(name="1/RadCliQ-v1", arrow="↑", cells=(inverse, *blanks)))
         groups.append((title, tuple(rows)))
     columns = (summary["system"], *baselines, *(["Gain over the template"] if gains else []))
     return Table(columns=columns, groups=tuple(groups))
@@ -103,35 +104,20 @@ def _scores(case: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {number(value, 2)}" for name, value in case["scores"].items())
 
 
-def _row(name: str, summary: Mapping[str, Any], gain: Mapping[str, Any] | None, limit: float) -> Row:
+def _row(name: str, summary: Mapping[str, Any], gain: Interval | None, limit: float) -> Row:
     metric = summary["metrics"][name]
-    cells = [_cell(metric), *(_cell(one["metrics"][name]) for one in summary["baselines"].values())]
+    higher = metric["higher_is_better"]
+    scored = (metric, *(one["metrics"][name] for one in summary["baselines"].values()))
+    cells = [interval_cell(_interval(found)) for found in scored]
     if gain is not None:
-        cells.append(_gain_cell(_interval(gain), metric["higher_is_better"], limit))
-    return Row(name=metric["label"], arrow="↑" if metric["higher_is_better"] else "↓", cells=tuple(cells))
-
-
-def _cell(found: Mapping[str, Any]) -> Cell:
-    interval = _interval(found)
-    return Cell(mean=number(interval.mean), ends=brackets(interval.low, interval.high))
-
-
-def _gain_cell(gain: Interval, higher_is_better: bool, limit: float) -> Cell:
-    tone = "unclear"
-    if gain.excludes_zero:
-        tone = "better" if (gain.mean > 0) == higher_is_better else "worse"
-    drawn = whisker(mean=gain.mean, low=gain.low, high=gain.high, limit=limit, tone=tone)
-    ends = brackets(gain.low, gain.high, gain=True)
-    return Cell(mean=signed(gain.mean), ends=ends, tone=tone, svg=drawn)
+        good = "better" if (gain.mean > 0) == higher else "worse"
+        cells.append(change_cell(gain, good if gain.excludes_zero else "unclear", limit))
+    return Row(name=metric["label"], arrow="↑" if higher else "↓", cells=tuple(cells))
 
 
 def _interval(found: Mapping[str, Any]) -> Interval:
     values = {name: math.nan if found[name] is None else found[name] for name in ("mean", "low", "high")}
     return Interval(**values)
-
-
-def _reach(found: Mapping[str, Any]) -> float:
-    return max((abs(found[end]) for end in ("low", "high") if found[end] is not None), default=0.0)
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from radflow.evaluation.notation import brackets, number, signed
@@ -49,48 +49,31 @@ class Table:
 def result_table(results: Results) -> Table:
     """Return systems by metrics, with the paired gain of RadFlow over SFT as the last column."""
     systems = in_order(results.systems)
+
+    def cells(metric: str, limit: float) -> list[Cell]:
+        found = [interval_cell(results.systems[system].get(metric)) for system in systems]
+        if gain := results.gain.get(metric):
+            found.append(change_cell(gain, tone(metric, gain, results), limit))
+        elif results.gain:
+            found.append(interval_cell(None))
+        return found
+
     metrics = [metric for system in systems for metric in results.systems[system]]
-
-    def row(metric: str, limit: float) -> Row:
-        cells = [_cell(results.systems[system].get(metric)) for system in systems]
-        if results.gain:
-            cells.append(_gain_cell(metric, results, limit))
-        return _row(metric, results, cells)
-
-    columns = [system_name(system) for system in systems] + (["Gain, RadFlow − SFT"] if results.gain else [])
-    return Table(
-        columns=tuple(columns),
-        groups=tuple(
-            (title, tuple(row(metric, _limit(results.gain, names)) for metric in names))
-            for title, names in grouped(metrics)
-        ),
-    )
+    columns = [*map(system_name, systems), *(["Gain, RadFlow − SFT"] if results.gain else [])]
+    return _by_metric(columns, metrics, cells, results.gain, results)
 
 
 def shuffled_table(results: Results) -> Table:
     """Return each metric with the right images and with shuffled ones."""
+
+    def cells(metric: str, limit: float) -> list[Cell]:
+        row = results.shuffled[metric]
+        fall = change_cell(row.fall, "better" if row.fall.low > 0 else "worse", limit)
+        return [interval_cell(row.true), interval_cell(row.shuffled), fall]
+
     falls = {metric: row.fall for metric, row in results.shuffled.items()}
-
-    def row(metric: str, limit: float) -> Row:
-        measured = results.shuffled[metric]
-        colour = "better" if measured.fall.low > 0 else "worse"
-        return _row(
-            metric,
-            results,
-            [
-                _cell(measured.true),
-                _cell(measured.shuffled),
-                _signed_cell(measured.fall, colour, limit),
-            ],
-        )
-
-    return Table(
-        columns=("True images", "Shuffled images", "Fall, true − shuffled"),
-        groups=tuple(
-            (title, tuple(row(metric, _limit(falls, names)) for metric in names))
-            for title, names in grouped(falls)
-        ),
-    )
+    columns = ("True images", "Shuffled images", "Fall, true − shuffled")
+    return _by_metric(columns, falls, cells, falls, results)
 
 
 def unmoved(results: Results) -> list[str]:
@@ -139,34 +122,45 @@ def in_order(systems: Iterable[str]) -> list[str]:
     return sorted(systems, key=lambda name: places.get(name, 2))
 
 
-def _row(metric: str, results: Results, cells: list[Cell]) -> Row:
-    arrow = "↑" if is_better_higher(metric, results.higher_is_better) else "↓"
-    return Row(name=metric_name(metric, results.labels), arrow=arrow, cells=tuple(cells))
-
-
-def _cell(interval: Interval | None) -> Cell:
+def interval_cell(interval: Interval | None) -> Cell:
+    """A mean over its interval, or a dash."""
     if interval is None:
         return Cell(mean="–")
     return Cell(mean=number(interval.mean), ends=brackets(interval.low, interval.high))
 
 
-def _gain_cell(metric: str, results: Results, limit: float) -> Cell:
-    gain = results.gain.get(metric)
-    return Cell(mean="–") if gain is None else _signed_cell(gain, tone(metric, gain, results), limit)
+def change_cell(change: Interval, colour: str, limit: float) -> Cell:
+    """A paired difference over its interval, drawn on a scale from ``-limit`` to ``limit``."""
+    drawn = whisker(mean=change.mean, low=change.low, high=change.high, limit=limit, tone=colour)
+    ends = brackets(change.low, change.high, gain=True)
+    return Cell(mean=signed(change.mean), ends=ends, tone=colour, svg=drawn)
 
 
-def _signed_cell(interval: Interval, colour: str, limit: float) -> Cell:
-    drawn = whisker(mean=interval.mean, low=interval.low, high=interval.high, limit=limit, tone=colour)
-    return Cell(
-        mean=signed(interval.mean),
-        ends=brackets(interval.low, interval.high, gain=True),
-        tone=colour,
-        svg=drawn,
-    )
-
-
-def _limit(intervals: Mapping[str, Interval], metrics: Iterable[str]) -> float:
+def reach(changes: Mapping[str, Interval], metrics: Iterable[str]) -> float:
     """Return the greatest distance from 0 among ``metrics``, so that a group shares one scale."""
-    known = [intervals[metric] for metric in metrics if metric in intervals]
-    ends = [abs(end) for interval in known for end in (interval.low, interval.high)]
+    known = [changes[metric] for metric in metrics if metric in changes]
+    ends = [abs(end) for change in known for end in (change.low, change.high)]
     return max((end for end in ends if math.isfinite(end)), default=0.0)
+
+
+def _by_metric(
+    columns: Iterable[str],
+    metrics: Iterable[str],
+    cells: Callable[[str, float], list[Cell]],
+    changes: Mapping[str, Interval],
+    results: Results,
+) -> Table:
+    """One row per metric, under the headings of `grouped`; ``cells`` is given the reach of its group."""
+
+    def row(metric: str, limit: float) -> Row:
+        arrow = "↑" if is_better_higher(metric, results.higher_is_better) else "↓"
+        name = metric_name(metric, results.labels)
+        return Row(name=name, arrow=arrow, cells=tuple(cells(metric, limit)))
+
+    return Table(
+        columns=tuple(columns),
+        groups=tuple(
+            (title, tuple(row(metric, reach(changes, names)) for metric in names))
+            for title, names in grouped(metrics)
+        ),
+    )

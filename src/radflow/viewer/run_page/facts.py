@@ -42,34 +42,24 @@ class Tile:
 
 def tiles(results: Results) -> list[Tile]:
     """Return label F1, the gains in reward and label F1, and the fall of the latter with shuffled images."""
-    found = []
-    label = label_metric(results)
-    if label and label in results.systems.get("radflow", {}):
-        others = [
-            f"{name} {number(results.systems[system][label].mean)}"
-            for name, system in (("SFT", "sft"), ("template", "template"))
-            if label in results.systems.get(system, {})
+    label, labels, found = label_metric(results), results.labels, []
+    scores = {name: metrics.get(label or "") for name, metrics in results.systems.items()}
+    if ours := scores.get("radflow"):
+        beside = [
+            f"{word} {number(score.mean)}"
+            for word, system in (("SFT", "sft"), ("template", "template"))
+            if (score := scores.get(system))
         ]
-        ours = results.systems["radflow"][label]
-        found.append(
-            Tile(
-                name=f"{metric_name(label, results.labels)} of RadFlow",
-                mean=number(ours.mean),
-                ends=brackets(ours.low, ours.high),
-                tone="",
-                note=", ".join(others),
-            )
-        )
+        name, ends = f"{metric_name(str(label), labels)} of RadFlow", brackets(ours.low, ours.high)
+        found.append(Tile(name=name, mean=number(ours.mean), ends=ends, tone="", note=", ".join(beside)))
     for metric in ("reward", label):
-        if metric and metric in results.gain:
-            gain, name = results.gain[metric], metric_name(metric, results.labels)
-            found.append(_tile(name, gain, tone(metric, gain, results), "gain, RadFlow − SFT"))
-    looked_at = label if label in results.shuffled else next(iter(results.shuffled), None)
-    if looked_at:
+        if metric and (gain := results.gain.get(metric)):
+            colour = tone(metric, gain, results)
+            found.append(_tile(metric_name(metric, labels), gain, colour, "gain, RadFlow − SFT"))
+    if looked_at := label if label in results.shuffled else next(iter(results.shuffled), None):
         fall = results.shuffled[looked_at].fall
-        name = metric_name(looked_at, results.labels)
-        colour = "better" if fall.low > 0 else "worse"
-        found.append(_tile("Looks at the picture", fall, colour, f"fall of {name} when images are shuffled"))
+        note = f"fall of {metric_name(looked_at, labels)} when images are shuffled"
+        found.append(_tile("Looks at the picture", fall, "better" if fall.low > 0 else "worse", note))
     return found
 
 
@@ -89,27 +79,25 @@ def subject(files: RunFiles) -> str:
 
 def run_facts(files: RunFiles) -> list[tuple[str, str]]:
     """Return name and value of what was run on what, as far as the run's files say."""
-    facts: list[tuple[str, str]] = []
-    results = files.results
-    if results:
-        if results.modality:
-            facts.append(("Studies", _pictures(results.modality)))
-        if results.images:
-            facts.append(("Images", results.images))
-        if results.cases is not None:
-            facts.append(("Evaluated on", f"{results.cases:,} {results.split} studies"))
-    if files.exploration:
-        explored = files.exploration
+    facts: dict[str, str] = {}
+    results = files.results or Results()
+    if results.modality:
+        facts["Studies"] = _pictures(results.modality)
+    if results.images:
+        facts["Images"] = results.images
+    if results.cases is not None:
+        facts["Evaluated on"] = f"{results.cases:,} {results.split} studies"
+    if explored := files.exploration:
         share = percent(explored.picked_size / max(explored.split_size, 1), 1)
-        facts.append(("Explored", f"{explored.picked_size:,} of {explored.split_size:,} ({share})"))
+        facts["Explored"] = f"{explored.picked_size:,} of {explored.split_size:,} ({share})"
     if files.rft and files.rft.best_step is not None:
         of = f" of {files.rft.steps}" if files.rft.steps is not None else ""
-        facts.append(("RFT step chosen", f"{files.rft.best_step}{of}, on validation"))
-    if results and results.seed is not None:
-        facts.append(("Seed", str(results.seed)))
-    if results and results.seconds:
-        facts.append(("Time", duration(sum(results.seconds.values()))))
-    return facts
+        facts["RFT step chosen"] = f"{files.rft.best_step}{of}, on validation"
+    if results.seed is not None:
+        facts["Seed"] = str(results.seed)
+    if results.seconds:
+        facts["Time"] = duration(sum(results.seconds.values()))
+    return list(facts.items())
 
 
 def recipe_facts(recipe: str | None) -> list[tuple[str, str]]:

@@ -19,8 +19,7 @@ from radflow.cli.drafting import draft
 from radflow.cli.judge.verdicts import verdicts
 from radflow.cli.options import AgreeOptions, LabelOptions, ReportColumn, TriageOptions
 from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
-from radflow.cli.run.merging import merge
-from radflow.cli.run.running import evaluate, explore, generate, init, quickstart, rft, run, sft
+from radflow.cli.run.running import evaluate, explore, generate, init, merge, quickstart, rft, run, sft
 from radflow.errors import RadflowError
 from radflow.modality import ModalityName
 

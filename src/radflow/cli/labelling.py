@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +37,6 @@ ON_PAGE = 200
 """Reports on a page; the table has all of them."""
 EVIDENCE = ("study_id", "name", "state", "decisive", "phrase", "start", "end", "cue", "rule", "source")
 
-_RECORD = TypeAdapter(ReadReport)
 _STYLE = {
     "": "",
     "stated": "bold underline",
@@ -55,7 +54,7 @@ class _Read(NamedTuple):
     evidence: Sequence[Mapping[str, Any]]
 
 
-_Sink = Callable[[_Read], None]
+_Sink = Callable[[_Read], object]
 _WriteRow = Callable[[Sequence[Any]], Any]
 
 
@@ -82,7 +81,10 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
     with ExitStack() as stack:
         page: list[ReadReport] = []
         sinks = _sinks(stack, screen, options, page)
-        advance = stack.enter_context(_progress(errors, options))
+        hidden = options.out is None or not errors.is_terminal  # the labels themselves are on the screen
+        counter = TextColumn("{task.completed:,.0f} reports")
+        progress = Progress(counter, console=errors, transient=True, disable=hidden)
+        task = stack.enter_context(progress).add_task("label", total=None)
         texts = chain([first], texts)
         languages = LanguageCount()
         while chunk := list(islice(texts, CHUNK)):
@@ -91,9 +93,11 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
                 languages.expect_english(str(reports), remedy=REMEDY)  # before a line is written
             for one, is_foreign in zip(read(chunk), foreign, strict=True):
                 count, empty = count + 1, empty + (not one.text)
+                if is_foreign or not one.text:  # CheXpert's rule would call an empty report No Finding
+                    one = one._replace(labels=dict.fromkeys(one.labels), evidence=())
                 for sink in sinks:
-                    sink(_without_labels(one) if is_foreign else one)
-            advance(count)
+                    sink(one)
+            progress.update(task, completed=count)
         then = "read all the same" if options.any_language else f"their labels are blank, {UNLESS}"
         say_languages(errors, str(reports), languages, any_language=options.any_language, then=then)
         if options.page is not None:
@@ -122,7 +126,7 @@ def _reading(options: LabelOptions) -> tuple[str, Callable[[list[tuple[str, str]
             f"--explain and --page need a reader by rules, which can say why; got {name}. Use {default}."
         )
     return name, lambda chunk: (
-        _read(study, text, **explain_report(text, options.modality, lexicon=options.lexicon))
+        _Read(study, text, **explain_report(text, options.modality, lexicon=options.lexicon))
         for study, text in chunk
     )
 
@@ -145,18 +149,11 @@ def _label(
     chunk: Sequence[tuple[str, str]], label: Callable[[Sequence[str]], Sequence[Mapping[str, int | None]]]
 ) -> Iterator[_Read]:
     labels = label([text for _, text in chunk])
-    return (_read(study, text, row, ()) for (study, text), row in zip(chunk, labels, strict=True))
+    return (_Read(study, text, row, ()) for (study, text), row in zip(chunk, labels, strict=True))
 
 
-def _read(
-    study_id: str, text: str, labels: Mapping[str, int | None], evidence: Sequence[Mapping[str, Any]]
-) -> _Read:
-    """No text, no labels: CheXpert's rule would call an empty report No Finding."""
-    return _Read(study_id, text, labels if text else dict.fromkeys(labels), evidence)
-
-
-def _without_labels(one: _Read) -> _Read:
-    return one._replace(labels=dict.fromkeys(one.labels), evidence=())
+def _record(one: _Read) -> ReadReport:
+    return TypeAdapter(ReadReport).validate_python(one._asdict())
 
 
 def _sinks(stack: ExitStack, screen: Console, options: LabelOptions, page: list[ReadReport]) -> list[_Sink]:
@@ -172,7 +169,7 @@ def _sinks(stack: ExitStack, screen: Console, options: LabelOptions, page: list[
     elif options.page is None:
         sinks.append(_label_table(csv_writer(sys.stdout)))
     if options.page is not None:
-        sinks.append(lambda one: _keep(one, page))
+        sinks.append(lambda one: len(page) < ON_PAGE and page.append(_record(one)))
     return sinks
 
 
@@ -209,14 +206,9 @@ def _evidence_table(write_row: _WriteRow) -> _Sink:
     return write
 
 
-def _keep(one: _Read, page: list[ReadReport]) -> None:
-    if len(page) < ON_PAGE:
-        page.append(_RECORD.validate_python(one._asdict()))
-
-
 def _print(screen: Console, one: _Read) -> None:
     """The report with its phrases set off, then what they say."""
-    view = evidence_view(_RECORD.validate_python(one._asdict()))
+    view = evidence_view(_record(one))
     screen.print(Text(one.study_id, style="bold cyan"))
     screen.print(Text.assemble(*((segment.text, _STYLE[segment.kind]) for segment in view.segments)))
     for row in view.rows:
@@ -227,14 +219,3 @@ def _print(screen: Console, one: _Read) -> None:
     if not view.rows:
         screen.print(Text("  nothing was read in it", style="dim"))
     screen.print()
-
-
-@contextmanager
-def _progress(errors: Console, options: LabelOptions) -> Generator[Callable[[int], None]]:
-    """Count on a terminal when the labels themselves go to a file."""
-    if options.out is None or not errors.is_terminal:
-        yield lambda count: None
-        return
-    with Progress(TextColumn("{task.completed:,.0f} reports"), console=errors, transient=True) as progress:
-        task = progress.add_task("label", total=None)
-        yield lambda count: progress.update(task, completed=count)

@@ -1,4 +1,4 @@
-"""The commands that run a recipe, whole or a stage of it: what is typed, and what is printed."""
+"""The commands of a run, whole or a stage of it, and of its model: what is typed, and what is printed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from radflow.cli import screens
 from radflow.cli.overrides import Overrides, flags_of, in_flags, read_recipe
 from radflow.cli.run.recipes import init_command
+from radflow.run.merging import Number, merge_command
 
 if TYPE_CHECKING:
     from radflow.run.pipeline import Pipeline
@@ -83,6 +84,21 @@ def generate(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun 
 def evaluate(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
     """Score the reports of `generate`; write results.json and report.html, and print the table."""
     _run(recipe, overrides, lambda p: p.evaluate(), dry_run=dry_run, after="generate")
+
+
+def merge(model: Path, *, out: Path, base: str | None = None, dtype: Number = "auto") -> None:
+    """Fold an adapter into its base model: one folder that transformers and vLLM load without PEFT.
+
+    It holds the weights as safetensors, the processor and the model card. Weights are added in float32 and
+    rounded once.
+
+    Args:
+        model: A run's folder (its RFT model, or its SFT model before that is done), or any PEFT folder.
+        out: The folder to write: new, or empty. It is written whole or not at all.
+        base: The base model's folder or name, if not the one that the adapter names.
+        dtype: Number type of the merged weights; auto: the base model's.
+    """
+    merge_command(screens.screen, model, out, base, dtype)
 
 
 def _run(

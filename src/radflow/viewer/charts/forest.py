@@ -13,6 +13,7 @@ from html import escape
 from itertools import accumulate
 
 from radflow.viewer.charts.axes import Scale, round_ticks, tick_text
+from radflow.viewer.charts.frame import document
 
 _TOP, _PITCH, _LINE, _BOTTOM = 34, 44, 17, 42
 _LONG = 26  # characters: with a longer label the words at its right move to a line of their own
@@ -76,11 +77,7 @@ def forest(rows: Sequence[ForestRow], *, key: str, title: str, x_label: str, lef
     parts = [_ground(scale, ticks, floor, x_label), _directions(left, right)]
     parts += [_row(row, scale, top) for row, top in zip(rows, tops, strict=True)]
     described = "; ".join(f"{row.label}: {row.text}" for row in rows)
-    return (
-        f'<svg class="forest" width="100%" height="{floor + _BOTTOM}" role="img" '
-        f'aria-labelledby="{key}-title {key}-desc"><title id="{key}-title">{escape(title)}</title>'
-        f'<desc id="{key}-desc">{escape(described)}</desc>{"".join(parts)}</svg>'
-    )
+    return document(key, title, described, parts, f'class="forest" width="100%" height="{floor + _BOTTOM}"')
 
 
 def _ground(scale: Scale, ticks: Sequence[float], floor: int, x_label: str) -> str:

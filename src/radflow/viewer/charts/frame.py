@@ -8,7 +8,7 @@ light and dark themes apply.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -16,6 +16,7 @@ from radflow.viewer.charts.axes import Real, Scale, extent, round_ticks, tick_te
 
 WIDTH, HEIGHT = 360, 232
 LEFT, RIGHT, TOP, BOTTOM = 56, 10, 40, 40
+_SIZE = f'class="chart" viewBox="0 0 {WIDTH} {HEIGHT}"'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,38 +49,46 @@ def ticked_scale(
     return Scale(low=low, high=high, start=start, end=end), ticks
 
 
-def grid(x_scale: Scale, x_ticks: Sequence[float], y_scale: Scale, y_ticks: Sequence[float]) -> str:
-    """Draw the lines of y, the ticks of x, and the numbers of both."""
+Axis = tuple[Scale, list[float]]
+
+
+def plot(
+    key: str,
+    title: str,
+    described: str,
+    names: tuple[str, str],
+    axes: tuple[Axis, Axis],
+    parts: Sequence[str],
+    entries: Sequence[tuple[str, int, bool]],
+    flag: Flag | None,
+) -> str:
+    """Put parts into a frame: grid, axes with their names, flag, legend."""
+    (x_scale, x_ticks), (y_scale, y_ticks) = axes
+    x_name, y_name = map(escape, names)
     floor = HEIGHT - BOTTOM
-    parts = []
+    upright = f'transform="translate(10 {(TOP + floor) / 2}) rotate(-90)"'
+    frame = []
     for tick in y_ticks:
         y, text = y_scale(tick), tick_text(tick, y_ticks[1] - y_ticks[0])
-        parts.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{text}</text>')
+        frame.append(f'<path class="grid" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
+        frame.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{text}</text>')
     for tick in x_ticks:
-        step = x_ticks[1] - x_ticks[0] if len(x_ticks) > 1 else 1.0
-        x, text = x_scale(tick), tick_text(tick, step)
-        parts.append(f'<path class="axis" d="M{x} {floor}v4"/>')
-        parts.append(f'<text class="tick" x="{x}" y="{floor + 15}" text-anchor="middle">{text}</text>')
-    parts.append(f'<path class="axis" d="M{LEFT} {floor}H{WIDTH - RIGHT}"/>')
-    return "".join(parts)
+        x, text = x_scale(tick), tick_text(tick, x_ticks[1] - x_ticks[0] if len(x_ticks) > 1 else 1.0)
+        frame.append(f'<path class="axis" d="M{x} {floor}v4"/>')
+        frame.append(f'<text class="tick" x="{x}" y="{floor + 15}" text-anchor="middle">{text}</text>')
+    frame += [
+        f'<path class="axis" d="M{LEFT} {floor}H{WIDTH - RIGHT}"/>',
+        f'<text class="name" x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{x_name}</text>',
+        f'<text class="name" {upright} text-anchor="middle">{y_name}</text>',
+    ]
+    flagged = [_flag_line(flag, x_scale)] if flag else []
+    return document(key, title, described, [*frame, *parts, *flagged, legend(entries)])
 
 
-def axis_names(x_label: str, y_label: str) -> str:
-    """Write what x and y are: x below on the right, y along its axis."""
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    return (
-        f'<text class="name" x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{escape(x_label)}</text>'
-        f'<text class="name" transform="translate(10 {middle}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y_label)}</text>"
-    )
-
-
-def flag_line(flag: Flag, x_scale: Scale) -> str:
+def _flag_line(flag: Flag, x_scale: Scale) -> str:
     """Draw a flag; its word stands above the chart, on the side that has room."""
     x = x_scale(flag.x)
-    left_half = x < (LEFT + WIDTH) / 2
-    anchor, shift = ("start", -3) if left_half else ("end", 3)
+    anchor, shift = ("start", -3) if x < (LEFT + WIDTH) / 2 else ("end", 3)
     return (
         f'<path class="flag" d="M{x} {TOP - 5}V{HEIGHT - BOTTOM}"/>'
         f'<text class="flagged" x="{x + shift:.2f}" y="{TOP - 9}" text-anchor="{anchor}">'
@@ -102,10 +111,10 @@ def legend(entries: Sequence[tuple[str, int, bool]]) -> str:
     return "".join(parts)
 
 
-def document(key: str, title: str, described: str, parts: Sequence[str], *, height: Real = HEIGHT) -> str:
+def document(key: str, title: str, described: str, parts: Iterable[str], attributes: str = _SIZE) -> str:
     """Wrap a chart's parts, with its title and description for screen readers."""
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height:g}" role="img" '
-        f'aria-labelledby="{key}-title {key}-desc"><title id="{key}-title">{escape(title)}</title>'
+        f'<svg {attributes} role="img" aria-labelledby="{key}-title {key}-desc">'
+        f'<title id="{key}-title">{escape(title)}</title>'
         f'<desc id="{key}-desc">{escape(described)}</desc>{"".join(parts)}</svg>'
     )

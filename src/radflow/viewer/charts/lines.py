@@ -13,21 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 from radflow.viewer.charts.axes import Real, Scale, extent
-from radflow.viewer.charts.frame import (
-    BOTTOM,
-    HEIGHT,
-    LEFT,
-    RIGHT,
-    TOP,
-    WIDTH,
-    Flag,
-    axis_names,
-    document,
-    flag_line,
-    grid,
-    legend,
-    ticked_scale,
-)
+from radflow.viewer.charts.frame import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Flag, plot, ticked_scale
 
 Point = tuple[Real, Real]
 
@@ -86,19 +72,17 @@ def line_chart(
     seen = [(x, y) for x, y in every if math.isfinite(x) and math.isfinite(y)]
     if not seen:
         return ""
+    ys = [y for _, y in seen]
     xs = [0.0, *(x for x, _ in seen), *([flag.x] if flag else [])]
-    x_scale, x_ticks = ticked_scale(xs, LEFT, WIDTH - RIGHT, whole=True, snug=True)
-    y_scale, y_ticks = ticked_scale([y for _, y in seen], HEIGHT - BOTTOM, TOP, floor=floor)
-    parts = [grid(x_scale, x_ticks, y_scale, y_ticks), axis_names(x_label, y_label)]
-    parts += [_band(band, x_scale, y_scale) for band in bands]
-    parts += [_line(line, x_scale, y_scale) for line in lines]
-    if flag:
-        parts.append(flag_line(flag, x_scale))
-    parts.append(legend([(item.label, item.color, isinstance(item, Band)) for item in (*lines, *bands)]))
-    names = ", ".join(item.label for item in (*lines, *bands))
-    low, high = extent([y for _, y in seen])
-    described = f"{y_label} over {x_label}: {names}; between {low:.3g} and {high:.3g}."
-    return document(key, title, described, parts)
+    x_axis = ticked_scale(xs, LEFT, WIDTH - RIGHT, whole=True, snug=True)
+    y_axis = ticked_scale(ys, HEIGHT - BOTTOM, TOP, floor=floor)
+    parts = [_band(band, x_axis[0], y_axis[0]) for band in bands]
+    parts += [_line(line, x_axis[0], y_axis[0]) for line in lines]
+    entries = [(item.label, item.color, isinstance(item, Band)) for item in (*lines, *bands)]
+    low, high = extent(ys)
+    shown = ", ".join(label for label, *_ in entries)
+    described = f"{y_label} over {x_label}: {shown}; between {low:.3g} and {high:.3g}."
+    return plot(key, title, described, (x_label, y_label), (x_axis, y_axis), parts, entries, flag)
 
 
 def histogram(
@@ -122,11 +106,11 @@ def histogram(
                 f"{title}: expected {len(edges) - 1} counts of {label} for {len(edges)} edges, "
                 f"got {len(counts)}"
             )
-    x_scale, x_ticks = ticked_scale([*edges, *([flag.x] if flag else [])], LEFT, WIDTH - RIGHT, snug=True)
-    y_scale, y_ticks = ticked_scale(
-        [count for _, counts in series for count in counts], HEIGHT - BOTTOM, TOP, floor=0.0, whole=True
-    )
-    parts = [grid(x_scale, x_ticks, y_scale, y_ticks), axis_names(x_label, y_label)]
+    xs = [*edges, *([flag.x] if flag else [])]
+    counted = [count for _, counts in series for count in counts]
+    x_axis = ticked_scale(xs, LEFT, WIDTH - RIGHT, snug=True)
+    y_axis = ticked_scale(counted, HEIGHT - BOTTOM, TOP, floor=0.0, whole=True)
+    x_scale, y_scale, parts = x_axis[0], y_axis[0], []
     for color, (label, counts) in enumerate(series):
         for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
             if count:
@@ -136,11 +120,9 @@ def histogram(
                     f'width="{max(x_scale(end) - x - 1, 0.5):.2f}" height="{HEIGHT - BOTTOM - top:.2f}">'
                     f"<title>{escape(label)}: {count} from {start:.3g} to {end:.3g}</title></rect>"
                 )
-    if flag:
-        parts.append(flag_line(flag, x_scale))
-    parts.append(legend([(label, color, True) for color, (label, _) in enumerate(series)]))
-    totals = ", ".join(f"{label} {sum(counts)}" for label, counts in series)
-    return document(key, title, f"{y_label} by {x_label}. {totals}.", parts)
+    entries = [(label, color, True) for color, (label, _) in enumerate(series)]
+    described = f"{y_label} by {x_label}. {', '.join(f'{label} {sum(counts)}' for label, counts in series)}."
+    return plot(key, title, described, (x_label, y_label), (x_axis, y_axis), parts, entries, flag)
 
 
 def thin(points: Sequence[Point], most: int = MOST_POINTS) -> tuple[list[Point], int]:

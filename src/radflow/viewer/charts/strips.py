@@ -41,7 +41,8 @@ def dumbbells(
     parts += [_dumbbell(row, names, scale, TOP + _PITCH * (at + 0.5)) for at, row in enumerate(rows)]
     parts.append(legend([(name, color, True) for color, name in enumerate(names)]))
     described = "; ".join(f"{label}: {first:.0%} and {second:.0%}" for label, first, second in rows)
-    return document(key, title, f"{names[0]} and {names[1]}. {described}.", parts, height=floor + BOTTOM)
+    size = f'class="chart" viewBox="0 0 {WIDTH} {floor + BOTTOM:g}"'
+    return document(key, title, f"{names[0]} and {names[1]}. {described}.", parts, size)
 
 
 def whisker(*, mean: float, low: float, high: float, limit: float, tone: str) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 
 from radflow.baselines import most_frequent_report
 from radflow.config import load_recipe
-from radflow.evaluation import derangement
+from radflow.evaluation.evaluate import derangement
 from radflow.evaluation.intervals import Interval, bootstrap_interval, paired_difference
 from radflow.metrics import corpus_label_f1, score
 from radflow.policy import load_policy

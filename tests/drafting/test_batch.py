@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from radflow.drafting.batch import draft_path
 from radflow.drafting.model import Drafter
-from radflow.evaluation.predictions import read_predictions
+from radflow.evaluation.files.predictions import read_predictions
 from radflow.reports.draft import NOTICE, Draft
 from radflow.studies import Study, write_manifest
 
@@ -51,7 +51,7 @@ def test_every_study_gets_a_file_and_a_line_that_score_reads(
         )
         assert NOTICE in (tmp_path / "o" / "drafts" / f"{study.study_id}.html").read_text()
         assert NOTICE in (tmp_path / "o" / "drafts" / f"{study.study_id}.txt").read_text()
-    read = read_predictions(tmp_path / "o" / "drafts.jsonl")
+    read = list(read_predictions(tmp_path / "o" / "drafts.jsonl"))
     assert [(p.study_id, p.reference, p.patient_id) for p in read] == [
         (s.study_id, s.reference.canonical, s.patient_id) for s in studies
     ]
@@ -147,7 +147,7 @@ def test_a_folder_of_studies(command: Callable, run: Path, tmp_path: Path, studi
     status, out, err = command("draft", "--studies", "in", "--model", run, "--out", "o")
     assert (status, "3 studies drafted" in out) == (0, True)
     assert "passed over, in no study's folder: readme.txt" in err
-    assert len(read_predictions(tmp_path / "o" / "drafts.jsonl")) == 3
+    assert len(list(read_predictions(tmp_path / "o" / "drafts.jsonl"))) == 3
 
 
 @given(st.lists(st.text(min_size=1, max_size=200), min_size=2, max_size=2, unique=True))

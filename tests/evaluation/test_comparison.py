@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from radflow.evaluation import Interval
 from radflow.evaluation.comparison import ComparedMetric, compare
-from radflow.evaluation.scored import Scored, ScoredMetric
+from radflow.evaluation.files.scores import MetricFacts, SystemScores
 
-UP = ScoredMetric(label="BLEU-2", higher_is_better=True, reader=None)
-DOWN = ScoredMetric(label="RadCliQ-v1", higher_is_better=False, reader=None)
+UP = MetricFacts(label="BLEU-2", higher_is_better=True, reader=None)
+DOWN = MetricFacts(label="RadCliQ-v1", higher_is_better=False, reader=None)
 
 
 def scored(system, rows, *, metrics=None, patients=None, about=None):
     """A system from study id to (bleu2, radcliq_v1)."""
-    return Scored(
+    return SystemScores(
         system=system,
         path=Path(system) / "scores.csv",
         values={study: dict(zip(("bleu2", "radcliq_v1"), row, strict=True)) for study, row in rows.items()},

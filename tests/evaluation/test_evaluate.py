@@ -1,10 +1,13 @@
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from radflow.config import Evaluation, Recipe
 from radflow.errors import DataError
@@ -14,8 +17,9 @@ from radflow.evaluation.evaluate import (
     SFT,
     SHUFFLED,
     TEMPLATE,
+    derangement,
     evaluate_run,
-    score_system,
+    reward_columns,
 )
 from radflow.files import read_json, read_jsonl
 from radflow.reports import Report, parse_report
@@ -88,7 +92,8 @@ def test_texts_are_scored_in_canonical_form(tested: list[Study]) -> None:
 
 
 def test_a_skipped_term_is_nan_and_not_nought(tested: list[Study], reward: HierarchicalReward) -> None:
-    values, rewards = score_system(tested[:2], [NORMAL, "garbled"], reward)
+    rewards = [row[0] for row in reward.score_many(tested[:2], [[NORMAL], ["garbled"]])]
+    values = reward_columns(rewards)
     assert np.isnan(values["reward/impression"]).tolist() == [False, True]
     assert rewards[1].parts["impression"] is None
     for i in range(2):
@@ -182,3 +187,26 @@ def test_what_cannot_be_compared_is_refused(
         evaluate({**predictions, SFT: [NORMAL] * 3})
     with pytest.raises(DataError, match="expected the reports of sft, got template, radflow"):
         evaluate({name: predictions[name] for name in (TEMPLATE, RADFLOW)})
+
+
+@given(st.integers(2, 300), st.integers(0, 2**32))
+def test_a_permutation_without_fixed_points(n, seed):
+    order = derangement(n, seed)
+    assert sorted(order) == list(range(n))
+    assert (order != np.arange(n)).all()
+
+
+def test_the_seed_decides():
+    assert derangement(50, 1).tolist() == derangement(50, 1).tolist()
+    assert derangement(50, 1).tolist() != derangement(50, 2).tolist()
+
+
+def test_all_derangements_are_equally_likely():
+    counts = Counter(tuple(derangement(4, seed)) for seed in range(1800))
+    assert len(counts) == 9  # !4
+    assert all(140 <= count <= 260 for count in counts.values())  # 200 expected, 13 standard deviation
+
+
+def test_one_study_cannot_be_shuffled():
+    with pytest.raises(DataError, match="at least 2"):
+        derangement(1)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radflow.errors import DataError
-from radflow.evaluation import bootstrap_interval, paired_difference
+from radflow.evaluation import bootstrap_interval, bootstrap_intervals, paired_difference
 
 finite = st.floats(-5, 5).map(lambda x: round(x, 3))
 
@@ -83,6 +83,17 @@ def test_pairing_removes_what_the_systems_share():
 
 def test_a_pair_counts_only_where_both_have_a_value():
     assert paired_difference([1.0, math.nan, 5.0], [0.0, 9.0, math.nan]).mean == 1.0
+
+
+def test_columns_together_are_columns_alone_and_one_without_numbers_is_left_out():
+    generator = np.random.default_rng(7)
+    patients = [f"p{i // 2}" for i in range(20)]
+    columns = {name: generator.normal(size=20) for name in ("a", "b")}
+    columns["c"] = np.where(np.arange(20) < 5, math.nan, columns["a"])
+    found = bootstrap_intervals(columns | {"none": np.full(20, math.nan)}, clusters=patients, seed=3)
+    assert found == {
+        name: bootstrap_interval(values, clusters=patients, seed=3) for name, values in columns.items()
+    }
 
 
 @pytest.mark.parametrize(

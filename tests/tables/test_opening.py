@@ -20,7 +20,7 @@ READ = """
 import resource, sys
 from pathlib import Path
 from radflow.errors import DataError
-from radflow.evaluation.predictions import read_predictions
+from radflow.evaluation.files.predictions import read_predictions
 from radflow.reports.files import read_rows
 from radflow.studies.manifest import read_manifest
 from radflow.tables import open_table
@@ -29,7 +29,7 @@ resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[3]) * 2**20,) * 2)
 path = Path(sys.argv[2])
 readers = {
     "rows": lambda: sum(1 for _ in read_rows(path)),
-    "predictions": lambda: read_predictions(path),
+    "predictions": lambda: list(read_predictions(path)),
     "manifest": lambda: read_manifest(path, check_images=False),
     "table": lambda: print([row.problem for row in open_table(path).rows()]),
 }

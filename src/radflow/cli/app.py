@@ -169,8 +169,7 @@ def score(
         reference_column: Where the reference stands, likewise.
         id_column: Where the study's id stands, likewise.
     """
-    from radflow.cli.score.readers import Networks
-    from radflow.cli.score.scoring import PredictionColumns, ScoreOptions, score_command
+    from radflow.cli.score.scoring import Networks, PredictionColumns, ScoreOptions, score_command
 
     options = ScoreOptions(
         reference=reference,

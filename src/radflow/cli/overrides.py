@@ -118,3 +118,12 @@ def as_flags(text: str, flags: Mapping[str, str]) -> str:
 def _as_flag(flag: str, found: re.Match[str]) -> str:
     name = (found[1] or found[3]).replace("_", "-")
     return f"{flag}{name}{' ' if found[2] or found[4] else ''}"
+
+
+def names_in(value: str) -> list[str]:
+    """The names of an option that takes several, separated by commas.
+
+    >>> names_in("bleu2, rouge_l,")
+    ['bleu2', 'rouge_l']
+    """
+    return [name for part in value.split(",") if (name := part.strip())]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from radflow.errors import DataError
-from radflow.evaluation.predictions import PREDICTIONS, REFERENCES, study_id
+from radflow.evaluation.files.predictions import PREDICTIONS, REFERENCES, study_id
 from radflow.reports import parse_report, render_report
 from radflow.tables import Remarks, Row, find_column, missing, plain_name
 

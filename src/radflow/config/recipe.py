@@ -315,6 +315,17 @@ class Evaluation(Section):
     """Bootstrap resamples behind each interval."""
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
     """Coverage of the intervals."""
+    metrics: Names | None = None
+    """Metrics of the tables, of those of ``radflow score``; all that apply and can be computed, without
+    ``consistency``, when not given."""
+    judge: str | None = None
+    """Who judges ``consistency``, a name as in ``reward.judge``; that one when not given."""
+    chexbert: str | None = None
+    """Folder of CheXbert, for CheXpert F1, SembScore and RadCliQ, as ``radflow score --chexbert``."""
+    radgraph: str | None = None
+    """Folder of RadGraph, for RadGraph F1 and RadCliQ."""
+    bertscore: str | None = None
+    """Folder of distilroberta-base with ``@5``, for BERTScore and RadCliQ."""
     cases: Annotated[int, Field(ge=0)] = 24
     """Cases shown side by side on the page."""
 

@@ -1,25 +1,20 @@
-"""Evaluation: intervals and paired differences, scorecards, ``results.json``, controls."""
+"""Evaluation: the scoring engine, intervals and tests, ``results.json``, what a report gets right."""
 
-from radflow.evaluation.drift import Drift, measure_drift
-from radflow.evaluation.intervals import Interval, bootstrap_interval, paired_difference
+from radflow.evaluation.intervals import (
+    Interval,
+    bootstrap_interval,
+    bootstrap_intervals,
+    paired_difference,
+)
 from radflow.evaluation.results import Results, ShuffledImages, read_results, write_results
-from radflow.evaluation.scorecard import Scorecard, gain, make_scorecard
-from radflow.evaluation.shuffle import derangement
-from radflow.evaluation.tables import results_table
 
 __all__ = [
-    "Drift",
     "Interval",
     "Results",
-    "Scorecard",
     "ShuffledImages",
     "bootstrap_interval",
-    "derangement",
-    "gain",
-    "make_scorecard",
-    "measure_drift",
+    "bootstrap_intervals",
     "paired_difference",
     "read_results",
-    "results_table",
     "write_results",
 ]

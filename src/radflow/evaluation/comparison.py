@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from radflow.evaluation.files.scores import MetricFacts, SystemScores
 from radflow.evaluation.intervals import Interval
-from radflow.evaluation.pairing import pair
-from radflow.evaluation.scored import Scored, ScoredMetric
+from radflow.evaluation.matching import match
 from radflow.evaluation.sign_flips import PairedTests, paired_tests
 
 ALPHA = 0.05
@@ -117,8 +117,8 @@ class Comparison:
 
 
 def compare(
-    a: Scored,
-    b: Scored,
+    a: SystemScores,
+    b: SystemScores,
     metrics: Sequence[str] | None = None,
     *,
     resamples: int = 10_000,
@@ -137,30 +137,30 @@ def compare(
         DataError: fewer than two common studies, no common metric, a metric that is unknown or of one side
             only, a patient who differs, or different models, tracks or modalities behind the same metric.
     """
-    pairing = pair(a, b, metrics)
-    ours, theirs = pairing.first, pairing.second
-    tests = paired_tests(theirs - ours, pairing.units, resamples=resamples, seed=seed)
+    matched = match(a, b, metrics)
+    ours, theirs = matched.first, matched.second
+    tests = paired_tests(theirs - ours, matched.units, resamples=resamples, seed=seed)
     rows = tuple(
         _row(name, a.metrics[name], ours[:, i], theirs[:, i], tests, i)
-        for i, name in enumerate(pairing.metrics)
+        for i, name in enumerate(matched.metrics)
     )
     same = a.system == b.system
     return Comparison(
         a=f"{a.system} (A)" if same else a.system,
         b=f"{b.system} (B)" if same else b.system,
-        studies=len(pairing.studies),
-        patients=len(set(pairing.units)) if pairing.by_patient else None,
+        studies=len(matched.studies),
+        patients=len(set(matched.units)) if matched.by_patient else None,
         resamples=resamples,
         exact=tests.exact,
         seed=seed,
         metrics=rows,
-        warnings=(*pairing.warnings, *_caveats(rows, tests)),
+        warnings=(*matched.warnings, *_caveats(rows, tests)),
     )
 
 
 def _row(
     name: str,
-    metric: ScoredMetric,
+    metric: MetricFacts,
     ours: Float[np.ndarray, " N"],
     theirs: Float[np.ndarray, " N"],
     tests: PairedTests,

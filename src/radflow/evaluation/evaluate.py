@@ -9,25 +9,31 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from radflow import config
 from radflow.errors import DataError
-from radflow.evaluation.drift import measure_drift
+from radflow.evaluation.choice import Networks, choose, computable
+from radflow.evaluation.drift import Texts, measure_drift
 from radflow.evaluation.evidence import critical_because, explain_report
-from radflow.evaluation.intervals import paired_difference
+from radflow.evaluation.files.store import Pair
+from radflow.evaluation.intervals import Interval, bootstrap_intervals
 from radflow.evaluation.marks import compare_reports
 from radflow.evaluation.results import Results, ShuffledImages, write_results
-from radflow.evaluation.scorecard import Scorecard, gain, make_scorecard
+from radflow.evaluation.scoring import Scorer, score_pairs
 from radflow.files import write_json, write_jsonl
-from radflow.metrics import METRICS, default_metrics, score
-from radflow.modality import MODALITIES
+from radflow.judges import Judge
+from radflow.judges.base import told
+from radflow.metrics.table import higher_is_better
+from radflow.modality import modality_of
 from radflow.readers import labeler
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, HierarchicalReward, Reward
@@ -39,22 +45,38 @@ SHUFFLED = "radflow-shuffled"
 """Name of the predictions that RadFlow makes when each study gets the pictures of another."""
 
 
-def score_system(
-    studies: Sequence[Study], texts: Sequence[str], reward: HierarchicalReward
-) -> tuple[dict[str, Float[np.ndarray, "N"]], list[Reward]]:
-    """Default metrics and the reward with its parts, one number per study; NaN where a term was skipped."""
-    modality = studies[0].modality
-    values = score(
-        [parse_report(t).canonical for t in texts],
-        [s.reference.canonical for s in studies],
-        default_metrics(modality),
-    )
-    rewards = [row[0] for row in reward.score_many(studies, [[text] for text in texts])]
-    values["reward"] = np.array([r.total for r in rewards])
-    for part in PARTS:
-        column = [r.parts.get(part) for r in rewards]
-        values[f"reward/{part}"] = np.array([math.nan if v is None else v for v in column], dtype=float)
-    return values, rewards
+DRIFT = ("positives", "words", "distinct", "most_frequent")
+"""Figures of a system's reports in ``results.json``."""
+_ASIDE = ("No Finding",)
+"""What the drift of a run has never counted; ``normal``, of ultrasound, it does count."""
+
+Columns = dict[str, Float[np.ndarray, " N"]]
+
+
+def derangement(n: int, seed: int = 0) -> Int[np.ndarray, " n"]:
+    """A permutation of ``range(n)`` that leaves nothing in its place, uniform among all such.
+
+    The shuffled-images control deals the pictures with it: a model that looks at its pictures scores lower
+    for it; one that ignores them does not notice. Drawn by rejection: a random permutation has no fixed point
+    with probability 1/e, so under three tries.
+
+    Args:
+        n: at least 2.
+        seed: of the draw.
+
+    Raises:
+        DataError: ``n`` is below 2, where there is none.
+
+    >>> derangement(2).tolist()
+    [1, 0]
+    """
+    if n < 2:
+        raise DataError(f"Expected at least 2 studies to shuffle images among, got {n}.")
+    generator = np.random.default_rng(seed)
+    while True:
+        order = generator.permutation(n)
+        if (order != np.arange(n)).all():
+            return order
 
 
 def evaluate_run(
@@ -64,6 +86,7 @@ def evaluate_run(
     predictions: Mapping[str, Sequence[str]],
     reward: HierarchicalReward,
     *,
+    judge: Judge | None = None,
     warnings: Sequence[str] = (),
 ) -> Results:
     """Score all systems on the same studies and write what the run measured.
@@ -74,36 +97,66 @@ def evaluate_run(
         studies: the test studies.
         predictions: one text per study for ``template``, ``sft``, ``radflow`` and ``radflow-shuffled``.
         reward: the reward of the run.
+        judge: of the metric ``consistency``, where it is asked for; the reward's when not given.
         warnings: of earlier stages, to be repeated here.
 
     Raises:
-        DataError: no studies, studies of two modalities, or a system without a text for each study.
+        DataError: no studies, studies of two modalities, a system without a text for each study, or a metric
+            that cannot be computed.
     """
     begun = time.perf_counter()
     _check(studies, predictions)
     modality = studies[0].modality
-    ids, patients = [s.study_id for s in studies], [s.patient_id for s in studies]
-    seed = workspace.seed("evaluation", "bootstrap")
-    cards: dict[str, Scorecard] = {}
+    judge = told(judge, modality) if judge else reward.judge
+    networks = Networks.of(knobs)
+    names = computable(modality, networks) if knobs.metrics is None else knobs.metrics
+    chosen = choose(names, modality, networks, judge=judge.name)
+    scorer = Scorer(
+        metrics=chosen.metrics,
+        labeler=chosen.labeler,
+        readers=chosen.readers,
+        consistency=chosen.consistency,
+        judge=judge,
+        aside=_ASIDE,
+    )
+    bootstrap = partial(
+        bootstrap_intervals,
+        clusters=[study.patient_id for study in studies],
+        resamples=knobs.resamples,
+        seed=workspace.seed("evaluation", "bootstrap"),
+    )
+    columns: dict[str, Columns] = {}
     rewards: dict[str, list[Reward]] = {}
+    drift: dict[str, dict[str, float]] = {}
     for system, texts in predictions.items():
-        values, rewards[system] = score_system(studies, texts, reward)
-        cards[system] = make_scorecard(system, ids, patients, values, resamples=knobs.resamples, seed=seed)
-        write_jsonl(workspace.path("evaluation", "scores", f"{system}.jsonl"), _rows(cards[system]))
-    shown = {name: card for name, card in cards.items() if name != SHUFFLED}
-    gains = gain(cards[RADFLOW], cards[SFT], resamples=knobs.resamples, seed=seed)
-    shuffled = _shuffled_control(cards, modality, knobs, seed)
-    read = labeler(modality)
-    drift = {
-        name: measure_drift(predictions[name], read(predictions[name])).as_dict()
-        for name in (*shown, SHUFFLED)
-        if name in predictions
-    }
-    references = [s.reference.canonical for s in studies]
-    drift["reference"] = measure_drift(references, read(references)).as_dict()
-    said = [*warnings, *_warnings(cards, gains, shuffled, drift, modality)]
+        pairs = [_pair(study, text) for study, text in zip(studies, texts, strict=True)]
+        found = score_pairs(pairs, scorer)
+        rewards[system] = [row[0] for row in reward.score_many(studies, [[text] for text in texts])]
+        columns[system] = {name: found[name] for name in scorer.names} | reward_columns(rewards[system])
+        both = [Texts.of(side) for side in ([p.generated for p in pairs], [p.reference for p in pairs])]
+        measured = asdict(measure_drift(found, *both))
+        drift[system] = {name: measured[name] for name in DRIFT}
+        drift["reference"] = {name: measured[f"reference_{name}"] for name in DRIFT}
+        rows = _rows(studies, columns[system])
+        write_jsonl(workspace.path("evaluation", "scores", f"{system}.jsonl"), rows)
+    drift["reference"] = drift.pop("reference")  # the last one
+    summaries = {system: bootstrap(found) for system, found in columns.items()}
+    shown = {system: summary for system, summary in summaries.items() if system != SHUFFLED}
+    gains = bootstrap(_minus(columns[RADFLOW], columns[SFT]))
+    label = modality_of(modality).labels.metric
+    shuffled: dict[str, ShuffledImages] = {}
+    if SHUFFLED in columns:
+        falls = bootstrap(_minus(columns[RADFLOW], columns[SHUFFLED]))
+        shuffled = {
+            name: ShuffledImages(true=summaries[RADFLOW][name], shuffled=summaries[SHUFFLED][name], fall=fall)
+            for name in ("reward", label, modality_of(modality).content.metric, "reward/impression")
+            if (fall := falls.get(name)) is not None
+        }
+    named = {label: chosen.labels[label]} if label in chosen.labels else {}
+    named["reward"] = "reward"
+    said = [*warnings, *_warnings(shown, gains, shuffled, drift, named)]
     results = Results(
-        systems={name: card.summary for name, card in shown.items()},
+        systems=shown,
         gain=gains,
         cases=len(studies),
         images="drawn" if any(s.drawn for s in studies) else "real",
@@ -119,10 +172,10 @@ def evaluate_run(
             "date": time.strftime("%Y-%m-%d"),
             "versions": {name: version(name) for name in ("radflow", "torch", "transformers", "peft")},
             "labels": {
-                **{name: METRICS[name].label for name in default_metrics(modality)},
+                **chosen.labels,
                 "reward/consistency": config.without_folders(f"Consistency ({reward.judge.name})"),
             },
-            "higher_is_better": {name: METRICS[name].higher_is_better for name in default_metrics(modality)},
+            "higher_is_better": {name: higher_is_better(name) for name in chosen.labels},
         },
     )
     write_results(workspace.path("results.json"), results)
@@ -130,6 +183,19 @@ def evaluate_run(
     write_json(workspace.path("evaluation", "cases.json"), cases)
     write_json(workspace.path("evaluation", "evidence.json"), _evidence(cases, studies, modality))
     return results
+
+
+def reward_columns(rewards: Sequence[Reward]) -> Columns:
+    """The reward and its terms, one number per study; NaN where a term was skipped."""
+    columns = {"reward": np.array([reward.total for reward in rewards])}
+    for part in PARTS:
+        values = [reward.parts.get(part) for reward in rewards]
+        columns[f"reward/{part}"] = np.array([math.nan if v is None else v for v in values], dtype=float)
+    return columns
+
+
+def _pair(study: Study, text: str) -> Pair:
+    return Pair(study.study_id, study.patient_id, "", parse_report(text).canonical, study.reference.canonical)
 
 
 def _check(studies: Sequence[Study], predictions: Mapping[str, Sequence[str]]) -> None:
@@ -148,60 +214,39 @@ def _check(studies: Sequence[Study], predictions: Mapping[str, Sequence[str]]) -
             raise DataError(f"evaluate: expected {len(studies)} reports of {system}, got {len(texts)}")
 
 
-def _rows(card: Scorecard) -> list[dict[str, Any]]:
-    columns = {name: values.tolist() for name, values in card.per_case.items()}
-    return [
-        {"study_id": study, **{n: None if math.isnan(c[i]) else c[i] for n, c in columns.items()}}
-        for i, study in enumerate(card.study_ids)
-    ]
+def _rows(studies: Sequence[Study], columns: Columns) -> Iterator[dict[str, Any]]:
+    for i, study in enumerate(studies):
+        numbers = {name: float(values[i]) for name, values in columns.items()}
+        yield {"study_id": study.study_id} | {n: None if math.isnan(v) else v for n, v in numbers.items()}
 
 
-def _shuffled_control(
-    cards: Mapping[str, Scorecard], modality: str, knobs: config.Evaluation, seed: int
-) -> dict[str, ShuffledImages]:
-    """What RadFlow loses if it sees another study's pictures."""
-    if SHUFFLED not in cards:
-        return {}
-    true, other = cards[RADFLOW], cards[SHUFFLED]
-    known = MODALITIES[modality]
-    names = ("reward", known.labels.metric, known.content.metric, "reward/impression")
-    return {
-        name: ShuffledImages(
-            true=true.summary[name],
-            shuffled=other.summary[name],
-            fall=paired_difference(
-                true.per_case[name],
-                other.per_case[name],
-                clusters=true.patient_ids,
-                resamples=knobs.resamples,
-                seed=seed,
-            ),
-        )
-        for name in names
-        if name in true.summary and name in other.summary
-    }
+def _minus(first: Columns, second: Columns) -> Columns:
+    return {name: values - second[name] for name, values in first.items()}
 
 
 def _warnings(
-    cards: Mapping[str, Scorecard],
-    gains: Mapping[str, Any],
+    systems: Mapping[str, Mapping[str, Interval]],
+    gains: Mapping[str, Interval],
     shuffled: Mapping[str, ShuffledImages],
     drift: Mapping[str, Mapping[str, float]],
-    modality: str,
+    named: Mapping[str, str],
 ) -> list[str]:
-    """Warnings for a reader of the table."""
-    label = MODALITIES[modality].labels.metric
-    name = METRICS[label].label
+    """Warnings for a reader of the table; ``named`` are the label F1 and the reward, as printed."""
     said = [
-        f"Shuffling the images costs RadFlow no significant {metric}: it may not look at them."
-        for metric, key in ((name, label), ("reward", "reward"))
-        if key in shuffled and shuffled[key].fall.low <= 0
+        f"Shuffling the images costs RadFlow no significant {name}: it may not look at them."
+        for metric, name in named.items()
+        if metric in shuffled and shuffled[metric].fall.low <= 0
     ]
-    if label in gains and gains[label].high < 0 < gains["reward"].mean:
-        said.append(f"The reward rose while {name} fell: the policy learnt to please the reward.")
-    for metric, key in ((name, label), ("reward", "reward")):
-        if TEMPLATE in cards and cards[RADFLOW].summary[key].mean <= cards[TEMPLATE].summary[key].mean:
-            said.append(f"RadFlow's {metric} is not above that of the template, which looks at nothing.")
+    said += [
+        f"The reward rose while {name} fell: the policy learnt to please the reward."
+        for metric, name in named.items()
+        if metric in gains and gains[metric].high < 0 < gains["reward"].mean
+    ]
+    said += [
+        f"RadFlow's {name} is not above that of the template, which looks at nothing."
+        for metric, name in named.items()
+        if systems[RADFLOW][metric].mean <= systems[TEMPLATE][metric].mean
+    ]
     before, after = drift[SFT], drift[RADFLOW]
     if before["positives"] > 0 and not 0.75 <= after["positives"] / before["positives"] <= 1.33:
         said.append(

@@ -6,15 +6,22 @@ that it has nothing to do with. So a label is made from the reader that was used
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from radflow import readers
 from radflow.errors import DataError, did_you_mean
 from radflow.metrics.pairs import ReadOnce, reader_name
-from radflow.metrics.table import METRICS
+from radflow.metrics.table import METRICS, higher_is_better
 
 RULES = tuple(name for name, target in readers.READERS.items() if ".networks." not in target)
 """The readers that work by rules."""
+
+
+REWARD_TERMS: Mapping[str, str] = {
+    f"reward/{term}": term for term in ("syntax", "domain", "consistency", "impression")
+}
+"""What tables call the terms of the reward, which are scored like metrics."""
 
 
 def metric_label(name: str, reader: Any = None) -> str:
@@ -53,3 +60,35 @@ def _is_rules(reader: Any) -> bool:
     if isinstance(reader, ReadOnce):
         return _is_rules(reader.reader)
     return any(reader is readers.load(name) for name in RULES)
+
+
+def arrow(higher_is_better: bool) -> str:
+    """The direction that is better: ``↑`` or ``↓``."""
+    return "↑" if higher_is_better else "↓"
+
+
+def row_label(name: str, labels: Mapping[str, str] | None = None) -> str:
+    """The name of a metric, the reward or a term of it as the screen prints it, with the better direction.
+
+    Args:
+        name: in files.
+        labels: of a run, which say what stands behind a number.
+
+    >>> row_label("radgraph_f1"), row_label("radcliq_v1"), row_label("reward"), row_label("reward/syntax")
+    ('RadGraph F1 (rules) ↑', 'RadCliQ-v1 ↓', 'Reward ↑', '  syntax ↑')
+    """
+    if name == "reward" or name in REWARD_TERMS:
+        return f"  {REWARD_TERMS[name]} ↑" if name in REWARD_TERMS else "Reward ↑"
+    known = METRICS[name].label if name in METRICS else name
+    return f"{(labels or {}).get(name, known)} {arrow(higher_is_better(name))}"
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Each name once: the reward and its terms, metrics in the order of their table, then others.
+
+    >>> in_order(["mine", "rouge_l", "bleu2", "reward", "bleu2"])
+    ['reward', 'bleu2', 'rouge_l', 'mine']
+    """
+    given = set(names)
+    known = [name for name in ("reward", *REWARD_TERMS, *METRICS) if name in given]
+    return [*known, *sorted(given - set(known))]

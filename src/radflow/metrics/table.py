@@ -19,7 +19,10 @@ from radflow.metrics.pairs import check_pairs
 from radflow.modality import CHEST, MODALITIES, Compared, attribute, modality_of
 from radflow.readers import load as load_reader
 
+CLINICAL, LANGUAGE = "Clinical content", "Language"
 UNBOUNDED = (-np.inf, np.inf)
+CONSISTENCY = "consistency"
+"""Whether a report's Impression follows from its Findings: no metric of a pair, but shown among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,7 @@ class Metric:
         name: the key in :data:`METRICS`, in files and on the command line.
         target: ``"module:attribute"`` of the function.
         label: as printed, unless a reader was given (:func:`~radflow.metrics.naming.metric_label`).
+        group: the heading of tables that it stands under.
         higher_is_better: the direction.
         range: least and greatest value.
         modality: the only modality it applies to, or ``None`` for any.
@@ -40,6 +44,7 @@ class Metric:
     name: str
     target: str
     label: str
+    group: str = CLINICAL
     higher_is_better: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     modality: str | None = None
@@ -80,13 +85,14 @@ _OWN = {
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric(name="bleu2", target="radflow.metrics.lexical:bleu2", label="BLEU-2"),
-        Metric(name="bleu4", target="radflow.metrics.lexical:bleu4", label="BLEU-4"),
-        Metric(name="rouge_l", target="radflow.metrics.lexical:rouge_l", label="ROUGE-L"),
+        Metric(name="bleu2", target="radflow.metrics.lexical:bleu2", label="BLEU-2", group=LANGUAGE),
+        Metric(name="bleu4", target="radflow.metrics.lexical:bleu4", label="BLEU-4", group=LANGUAGE),
+        Metric(name="rouge_l", target="radflow.metrics.lexical:rouge_l", label="ROUGE-L", group=LANGUAGE),
         Metric(
             name="bertscore",
             target="radflow.metrics.bertscore:bertscore",
             label="BERTScore (minilm)",
+            group=LANGUAGE,
             range=(-1.0, 1.0),
             reader="minilm",
         ),
@@ -134,6 +140,15 @@ def default_metrics(modality: str) -> tuple[str, ...]:
     """
     modality_of(modality)
     return tuple(name for name, m in METRICS.items() if m.requires is None and m.modality in (None, modality))
+
+
+def higher_is_better(name: str) -> bool:
+    """The direction of whatever is shown among metrics: the reward, its terms and consistency rise.
+
+    >>> higher_is_better("radcliq_v1"), higher_is_better("reward")
+    (False, True)
+    """
+    return name not in METRICS or METRICS[name].higher_is_better
 
 
 def score(

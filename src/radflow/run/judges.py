@@ -28,11 +28,17 @@ def judge_inputs(recipe: Recipe, name: str) -> list[dict[str, Any]]:
     return [] if name == "rules" else [recipe.judge.model_dump(mode="json", include=_CHANGE_ANSWERS)]
 
 
+def judge_names(recipe: Recipe) -> list[str]:
+    """Every judge that a recipe names, once."""
+    named = (recipe.reward.judge, recipe.data.triage, recipe.evaluation.judge)
+    return list(dict.fromkeys(name for name in named if name is not None))
+
+
 class Judges:
     """The judges that a recipe names, each made once.
 
     Args:
-        recipe: its ``reward.judge``, ``data.triage`` and ``[judge]``.
+        recipe: its ``reward.judge``, ``data.triage``, ``evaluation.judge`` and ``[judge]``.
         workspace: keeps their verdicts where the recipe names no other store, and hears of them.
 
     Raises:
@@ -43,9 +49,8 @@ class Judges:
         knobs = recipe.judge
         if knobs.store is None:
             knobs = knobs.model_copy(update={"store": workspace.path(STORE)})
-        names = dict.fromkeys((recipe.reward.judge, recipe.data.triage))
         self._workspace = workspace
-        self._judges = {name: judges.load(name, knobs) for name in names}
+        self._judges = {name: judges.load(name, knobs) for name in judge_names(recipe)}
         for judge in self._asked():
             judge.say = workspace.say
 

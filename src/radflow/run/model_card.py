@@ -20,9 +20,9 @@ from radflow.config import Recipe, load_recipe, without_folders
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, TEMPLATE
 from radflow.evaluation.notation import with_interval
-from radflow.evaluation.tables import REWARD_LABELS, row_label
 from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS
+from radflow.metrics.naming import in_order, row_label
 from radflow.modality import MODALITIES
 from radflow.policy.chat import PREFIX_FORM
 from radflow.policy.images.pixels import crops_ends
@@ -252,9 +252,8 @@ def metric_table(results: Results, stage: Stage) -> dict[str, Any]:
     """Columns and rows of the metrics, template and SFT beside the model, and the shuffled control."""
     systems = {"Template": TEMPLATE, "SFT": SFT} | ({"RadFlow": RADFLOW} if stage == "rft" else {})
     present = {name for scores in results.systems.values() for name in scores}
-    names = [name for name in (*REWARD_LABELS, *METRICS) if name in present]
     rows = []
-    for name in names:
+    for name in in_order(present):
         cells = [with_interval(results.systems.get(system, {}).get(name)) for system in systems.values()]
         if stage == "rft":
             cells.append(with_interval(results.shuffled[name].shuffled if name in results.shuffled else None))
@@ -265,7 +264,7 @@ def metric_table(results: Results, stage: Stage) -> dict[str, Any]:
 def _label(name: str, labels: Mapping[str, str]) -> str:
     """As in the run's tables; the consistency term says which judge it asked."""
     if name in METRICS:
-        return row_label(name)
+        return row_label(name, labels)
     term = in_words(labels.get(name, row_label(name).strip(" ↑")))
     return f"Reward: {term[0].lower()}{term[1:]} ↑" if name != "reward" else "Reward ↑"
 

@@ -20,8 +20,8 @@ from radflow import __version__
 from radflow.baselines import most_frequent_report
 from radflow.config import Recipe
 from radflow.errors import TrainingError
-from radflow.evaluation import Results, derangement, read_results
-from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, evaluate_run
+from radflow.evaluation import Results, read_results
+from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, derangement, evaluate_run
 from radflow.files import read_jsonl
 from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_folder, write_piece
 from radflow.metrics import score
@@ -138,7 +138,11 @@ class Pipeline:
             "exploration": [recipe["exploration"]],
             "rft": [recipe["rft"], recipe["reward"], *judge_inputs(self.recipe, self.recipe.reward.judge)],
             "generate": [recipe["evaluation"]["studies"]],
-            "evaluation": [recipe["evaluation"], recipe["name"]],
+            "evaluation": [
+                recipe["evaluation"],
+                recipe["name"],
+                *judge_inputs(self.recipe, self.recipe.evaluation.judge or "rules"),
+            ],
         }
         place = STAGES.index(stage)
         left = [self.workspace.outcome(before) for before in STAGES[:place]]
@@ -314,6 +318,7 @@ class Pipeline:
                 self.test_studies(),
                 predictions,
                 self.reward,
+                judge=self._judges.of(self.recipe.evaluation.judge or self.recipe.reward.judge),
                 warnings=[
                     *exploration_warnings(self.workspace.path("exploration")),
                     *self._judges.warnings(),

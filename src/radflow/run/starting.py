@@ -17,10 +17,12 @@ from tempfile import TemporaryDirectory
 from radflow import judges
 from radflow.config import Recipe, load_recipe
 from radflow.errors import MissingDependencyError, MissingFileError, NotWritableError, RadflowError
+from radflow.evaluation.choice import Networks
 from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.questions import JudgeUnavailableError
 from radflow.judges.privacy.gate import parse_address
 from radflow.readers.networks.embeddings import MINILM_PACKAGE
+from radflow.run.judges import judge_names
 from radflow.run.named_model import look_for_model, near
 from radflow.run.studies import source_options
 from radflow.studies.sources import options_of
@@ -98,6 +100,8 @@ def look_for_data(recipe: Recipe) -> str:
         source_options(recipe)
         table = data.root / data.table if data.root and data.table else None
         wanted |= {"data.root": data.root, "data.reports": data.reports, "data.table": table}
+    networks = {f"evaluation.{name}": folder for name, folder in Networks.of(recipe.evaluation).given.items()}
+    wanted |= {knob: Path(folder.partition("@")[0]) for knob, folder in networks.items()}
     for knob, path in wanted.items():
         if path is not None and not path.exists():
             raise MissingFileError(f"{path}: no such file or folder ({knob}){near(path)}")
@@ -141,9 +145,7 @@ def look_for_judges(recipe: Recipe) -> str:
     Raises:
         RadflowError: as `radflow.judges.load`; or nobody listens at the endpoint.
     """
-    return "; ".join(
-        _judge(name, recipe) for name in dict.fromkeys((recipe.reward.judge, recipe.data.triage))
-    )
+    return "; ".join(_judge(name, recipe) for name in judge_names(recipe))
 
 
 def _judge(name: str, recipe: Recipe) -> str:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 
 from radflow.evaluation.notation import number
+from radflow.metrics.naming import REWARD_TERMS, in_order
+from radflow.metrics.table import CLINICAL, LANGUAGE, METRICS, higher_is_better
 from radflow.modality import MODALITIES
 
 SYSTEMS: Mapping[str, str] = {
@@ -16,50 +18,10 @@ SYSTEMS: Mapping[str, str] = {
     "reference": "Reference",
 }
 
-REWARD_TERMS: Mapping[str, str] = {
-    "reward/syntax": "syntax",
-    "reward/domain": "domain",
-    "reward/consistency": "consistency",
-    "reward/impression": "impression",
-}
-
-# Used only where results.json does not say which reader or model stands behind a metric.
-METRICS: Mapping[str, str] = {
-    "reward": "Total reward",
-    "reward/syntax": "Syntax term",
-    "reward/domain": "Domain term",
-    "reward/consistency": "Consistency term",
-    "reward/impression": "Impression term",
-    "bleu2": "BLEU-2",
-    "bleu4": "BLEU-4",
-    "rouge_l": "ROUGE-L",
-    "bertscore": "BERTScore",
-    "semb_score": "SembScore",
-    "radcliq_v0": "RadCliQ-v0",
-    "radcliq_v1": "RadCliQ-v1",
-    **{
-        own.metric: own.label.partition(" (")[0]
-        for modality in MODALITIES.values()
-        for own in (modality.content, modality.labels)
-    },
-}
-
 LABEL_F1 = tuple(modality.labels.metric for modality in MODALITIES.values())
 """The metrics that say whether the diagnosis is right; a run has one of them."""
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Clinical content": (
-        *LABEL_F1,
-        *(modality.content.metric for modality in MODALITIES.values()),
-        "semb_score",
-        "radcliq_v0",
-        "radcliq_v1",
-    ),
-    "Reward": ("reward", *REWARD_TERMS),
-    "Language": ("bleu2", "bleu4", "rouge_l", "bertscore"),
-}
-
-_LOWER_IS_BETTER = ("radcliq_v0", "radcliq_v1")
+_GROUPS = (CLINICAL, "Reward", LANGUAGE)
 
 
 def system_name(system: str) -> str:
@@ -77,7 +39,11 @@ def metric_name(metric: str, labels: Mapping[str, str]) -> str:
     >>> metric_name("radgraph_f1", {"radgraph_f1": "RadGraph F1 (rules)"}), metric_name("bleu2", {})
     ('RadGraph F1 (rules)', 'BLEU-2')
     """
-    return labels.get(metric) or METRICS.get(metric, metric)
+    if metric == "reward" or metric in REWARD_TERMS:
+        term = REWARD_TERMS.get(metric)
+        return labels.get(metric) or (f"{term.capitalize()} term" if term else "Total reward")
+    known = METRICS[metric].label.partition(" (")[0] if metric in METRICS else metric
+    return labels.get(metric) or known
 
 
 def is_better_higher(metric: str, stated: Mapping[str, bool]) -> bool:
@@ -86,7 +52,7 @@ def is_better_higher(metric: str, stated: Mapping[str, bool]) -> bool:
     >>> is_better_higher("bleu2", {}), is_better_higher("radcliq_v1", {})
     (True, False)
     """
-    return stated.get(metric, metric not in _LOWER_IS_BETTER)
+    return stated.get(metric, higher_is_better(metric))
 
 
 def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
@@ -95,11 +61,20 @@ def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
     >>> grouped(["bleu2", "mine", "reward"])
     [('Reward', ['reward']), ('Language', ['bleu2']), ('Other', ['mine'])]
     """
+    first = (*LABEL_F1, *(modality.content.metric for modality in MODALITIES.values()))
     given = list(dict.fromkeys(metrics))
-    groups = [(title, [name for name in known if name in given]) for title, known in GROUPS.items()]
-    placed = {name for _, names in groups for name in names}
-    groups.append(("Other", [name for name in given if name not in placed]))
-    return [(title, names) for title, names in groups if names]
+    ordered = sorted(in_order(given), key=lambda name: first.index(name) if name in first else len(first))
+    groups: dict[str, list[str]] = {title: [] for title in (*_GROUPS, "Other")}
+    for name in ordered:
+        groups[_group(name)].append(name)
+    groups["Other"].sort(key=given.index)
+    return [(title, names) for title, names in groups.items() if names]
+
+
+def _group(name: str) -> str:
+    if name == "reward" or name in REWARD_TERMS:
+        return "Reward"
+    return METRICS[name].group if name in METRICS else "Other"
 
 
 def percent(share: float, digits: int = 0) -> str:

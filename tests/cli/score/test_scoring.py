@@ -173,12 +173,12 @@ def test_ids_that_differ_in_spaces_and_case_are_pointed_at(command: Callable, tm
 def test_a_run_that_was_killed_ends_with_the_same_files(
     command: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from radflow.evaluation import score_file
+    from radflow.evaluation import scoring
 
     write(tmp_path / "p.jsonl", lines(many(1100)))
     arguments = ("score", "p.jsonl", "--metrics", "bleu2")
     assert command(*arguments, "--out", "whole")[0] == 0
-    save, saved = score_file._save, []
+    save, saved = scoring._save, []
 
     def killed(path: Path, table: object) -> None:
         if saved:
@@ -187,7 +187,7 @@ def test_a_run_that_was_killed_ends_with_the_same_files(
         saved.append(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(score_file, "_save", killed)
+        patch.setattr(scoring, "_save", killed)
         assert command(*arguments, "--out", "killed")[0] == 130
     assert saved[0].is_file()
     assert not (tmp_path / "killed" / "scores.csv").exists()

@@ -7,10 +7,13 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from radflow.evaluation import Results, results_table
+from radflow.evaluation.intervals import Interval
 from radflow.evaluation.notation import number, with_interval
-from radflow.evaluation.tables import row_label
+from radflow.evaluation.results import Results
+from radflow.metrics.naming import in_order, row_label
+from radflow.metrics.table import higher_is_better
 
 
 def print_results(console: Console, results: Results, root: Path) -> None:
@@ -25,6 +28,48 @@ def print_results(console: Console, results: Results, root: Path) -> None:
     console.print(f"page: {root / 'report.html'}")
 
 
+def results_table(results: Results) -> Table:
+    """One row per metric, one column per system, the last the paired gain; means over their 95% intervals.
+
+    Says in its title how many studies were scored and whether their images were drawn. A gain whose interval
+    holds 0 is dimmed; a gain in the wrong direction is red.
+    """
+    images = "drawn images" if results.images == "drawn" else "real images"
+    table = Table(
+        title=f"{results.cases:,} test studies, {images}; mean over its 95% interval",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),  # three systems and the gain fit into 80 columns
+    )
+    labels = results.extra.get("labels")
+    table.add_column("Metric")
+    for system in results.systems:
+        table.add_column(system, justify="right", no_wrap=True)
+    if results.gain:
+        table.add_column("RadFlow − SFT", justify="right", no_wrap=True)
+    names = (name for scores in (*results.systems.values(), results.gain) for name in scores)
+    for name in in_order(names):
+        cells: list[str | Text] = [_cell(scores.get(name)) for scores in results.systems.values()]
+        if results.gain:
+            cells.append(_gain_cell(name, results.gain.get(name)))
+        table.add_row(row_label(name, labels), *cells)
+    return table
+
+
+def _cell(interval: Interval | None) -> str:
+    return with_interval(interval, between="\n")
+
+
+def _gain_cell(name: str, interval: Interval | None) -> Text:
+    if interval is None:
+        return Text("–")
+    text = with_interval(interval, gain=True, between="\n")
+    if not interval.excludes_zero:
+        return Text(text, style="dim")
+    return Text(text, style="green" if (interval.mean > 0) == higher_is_better(name) else "red")
+
+
 def _shuffled_table(results: Results) -> Table:
     table = Table(
         title="Does it look? RadFlow with the test images shuffled among studies",
@@ -37,7 +82,7 @@ def _shuffled_table(results: Results) -> Table:
         table.add_column(column, justify="left" if column == "Metric" else "right")
     for name, control in results.shuffled.items():
         table.add_row(
-            row_label(name),
+            row_label(name, results.extra.get("labels")),
             number(control.true.mean),
             number(control.shuffled.mean),
             with_interval(control.fall, gain=True),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from radflow.baselines import NearestContext, random_other
-from radflow.evaluation.pair_store import Pair, PairStore
-from radflow.evaluation.score_file import Baseline
+from radflow.evaluation.files.store import Pair, ReportStore
+from radflow.evaluation.scoring import Baseline
 
 _CANDIDATES = 4096  # indications to choose from: bounds the memory and the time of a look-up
 
 
-def baselines_of(store: PairStore) -> dict[str, tuple[str, Baseline]]:
+def baselines_of(store: ReportStore) -> dict[str, tuple[str, Baseline]]:
     """Name to what it is in words and what writes its reports; none where there is but one report.
 
     A template, and the report of another study: the one with the most similar indication where indications
@@ -41,7 +41,7 @@ def baselines_of(store: PairStore) -> dict[str, tuple[str, Baseline]]:
 class RandomReport:
     """Writes the report of any other study, and of another patient where patients are known."""
 
-    def __init__(self, store: PairStore) -> None:
+    def __init__(self, store: ReportStore) -> None:
         self._store = store
         self._size = store.pool_size()
 
@@ -62,7 +62,7 @@ class RandomReport:
 class NearestIndication:
     """Writes the report of the study with the most similar indication, of another study and patient."""
 
-    def __init__(self, store: PairStore) -> None:
+    def __init__(self, store: ReportStore) -> None:
         size = store.pool_size()
         self.candidates = min(size, _CANDIDATES)
         places = [number * size // self.candidates for number in range(self.candidates)]
@@ -78,9 +78,9 @@ class NearestIndication:
                 self._of_patient.setdefault(one.patient_id, set()).add(place)
 
     @staticmethod
-    def applies(store: PairStore) -> bool:
+    def applies(store: ReportStore) -> bool:
         """Whether most of the first thousand pairs, and of the reports to choose from, have an indication."""
-        pairs = store.chunk(0, 1000)
+        pairs = store[0:1000]
         pool = [store.pool(place) for place in range(min(store.pool_size(), 1000))]
         return all(2 * sum(bool(one.context.strip()) for one in rows) > len(rows) for rows in (pairs, pool))
 

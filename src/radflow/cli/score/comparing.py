@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from radflow.cli.overrides import names_in
 from radflow.errors import DataError
 from radflow.evaluation.comparison import ALPHA, Comparison, compare
+from radflow.evaluation.files.scores import read_scores
 from radflow.evaluation.notation import number, with_interval
-from radflow.evaluation.scored import read_scored
 from radflow.files import write_atomic, write_json
 from radflow.tables.writing import csv_writer
 from radflow.viewer.comparison import p_text, render_comparison
@@ -32,8 +33,8 @@ def compare_command(
     """Compare two scored systems, print the table, and write it with a page where asked."""
     if resamples < 1:
         raise DataError(f"--resamples: expected at least 1, got {resamples}")
-    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    comparison = compare(read_scored(a), read_scored(b), names, resamples=resamples, seed=seed)
+    names = None if metrics is None else names_in(metrics)
+    comparison = compare(read_scores(a), read_scores(b), names, resamples=resamples, seed=seed)
     screen.print(comparison_table(comparison))
     for warning in comparison.warnings:
         screen.print(f"[yellow]note[/]: {escape(warning)}")

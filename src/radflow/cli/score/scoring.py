@@ -8,30 +8,31 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 
 from radflow import __version__, config, judges, readers
 from radflow.cli.judge.options import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
+from radflow.cli.overrides import names_in
 from radflow.cli.score.baselines import baselines_of
-from radflow.cli.score.readers import Chosen, Networks, choose, folder_facts
 from radflow.cli.score.screen import print_scores
 from radflow.cli.screens import say_remarks
 from radflow.config import Recipe
 from radflow.errors import DataError
-from radflow.evaluation.pair_store import PairStore, Unpaired
-from radflow.evaluation.predictions import Columns as PredictionColumns
-from radflow.evaluation.predictions import Prediction, iterate_predictions
-from radflow.evaluation.rexrank import BOTH, write_submission
-from radflow.evaluation.score_file import CONSISTENCY, Columns, Scorer, forget_chunks, score_store
-from radflow.evaluation.score_summary import Protocol, summarise_scores
-from radflow.evaluation.score_tables import write_scores, write_unpaired
-from radflow.evaluation.worst import worst_reports
+from radflow.evaluation.choice import Chosen, Networks, choose, folder_facts
+from radflow.evaluation.files.predictions import Columns as PredictionColumns
+from radflow.evaluation.files.predictions import Prediction, read_predictions
+from radflow.evaluation.files.rexrank import BOTH, write_submission
+from radflow.evaluation.files.scores import write_scores, write_unpaired
+from radflow.evaluation.files.store import ReportStore, Unpaired
+from radflow.evaluation.scoring import Scorer, forget_chunks, score_pairs
+from radflow.evaluation.summary import summarise_scores, worst_reports
 from radflow.files import write_atomic, write_json
 from radflow.folders import sweep
 from radflow.judges.base import told
+from radflow.metrics.table import CONSISTENCY
 from radflow.modality import CHEST, modality_of
 from radflow.reports.language import LanguageCount
 from radflow.run.judges import judge_inputs
@@ -70,13 +71,13 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         RadflowError: a file that cannot be read or does not pair, a metric that cannot be computed, a judge
             that cannot be asked, a place that cannot be written.
     """
-    chosen = choose(options.metrics, options.modality, options.networks)
+    names = None if options.metrics is None else names_in(options.metrics)
+    chosen = choose(names, options.modality, options.networks, judge=options.judge or "rules")
     knobs = _judge_knobs(predictions, options, chosen)
     with ExitStack() as stack:
         judge = judges.load("rules")
         if options.judge is not None:
             judge = stack.enter_context(opened(options.judge, knobs, errors))
-            chosen = _judged_by(judge.name, chosen)
         store = stack.enter_context(_store(errors, predictions, options))
         _say_unpaired(screen, store, options)
         _say_languages(errors, store, predictions, options, chosen)
@@ -89,7 +90,7 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         wanted = modality_of(options.modality).labels.metric in chosen.metrics
         scorer = Scorer(
             metrics=chosen.metrics,
-            consistency=CONSISTENCY in chosen.labels,
+            consistency=chosen.consistency,
             judge=told(judge, options.modality),
             observations=tuple(readers.labeler(options.modality)([""])[0]) if wanted else (),
             readers=chosen.readers,
@@ -98,20 +99,23 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
         )
         with bar("score", len(store), errors) as advance:
             key = _key(predictions, options, scorer, knobs) if options.out else ""
-            columns = score_store(store, scorer, out=options.out, key=key, advance=advance)
-        protocol = Protocol(
-            system=options.system or Path(predictions.name.removesuffix(".gz")).stem,
-            modality=options.modality,
-            labels=chosen.labels,
-            readers=chosen.names,
-            baselines={name: what for name, (what, _) in baselines.items()},
-        )
+            columns = score_pairs(store, scorer, out=options.out, key=key, advance=advance)
         ids, patients = store.ids()
-        summary = summarise_scores(columns, store, protocol, patients)
+        summary = summarise_scores(
+            columns,
+            store,
+            chosen,
+            system=options.system or Path(predictions.name.removesuffix(".gz")).stem,
+            baselines={name: what for name, (what, _) in baselines.items()},
+            patients=patients,
+        )
         print_scores(screen, summary, title=predictions.name)
         if options.out is not None:
-            worst = worst_reports(store, columns, summary)
-            _write(screen, options.out, (ids, patients), columns, chosen, summary, worst)
+            written = write_scores(
+                options.out, ids, patients, {name: columns[name] for name in chosen.labels}
+            )
+            page = render_scores(summary, worst_reports(store, columns, summary))
+            _write(screen, options.out, written, summary, page)
 
 
 def _judge_knobs(predictions: Path, options: ScoreOptions, chosen: Chosen) -> config.Judge:
@@ -119,36 +123,28 @@ def _judge_knobs(predictions: Path, options: ScoreOptions, chosen: Chosen) -> co
     values = judge_sections(options.knobs)["judge"]
     if values and options.judge is None:
         raise DataError(f"--judge.{next(iter(values))}: expected --judge NAME too, got none")
-    if options.judge is not None and CONSISTENCY not in chosen.labels:
+    if options.judge is not None and not chosen.consistency:
         raise DataError(f"--judge is asked for consistency, which --metrics leaves out; add {CONSISTENCY}")
     return judge_knobs(values, beside=options.out / "scores.csv" if options.out else predictions)
 
 
-def _judged_by(name: str, chosen: Chosen) -> Chosen:
-    return replace(
-        chosen,
-        labels={**chosen.labels, CONSISTENCY: config.without_folders(f"Consistency ({name})")},
-        names={**chosen.names, CONSISTENCY: name},
-    )
-
-
-def _store(errors: Console, predictions: Path, options: ScoreOptions) -> PairStore:
+def _store(errors: Console, predictions: Path, options: ScoreOptions) -> ReportStore:
     remarks = Remarks()
     elsewhere = replace(options.columns, required=False)
 
     def read(path: Path | None) -> Iterator[Prediction] | None:
-        return None if path is None else iterate_predictions(path, elsewhere, remarks)
+        return None if path is None else read_predictions(path, elsewhere, remarks)
 
     own = options.columns
     if options.reference is not None:
         own = replace(own, reference=None)  # it names the column of the other file
-    rows = iterate_predictions(predictions, own, remarks)
-    store = PairStore(rows, read(options.reference), read(options.train), track=options.track)
+    rows = read_predictions(predictions, own, remarks)
+    store = ReportStore(rows, read(options.reference), read(options.train), track=options.track)
     say_remarks(errors, remarks)
     return store
 
 
-def _say_unpaired(screen: Console, store: PairStore, options: ScoreOptions) -> None:
+def _say_unpaired(screen: Console, store: ReportStore, options: ScoreOptions) -> None:
     """Counts and first ids on the screen, all of them in ``unpaired.csv``."""
     left_out = list(store.unpaired())
     for (side, reason), count in Counter((record.side, record.reason) for record in left_out).items():
@@ -166,7 +162,7 @@ def _say_unpaired(screen: Console, store: PairStore, options: ScoreOptions) -> N
 
 
 def _say_languages(
-    errors: Console, store: PairStore, predictions: Path, options: ScoreOptions, chosen: Chosen
+    errors: Console, store: ReportStore, predictions: Path, options: ScoreOptions, chosen: Chosen
 ) -> None:
     """For each file whose reports are in other languages; an error if something reads them."""
     readers = sorted({label for name, label in chosen.labels.items() if chosen.names[name] is not None})
@@ -174,7 +170,7 @@ def _say_languages(
         return  # words are compared in any language
     generated, reference = LanguageCount(), LanguageCount()
     for start in range(0, len(store), _PAIRS_AT_ONCE):
-        for pair in store.chunk(start, _PAIRS_AT_ONCE):
+        for pair in store[start : start + _PAIRS_AT_ONCE]:
             generated.add(pair.study_id, pair.generated)
             reference.add(pair.study_id, pair.reference)
     then = f"only English is read by {', '.join(readers)}"
@@ -199,7 +195,7 @@ def _alike(left_out: list[Unpaired]) -> list[str]:
     ]
 
 
-def _submit(screen: Console, store: PairStore, predictions: Path, options: ScoreOptions) -> None:
+def _submit(screen: Console, store: ReportStore, predictions: Path, options: ScoreOptions) -> None:
     path, reference = options.write_rexrank, options.reference
     assert path is not None
     if path.resolve() in {file.resolve() for file in (predictions, reference) if file is not None}:
@@ -236,20 +232,11 @@ def content_fingerprint(path: Path) -> str:
     return fingerprint([file_fingerprint(file) for file, _ in shards_of(path)])
 
 
-def _write(
-    screen: Console,
-    out: Path,
-    ids: tuple[list[str], list[str | None]],
-    columns: Columns,
-    chosen: Chosen,
-    summary: dict,
-    worst: list[dict[str, Any]],
-) -> None:
-    written = write_scores(out, *ids, {name: columns[name] for name in chosen.labels})
+def _write(screen: Console, out: Path, tables: list[Path], summary: dict, page: str) -> None:
     write_json(out / "scores.json", summary)
-    write_atomic(out / "report.html", render_scores(summary, worst))
+    write_atomic(out / "report.html", page)
     forget_chunks(out)
-    names = [path.name for path in written] + ["scores.json", "report.html"]
+    names = [path.name for path in tables] + ["scores.json", "report.html"]
     screen.print(f"wrote {', '.join(names[:-1])} and {names[-1]} to {out}", markup=False)
 
 

@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from radflow.evaluation.notation import brackets, number
-from radflow.evaluation.score_summary import INVERSE
+from radflow.evaluation.summary import INVERSE
 
 
 def print_scores(screen: Console, summary: Mapping[str, Any], *, title: str) -> None:
-    """Print what :func:`~radflow.evaluation.score_summary.summarise_scores` gives."""
+    """Print what :func:`~radflow.evaluation.summary.summarise_scores` gives."""
     screen.print(_table(summary, title))
     for name, baseline in summary["baselines"].items():
         screen.print(f"{name}: {baseline['label']}", markup=False)

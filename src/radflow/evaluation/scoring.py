@@ -1,7 +1,8 @@
-"""Score pairs chunk by chunk, keeping finished chunks, so that a killed run resumes.
+"""The scoring engine: pairs of reports to columns, one number per pair. ``radflow score`` and runs share it.
 
-Every column is a function of its pair (and, for baselines, of the files), and chunks have the same borders in
-every run. So a run that was killed and started again gives the same numbers as one that was not, bit for bit.
+It works chunk by chunk and can keep finished chunks, so that a killed command resumes. Every column is a
+function of its pair (and, for baselines, of the files), and chunks have the same borders every time: what was
+killed and started again gives the same numbers as what was not, bit for bit.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import io
 import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,23 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Float
 
-from radflow.evaluation.consistency import consistency_rate
-from radflow.evaluation.hacking import SIGNALS, read_signals
-from radflow.evaluation.pair_store import Pair, PairStore
+from radflow import judges
+from radflow.errors import RewardError
+from radflow.evaluation.drift import SIGNALS, read_signals
+from radflow.evaluation.files.store import Pair, ReportStore
+from radflow.evaluation.marks import SUMMARIES
 from radflow.files import write_atomic
 from radflow.judges import Judge
 from radflow.metrics import score
 from radflow.metrics.pairs import Reader
 from radflow.metrics.radcliq import radcliq
+from radflow.metrics.table import CONSISTENCY
+from radflow.reports import parse_report
 
 CHUNK = 1024
 PARTIAL = ".partial"
 SIDES = ("generated", "reference")
 RADCLIQ = {"radcliq_v0": "v0", "radcliq_v1": "v1"}
-CONSISTENCY = "consistency"
-"""Not a metric of a pair, since it needs no reference, but counted like one."""
-
 RADCLIQ_PARTS = ("radgraph_f1", "bertscore", "semb_score", "bleu2")
 """What RadCliQ is made of, in its order; each must come from its official model."""
 
@@ -44,7 +46,7 @@ Baseline = Callable[[Sequence[Pair]], list[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Everything that is computed for a chunk.
+    """Everything that is computed for a pair.
 
     Attributes:
         metrics: names, in the order of the table.
@@ -54,6 +56,7 @@ class Scorer:
         consistency: whether to judge each report's Impression against its own Findings.
         judge: who does; the rule judge when not given.
         observations: whose states to keep for both sides of each pair, for F1 over the corpus.
+        aside: observations that the signs of reward hacking do not count.
     """
 
     metrics: tuple[str, ...]
@@ -63,6 +66,7 @@ class Scorer:
     consistency: bool = False
     judge: Judge | None = None
     observations: tuple[str, ...] = ()
+    aside: Collection[str] = SUMMARIES
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,10 +89,10 @@ class Scorer:
             columns |= {column(metric, name): values for metric, values in scores.items()}
         for side, texts in zip(SIDES, (generated, reference), strict=True):
             columns |= self._states(side, texts)
-        return columns | read_signals(generated, reference, self.labeler)
+        return columns | read_signals(generated, reference, self.labeler, self.aside)
 
     def _score(self, generated: Sequence[str], reference: Sequence[str]) -> Columns:
-        scores = score_pairs(generated, reference, self.metrics, self.readers)
+        scores = score_texts(generated, reference, self.metrics, self.readers)
         if self.consistency:
             scores[CONSISTENCY] = consistency_rate(generated, self.judge)
         return scores
@@ -110,7 +114,7 @@ def column(metric: str, baseline: str) -> str:
     return f"{baseline}:{metric}"
 
 
-def score_pairs(
+def score_texts(
     generated: Sequence[str], reference: Sequence[str], metrics: Sequence[str], readers: Mapping[str, Any]
 ) -> Columns:
     """Score as :func:`radflow.metrics.score` does, with RadCliQ made of columns rather than read once more.
@@ -127,8 +131,40 @@ def score_pairs(
     return {name: values[name] for name in metrics}
 
 
-def score_store(
-    store: PairStore,
+def consistency_rate(texts: Sequence[str], judge: Judge | None = None) -> Float[np.ndarray, " N"]:
+    """Return 1 for each report whose Impression follows from its Findings, 0 where it does not.
+
+    It needs no reference: a report may be consistent and wrong. The paper makes it a reward (Section 4.2).
+    A report in which one of the sections cannot be found says nothing either way and is NaN. (The reward
+    gives such a report -1 instead, so that a policy cannot gain by dropping a section.)
+
+    Args:
+        texts: whole reports.
+        judge: asked once about all reports with both sections; the rule judge when not given.
+
+    Raises:
+        RewardError: the judge failed, or did not answer every question.
+
+    >>> consistency_rate([
+    ...     "Findings: Small left pleural effusion. Impression: Left pleural effusion.",
+    ...     "Findings: No pleural effusion. Impression: Left pleural effusion.",
+    ...     "No sections at all.",
+    ... ]).tolist()
+    [1.0, 0.0, nan]
+    """
+    judge = judges.load("rules") if judge is None else judge
+    reports = [parse_report(text) for text in texts]
+    asked = {i: (r.findings, r.impression) for i, r in enumerate(reports) if r.findings and r.impression}
+    answers = judge(list(asked.values())) if asked else []
+    if len(answers) != len(asked):
+        raise RewardError(f"judge {judge.name!r}: expected {len(asked)} answers, got {len(answers)}")
+    rate = np.full(len(texts), np.nan)
+    rate[list(asked)] = np.asarray(answers, dtype=np.float64)
+    return rate
+
+
+def score_pairs(
+    pairs: Sequence[Pair] | ReportStore,
     scorer: Scorer,
     *,
     out: Path | None = None,
@@ -139,7 +175,7 @@ def score_store(
     """Score all pairs.
 
     Args:
-        store: the pairs.
+        pairs: at least one.
         scorer: what to count.
         out: folder under which finished chunks are kept until :func:`forget_chunks`; ``None`` keeps none.
         key: stands for all inputs and options. Chunks of another key are removed.
@@ -153,13 +189,13 @@ def score_store(
     if out is not None and not (out / PARTIAL / key).is_dir():
         forget_chunks(out)
     tables = []
-    for number, start in enumerate(range(0, len(store), chunk)):
-        size = min(chunk, len(store) - start)
+    for number, start in enumerate(range(0, len(pairs), chunk)):
+        size = min(chunk, len(pairs) - start)
         shape = (size, len(scorer.columns))
         kept = folder and folder / f"{number:06d}.npz"
         table = None if kept is None else _load(kept, shape)
         if table is None:
-            columns = scorer(store.chunk(start, chunk))
+            columns = scorer(pairs[start : start + chunk])
             table = np.stack([columns[name] for name in scorer.columns], axis=1)
             if kept is not None:
                 _save(kept, table)

@@ -1,68 +1,85 @@
-"""The content of ``scores.json``: each metric with its interval, baselines, and warnings."""
+"""The content of ``scores.json``: metrics with intervals, baselines, warnings; and the worst reports."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from radflow.evaluation.hacking import SIGNALS, Hacking, summarise, warn
-from radflow.evaluation.intervals import bootstrap_interval, paired_difference
-from radflow.evaluation.pair_store import PairStore
-from radflow.evaluation.score_file import CONSISTENCY, SIDES, Columns, column
-from radflow.metrics import METRICS, inverse_radcliq_v1
+from radflow.evaluation.choice import Chosen
+from radflow.evaluation.drift import Drift, drift_warnings, measure_drift
+from radflow.evaluation.files.store import ReportStore
+from radflow.evaluation.intervals import Interval, bootstrap_intervals
+from radflow.evaluation.marks import compare_reports
+from radflow.evaluation.scoring import SIDES, Columns, column
+from radflow.metrics import inverse_radcliq_v1
 from radflow.metrics.chexpert_f1 import FIVE, corpus_forms
+from radflow.metrics.table import higher_is_better
+from radflow.modality import MODALITIES
 from radflow.readers import CHEXPERT_OBSERVATIONS
 
 INVERSE = "radcliq_v1_inverse"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """What was scored, and by what.
-
-    Attributes:
-        system: its name.
-        modality: of the reports.
-        labels: metric to its printed name, with the model behind the number.
-        readers: metric to the name of that model, ``None`` where words are compared.
-        baselines: baseline to what it is, in words.
-    """
-
-    system: str
-    modality: str
-    labels: Mapping[str, str]
-    readers: Mapping[str, str | None]
-    baselines: Mapping[str, str]
+WORST = 12
+"""Reports that are shown in full."""
 
 
 def summarise_scores(
-    columns: Columns, store: PairStore, protocol: Protocol, patients: Sequence[str | None]
+    columns: Columns,
+    store: ReportStore,
+    chosen: Chosen,
+    *,
+    system: str,
+    baselines: Mapping[str, str],
+    patients: Sequence[str | None],
 ) -> dict[str, Any]:
     """Return the content of ``scores.json``; a figure that does not exist is ``None``.
 
     Args:
-        columns: as :func:`~radflow.evaluation.score_file.score_store` gives them.
-        store: the pairs.
-        protocol: what was scored.
-        patients: the patient of each pair, ``None`` where it is not known. Where any is known patients are
+        columns: as :func:`~radflow.evaluation.scoring.score_pairs` gives them.
+        store: what was scored.
+        chosen: by which metrics.
+        system: its name.
+        baselines: baseline to what it is, in words.
+        patients: the patient of each study, ``None`` where it is not known. Where any is known patients are
             resampled, and a study of an unknown patient counts as one of its own.
     """
     clusters = clusters_of(patients)
-    metrics = {name: _metric(name, columns[name], protocol, clusters) for name in protocol.labels}
-    baselines = {name: _baseline(name, columns, protocol, clusters) for name in protocol.baselines}
-    reports = summarise(
-        {name: columns[name] for name in SIGNALS}, store.texts("generated"), store.texts("reference")
-    )
+    gains = {
+        column(name, baseline): columns[name] - columns[column(name, baseline)]
+        for baseline in baselines
+        for name in chosen.labels
+    }
+    shown = [*chosen.labels, *gains]
+    intervals = bootstrap_intervals({name: columns[name] for name in shown}, clusters=clusters)
+    differences = bootstrap_intervals(gains, clusters=clusters)
+    metrics = {
+        name: {
+            "label": label,
+            "higher_is_better": higher_is_better(name),
+            "reader": chosen.names[name],
+            **_ends(intervals.get(name)),
+            "missing": int(np.isnan(columns[name]).sum()),
+        }
+        for name, label in chosen.labels.items()
+    }
+    besides = {
+        baseline: {
+            "label": words,
+            "metrics": {name: _ends(intervals.get(column(name, baseline))) for name in chosen.labels},
+            "difference": {name: _ends(differences.get(column(name, baseline))) for name in chosen.labels},
+        }
+        for baseline, words in baselines.items()
+    }
+    drift = measure_drift(columns, store.texts("generated"), store.texts("reference"))
     summary: dict[str, Any] = {
-        "system": protocol.system,
+        "system": system,
         "pairs": len(store),
         "track": store.track,
         "split": ", ".join(sorted(store.splits)) or None,
-        "modality": protocol.modality,
+        "modality": chosen.modality,
         "resampled": "studies" if clusters is None else "patients",
         "patients": None if clusters is None else len(set(clusters)),
         "metrics": metrics,
@@ -74,10 +91,10 @@ def summarise_scores(
     return summary | {
         "observations": observation_table(columns),
         "references": store.reference_fingerprint(),
-        "baselines": baselines,
-        "reports": reports.as_dict(),
-        "warnings": [*_missing(metrics), *_not_better(metrics, baselines), *warn(reports)],
-        "counts": _counts(store, reports),
+        "baselines": besides,
+        "reports": asdict(drift),
+        "warnings": [*_missing(metrics), *_not_better(metrics, besides), *drift_warnings(drift)],
+        "counts": _counts(store, drift),
     }
 
 
@@ -92,44 +109,8 @@ def clusters_of(patients: Sequence[str | None]) -> list[Hashable] | None:
     return [number if patient is None else patient for number, patient in enumerate(patients)]
 
 
-def _metric(
-    name: str, values: np.ndarray, protocol: Protocol, clusters: Sequence[Hashable] | None
-) -> dict[str, Any]:
-    return {
-        "label": protocol.labels[name],
-        "higher_is_better": name == CONSISTENCY or METRICS[name].higher_is_better,
-        "reader": protocol.readers[name],
-        **_interval(values, clusters),
-        "missing": int(np.isnan(values).sum()),
-    }
-
-
-def _baseline(
-    name: str, columns: Columns, protocol: Protocol, clusters: Sequence[Hashable] | None
-) -> dict[str, Any]:
-    """Its own figures, and what the system has over it on the same studies."""
-    theirs = {metric: columns[column(metric, name)] for metric in protocol.labels}
-    return {
-        "label": protocol.baselines[name],
-        "metrics": {metric: _interval(values, clusters) for metric, values in theirs.items()},
-        "difference": {
-            metric: _interval(columns[metric] - values, clusters, paired=True)
-            for metric, values in theirs.items()
-        },
-    }
-
-
-def _interval(
-    values: np.ndarray, clusters: Sequence[Hashable] | None, *, paired: bool = False
-) -> dict[str, float | None]:
-    if np.isnan(values).all():
-        return {"mean": None, "low": None, "high": None}
-    found = (
-        paired_difference(values, np.zeros_like(values), clusters=clusters)
-        if paired
-        else bootstrap_interval(values, clusters=clusters)
-    )
-    return {"mean": found.mean, "low": found.low, "high": found.high}
+def _ends(found: Interval | None) -> dict[str, float | None]:
+    return {"mean": None, "low": None, "high": None} if found is None else asdict(found)
 
 
 def _inverse(radcliq: Mapping[str, Any]) -> dict[str, float | None]:
@@ -145,11 +126,11 @@ def observation_table(columns: Columns) -> list[dict[str, Any]]:
     """Return F1 of each observation over the corpus, uncertain counted as positive, with its support.
 
     Args:
-        columns: as :func:`~radflow.evaluation.score_file.score_store` gives them, with the states of both
+        columns: as :func:`~radflow.evaluation.scoring.score_pairs` gives them, with the states of both
             sides. Without states the table is empty; an observation that neither side has is left out.
     """
-    end = f"{SIDES[0]}"
-    names = [key.removeprefix(f"{end}:") for key in columns if key.startswith(f"{end}:")]
+    prefix = column("", SIDES[0])
+    names = [key.removeprefix(prefix) for key in columns if key.startswith(prefix)]
     rows = []
     for name in names:
         said, true = (np.isin(columns[column(name, side)], (1, -1)) for side in SIDES)
@@ -212,11 +193,45 @@ def _clearly_better(gain: Mapping[str, float | None], higher_is_better: bool) ->
     return worst is not None and (worst > 0 if higher_is_better else worst < 0)
 
 
-def _counts(store: PairStore, reports: Hacking) -> dict[str, int]:
+def _counts(store: ReportStore, drift: Drift) -> dict[str, int]:
     unpaired = [record.side for record in store.unpaired()]
     return {
         "predictions_without_reference": unpaired.count("prediction"),
         "references_without_prediction": unpaired.count("reference"),
-        "empty": reports.empty,
-        "duplicates": reports.duplicates,
+        "empty": drift.empty,
+        "duplicates": drift.duplicates,
+    }
+
+
+def worst_reports(
+    store: ReportStore, columns: Columns, summary: Mapping[str, Any], count: int = WORST
+) -> list[dict[str, Any]]:
+    """Return the worst reports as the page shows cases, each with its score.
+
+    Args:
+        store: the pairs.
+        columns: their scores, in the store's order.
+        summary: the content of ``scores.json``. Its label F1 orders the reports, and where that is the same
+            or was not asked for its metric of medical content, or else its first metric; ``NaN`` is left out.
+        count: at most this many.
+    """
+    metrics, modality = summary["metrics"], MODALITIES[summary["modality"]]
+    main = [name for name in (modality.labels.metric, modality.content.metric) if name in metrics]
+    names = main or list(metrics)[:1]
+    ranks = [columns[name] * (1 if metrics[name]["higher_is_better"] else -1) for name in names]
+    order = np.lexsort(ranks[::-1])
+    chosen = [place for place in order.tolist() if not np.isnan(ranks[0][place])][:count]
+    return [_case(store, place, columns, summary, names) for place in chosen]
+
+
+def _case(
+    store: ReportStore, place: int, columns: Columns, summary: Mapping[str, Any], names: list[str]
+) -> dict[str, Any]:
+    (pair,) = store[place : place + 1]
+    report = {"text": pair.generated, **compare_reports(pair.generated, pair.reference, summary["modality"])}
+    return {
+        "study_id": pair.study_id,
+        "scores": {summary["metrics"][name]["label"]: float(columns[name][place]) for name in names},
+        "reference": {"text": pair.reference, "canonical": pair.reference},
+        "systems": {summary["system"]: report},
     }

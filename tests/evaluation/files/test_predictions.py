@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radflow.errors import DataError, MissingFileError
-from radflow.evaluation.predictions import (
+from radflow.evaluation.files.predictions import (
     Columns,
     Prediction,
-    iterate_predictions,
-    pair,
     read_predictions,
 )
+from radflow.evaluation.files.store import ReportStore
 
 RECORD = {"study_id": "s 1", "prediction": "Clear.", "reference": "Normal."}
 
@@ -52,7 +51,7 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_record(name: str, bom: bytes, write) -> None:
     path = write(name, bom + FORMATS[name].encode())
-    assert read_predictions(path) == [Prediction(study_id="s 1", text="Clear.", reference="Normal.")]
+    assert list(read_predictions(path)) == [Prediction(study_id="s 1", text="Clear.", reference="Normal.")]
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\0")), min_size=1, max_size=5))
@@ -84,7 +83,7 @@ def test_a_file_of_references_alone(write) -> None:
 @pytest.mark.parametrize("nothing", ["null", "NaN", '""', '"  "'])
 def test_a_system_that_wrote_nothing_is_not_given_the_reference(nothing: str, write) -> None:
     line = f'{{"study_id": "a", "prediction": {nothing}, "reference": "Normal."}}'
-    assert read_predictions(write("p.jsonl", line)) == [
+    assert list(read_predictions(write("p.jsonl", line))) == [
         Prediction(study_id="a", text="", reference="Normal.")
     ]
 
@@ -94,8 +93,9 @@ def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, wr
     lines = (
         f'{{"id": "a", "text": "x", "reference": {nothing}}}\n{{"id": "b", "text": "y", "reference": "z"}}'
     )
-    pairs = pair(read_predictions(write("p.jsonl", lines)))
-    assert (pairs.study_ids, pairs.reference, pairs.without_reference) == (("b",), ("z",), ("a",))
+    with ReportStore(read_predictions(write("p.jsonl", lines))) as store:
+        assert [(p.study_id, p.reference) for p in store[0:9]] == [("b", "z")]
+        assert [u.study_id for u in store.unpaired()] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_study_without_a_reference_is_left_out_and_said_to_be(nothing: str, wr
 )
 def test_what_is_wrong_is_said_with_its_place(name: str, content: str, message: str, write) -> None:
     with pytest.raises(DataError, match=message):
-        read_predictions(write(name, content))
+        list(read_predictions(write(name, content)))
 
 
 def test_patient_indication_and_split_are_read(write) -> None:
@@ -135,11 +135,11 @@ def test_columns_with_other_names(write) -> None:
     path = write("p.csv", "Exam No;Out;Truth\n1;Clear.;Normal.\n")
     named = Columns(study_id="exam no", report="out", reference="truth")
     expected = Prediction(study_id="1", text="Clear.", reference="Normal.")
-    assert list(iterate_predictions(path, named)) == [expected]
+    assert list(read_predictions(path, named)) == [expected]
     usual = write("r.csv", "id,report,reference\n1,Clear.,Normal.\n")
     with pytest.raises(DataError, match=r"r\.csv:2: expected a column 'exam no' for --id-column"):
-        list(iterate_predictions(usual, named))
-    assert list(iterate_predictions(usual, replace(named, required=False))) == [expected]
+        list(read_predictions(usual, named))
+    assert list(read_predictions(usual, replace(named, required=False))) == [expected]
 
 
 def test_numbers_as_ids_are_the_same_whatever_wrote_them(write) -> None:
@@ -150,29 +150,4 @@ def test_numbers_as_ids_are_the_same_whatever_wrote_them(write) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"none\.csv: no such file"):
-        read_predictions(tmp_path / "none.csv")
-
-
-def record(study: str, text: str = "x", reference: str | None = None) -> Prediction:
-    return Prediction(study_id=study, text=text, reference=reference)
-
-
-def test_pairs_are_in_the_order_of_the_predictions() -> None:
-    pairs = pair(
-        [record("c"), record("a"), record("x")], [record("a", "A"), record("b", "B"), record("c", "C")]
-    )
-    assert pairs.study_ids == ("c", "a")
-    assert pairs.reference == ("C", "A")
-    assert pairs.without_reference == ("x",)
-    assert pairs.without_prediction == ("b",)
-
-
-def test_a_reference_file_counts_its_reference_column_first() -> None:
-    assert pair([record("a")], [record("a", "generated", "true")]).reference == ("true",)
-
-
-def test_nothing_that_pairs_is_an_error() -> None:
-    with pytest.raises(DataError, match="no prediction has a reference"):
-        pair([record("a")], [record("b")])
-    with pytest.raises(DataError, match="no prediction has a reference"):
-        pair([record("a")])
+        list(read_predictions(tmp_path / "none.csv"))

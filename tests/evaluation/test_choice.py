@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from radflow import readers
-from radflow.cli.score.readers import Networks, choose, folder_facts
+from radflow.config import Evaluation
 from radflow.errors import DataError, MissingFileError
+from radflow.evaluation.choice import Networks, choose, folder_facts
 from radflow.metrics import Rescaled
 from radflow.metrics.bertscore import OFFICIAL_BASELINE
 
@@ -62,7 +63,7 @@ def test_the_official_run_has_every_metric_from_its_network(asked: list[str]) ->
 
 
 def test_without_networks_the_rules_say_so(asked: list[str]) -> None:
-    chosen = choose("chexpert_f1, bleu2,chexpert_f1", "chest-xray", Networks())
+    chosen = choose(["chexpert_f1", "bleu2", "chexpert_f1"], "chest-xray", Networks())
     assert chosen.labels == {"chexpert_f1": "CheXpert F1 (rules)", "bleu2": "BLEU-2"}
     assert chosen.names == {"chexpert_f1": "chexpert-rules", "bleu2": None}
     assert chosen.labeler is chosen.readers["chexpert_f1"]
@@ -77,7 +78,7 @@ def test_one_network_changes_its_own_metrics_alone(asked: list[str]) -> None:
 
 
 def test_radcliq_alone_still_loads_what_it_is_made_of(asked: list[str]) -> None:
-    chosen = choose("radcliq_v1", "chest-xray", ALL)
+    chosen = choose(["radcliq_v1"], "chest-xray", ALL)
     assert list(chosen.labels) == ["radcliq_v1"]
     assert set(chosen.readers) == {"radgraph_f1", "bertscore", "semb_score"}
 
@@ -85,17 +86,31 @@ def test_radcliq_alone_still_loads_what_it_is_made_of(asked: list[str]) -> None:
 @pytest.mark.parametrize(
     ("metrics", "modality", "networks", "error", "message"),
     [
-        ("radcliq_v0", "chest-xray", {"radgraph": "r"}, MissingFileError, "with --chexbert, --bertscore"),
-        ("bleu5", "chest-xray", {}, DataError, "got 'bleu5'. Did you mean 'bleu"),
+        (["radcliq_v0"], "chest-xray", {"radgraph": "r"}, MissingFileError, "with --chexbert, --bertscore"),
+        (["bleu5"], "chest-xray", {}, DataError, "got 'bleu5'. Did you mean 'bleu"),
         (None, "carotid-us", {"chexbert": "c"}, DataError, "--chexbert reads chest X-ray reports"),
         (None, "chest-xray", {"bertscore": "d@6"}, DataError, "expected FOLDER@5, got 'd@6'"),
     ],
 )
 def test_what_cannot_be_computed_is_said(
-    metrics: str | None, modality: str, networks: dict[str, str], error: type, message: str, asked: list[str]
+    metrics: list[str] | None,
+    modality: str,
+    networks: dict[str, str],
+    error: type,
+    message: str,
+    asked: list[str],
 ) -> None:
     with pytest.raises(error, match=message):
         choose(metrics, modality, Networks(**networks))
+
+
+def test_a_recipe_s_networks_are_named_as_it_names_them(asked: list[str]) -> None:
+    networks = Networks.of(Evaluation(chexbert="c"))
+    assert choose(["chexpert_f1"], "chest-xray", networks).labels == {
+        "chexpert_f1": "CheXpert F1 (CHEXBERT:C)"
+    }
+    with pytest.raises(MissingFileError, match=r"with evaluation\.radgraph, evaluation\.bertscore"):
+        choose(["radcliq_v1"], "chest-xray", networks)
 
 
 def test_other_weights_in_a_folder_are_noticed(tmp_path: Path) -> None:

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from radflow.errors import DataError
-from radflow.evaluation.pairing import pair
-from radflow.evaluation.scored import Scored, ScoredMetric
+from radflow.evaluation.files.scores import MetricFacts, SystemScores
+from radflow.evaluation.matching import match
 
-UP = ScoredMetric(label="BLEU-2", higher_is_better=True, reader=None)
-DOWN = ScoredMetric(label="RadCliQ-v1", higher_is_better=False, reader=None)
+UP = MetricFacts(label="BLEU-2", higher_is_better=True, reader=None)
+DOWN = MetricFacts(label="RadCliQ-v1", higher_is_better=False, reader=None)
 
 
 def scored(system):
-    return Scored(
+    return SystemScores(
         system=system,
         path=Path(system) / "scores.csv",
         values={f"s{i:03}": {"bleu2": i / 10, "radcliq_v1": -i / 10} for i in range(5)},
@@ -27,29 +27,29 @@ def systems():
     return scored("a"), scored("b")
 
 
-def test_numbers_are_paired_by_study_not_by_place():
+def test_numbers_are_matched_by_study_not_by_place():
     a, b = systems()
     turned = dataclasses.replace(b, values=dict(reversed(b.values.items())))
-    found = pair(a, turned, ["radcliq_v1"])
+    found = match(a, turned, ["radcliq_v1"])
     assert found.studies == ("s000", "s001", "s002", "s003", "s004")
     assert found.first.tolist() == found.second.tolist() == [[-0.0], [-0.1], [-0.2], [-0.3], [-0.4]]
 
 
 def test_a_number_that_only_one_study_lacks_is_nan():
     a, b = systems()
-    found = pair(dataclasses.replace(a, values={**a.values, "s001": {"bleu2": 1.0}}), b)
+    found = match(dataclasses.replace(a, values={**a.values, "s001": {"bleu2": 1.0}}), b)
     assert np.isnan(found.first).tolist()[1] == [False, True]
     assert not np.isnan(found.second).any()
 
 
-def test_what_does_not_pair_is_said():
+def test_what_only_one_system_has_is_said():
     a, b = systems()
     a = dataclasses.replace(
         a,
         values={**a.values, "x1": {"bleu2": 1.0}, "x2": {"bleu2": 1.0}},
-        metrics={**a.metrics, "mine": ScoredMetric(label="Mine", higher_is_better=True, reader=None)},
+        metrics={**a.metrics, "mine": MetricFacts(label="Mine", higher_is_better=True, reader=None)},
     )
-    found = pair(a, b)
+    found = match(a, b)
     assert found.studies == tuple(b.values)
     assert "only a scored 2 of its 7 studies: x1, x2" in found.warnings
     assert "only a has Mine" in found.warnings
@@ -87,7 +87,7 @@ def test_what_must_not_be_compared_is_refused(changes, asked, said):
     about = {"track": "findings+impression", "modality": "chest-xray"}
     a = dataclasses.replace(a, about=about, patients={"s000": "p1"})
     with pytest.raises(DataError, match=said):
-        pair(a, dataclasses.replace(b, **changes), asked)
+        match(a, dataclasses.replace(b, **changes), asked)
 
 
 def test_numbers_of_two_readers_are_not_compared():
@@ -95,10 +95,10 @@ def test_numbers_of_two_readers_are_not_compared():
     first = {"bleu2": other(UP, label="RadGraph F1", reader="rules")}
     second = {"bleu2": other(UP, label="RadGraph F1", reader="radgraph:model")}
     with pytest.raises(DataError, match=r"RadGraph F1 by rules in .* and RadGraph F1 by radgraph:model"):
-        pair(dataclasses.replace(a, metrics=first), dataclasses.replace(b, metrics=second))
+        match(dataclasses.replace(a, metrics=first), dataclasses.replace(b, metrics=second))
 
 
 def test_different_splits_are_said():
     a, b = systems()
     a, b = (dataclasses.replace(s, about={"split": name}) for s, name in ((a, "test"), (b, "validation")))
-    assert "a is of the split 'test', b of 'validation'" in pair(a, b).warnings
+    assert "a is of the split 'test', b of 'validation'" in match(a, b).warnings

@@ -78,28 +78,7 @@ class Prediction:
         return self.text if self.text.strip() else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pairs:
-    """Generated reports beside their references, and what did not pair."""
-
-    study_ids: tuple[str, ...]
-    generated: tuple[str, ...]
-    reference: tuple[str, ...]
-    without_reference: tuple[str, ...]
-    without_prediction: tuple[str, ...]
-
-
-def read_predictions(path: Path) -> list[Prediction]:
-    """Read a file of reports whole: the records of :func:`iterate_predictions` as a list.
-
-    Raises:
-        MissingFileError: no such file.
-        DataError: as there.
-    """
-    return list(iterate_predictions(path))
-
-
-def iterate_predictions(
+def read_predictions(
     path: Path, columns: Columns | None = None, remarks: Remarks | None = None
 ) -> Iterator[Prediction]:
     """Read a file of reports record by record; of those read, only the ids and places stay in memory.
@@ -130,36 +109,6 @@ def iterate_predictions(
         yield record
     if not seen:
         raise DataError(f"{path}: expected reports, found none")
-
-
-def pair(predictions: Sequence[Prediction], references: Sequence[Prediction] | None = None) -> Pairs:
-    """Pair by study id, in the order of the predictions.
-
-    Args:
-        predictions: records with the generated reports.
-        references: records of another file; without it each record must carry its own reference.
-
-    Raises:
-        DataError: nothing pairs.
-    """
-    if references is None:
-        truth = {p.study_id: p.reference for p in predictions if p.reference is not None}
-    else:
-        truth = {r.study_id: text for r in references if (text := r.truth) is not None}
-    matched = [p for p in predictions if p.study_id in truth]
-    if not matched:
-        raise DataError(
-            "no prediction has a reference: expected a column 'reference' (or 'section_findings' and "
-            "'section_impression') beside the predictions, or --reference FILE with the same study ids"
-        )
-    known = {p.study_id for p in predictions}
-    return Pairs(
-        study_ids=tuple(p.study_id for p in matched),
-        generated=tuple(p.text for p in matched),
-        reference=tuple(truth[p.study_id] for p in matched),
-        without_reference=tuple(p.study_id for p in predictions if p.study_id not in truth),
-        without_prediction=tuple(i for i in truth if i not in known),
-    )
 
 
 def study_id(

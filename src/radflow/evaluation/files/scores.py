@@ -1,33 +1,39 @@
-"""Scores of one system on disk: what ``radflow score --out`` wrote, or a run's own scores of a system.
+"""Scores of one system on disk: written by ``radflow score --out``, read back from there or from a run.
 
-FOLDER/scores.csv                          study_id, patient_id where known, one column per metric
+FOLDER/scores.csv, scores.parquet          study_id, patient_id where known, one column per metric
 FOLDER/scores.json                         the system's name, and the model behind each metric
+FOLDER/unpaired.csv                        records that were not scored, and why
 RUN/evaluation/scores/SYSTEM.jsonl         one line per study; names and patients from the run's files
 """
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from radflow.errors import DataError, MissingFileError
-from radflow.files import read_json, read_jsonl
+from radflow.evaluation.files.store import Unpaired
+from radflow.files import atomic_file, read_json, read_jsonl, write_atomic
 from radflow.metrics import METRICS
 from radflow.reports.files import read_rows
 from radflow.tables import Row, ending, missing
+from radflow.tables.writing import csv_writer
 
 _KEYS = ("study_id", "patient_id")
-
-
 ABOUT = ("track", "split", "modality", "references")
 """Keys of ``scores.json`` that say what was scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoredMetric:
+class MetricFacts:
     """How a metric's numbers were made.
 
     Attributes:
@@ -42,7 +48,7 @@ class ScoredMetric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class SystemScores:
     """One system's numbers, one per study for each metric.
 
     Attributes:
@@ -58,11 +64,11 @@ class Scored:
     path: Path
     values: Mapping[str, Mapping[str, float]]
     patients: Mapping[str, str]
-    metrics: Mapping[str, ScoredMetric]
+    metrics: Mapping[str, MetricFacts]
     about: Mapping[str, str]
 
 
-def read_scored(path: Path) -> Scored:
+def read_scores(path: Path) -> SystemScores:
     """Read a scored folder, its ``scores.csv``, or a run's ``evaluation/scores/SYSTEM.jsonl``.
 
     Raises:
@@ -85,7 +91,7 @@ def read_scored(path: Path) -> Scored:
     metrics = dict.fromkeys(name for scores in values.values() for name in scores)
     if not metrics:
         raise DataError(f"{file}: expected studies with at least one metric each, found none")
-    return Scored(
+    return SystemScores(
         system=said.system,
         path=file,
         values=values,
@@ -153,14 +159,14 @@ def _run_summary(file: Path) -> _Summary:
     return _Summary(system=file.stem, about=said, metrics=metrics, patients=patients, others=True)
 
 
-def _metric(name: str, recorded: Mapping[str, Any]) -> ScoredMetric:
+def _metric(name: str, recorded: Mapping[str, Any]) -> MetricFacts:
     """What the file says of a metric, and what radflow's own table says where it does not."""
     known = METRICS.get(name)
     label = recorded.get("label") or (known.label if known else name.replace("reward/", "reward: "))
     higher = recorded.get("higher_is_better")
     if higher is None:
         higher = known.higher_is_better if known else True
-    return ScoredMetric(label=label, higher_is_better=bool(higher), reader=recorded.get("reader"))
+    return MetricFacts(label=label, higher_is_better=bool(higher), reader=recorded.get("reader"))
 
 
 def _mapping(value: Any, where: Path) -> Mapping[str, Any]:
@@ -189,3 +195,70 @@ def _number(row: Row, name: str) -> float:
     if math.isinf(number):
         raise DataError(f"{row.where}: expected a finite number under {name!r}, got {str(value)[:40]!r}")
     return number
+
+
+# ---- writing ----------------------------------------------------------------------------------------------
+
+
+def write_scores(
+    folder: Path,
+    study_ids: Sequence[str],
+    patients: Sequence[str | None],
+    scores: Mapping[str, np.ndarray],
+) -> list[Path]:
+    """Write one row per study: its id, its patient where any is known, and every metric; NaN is left blank.
+
+    Returns:
+        what was written: ``scores.csv``, and ``scores.parquet`` where pyarrow is installed.
+
+    Raises:
+        NotWritableError: the folder cannot be written.
+    """
+    known = any(patients)
+    path = folder / "scores.csv"
+    with atomic_file(path) as file:
+        write = csv_writer(file)
+        write(["study_id", *(["patient_id"] if known else []), *scores])
+        for row, (study, patient) in enumerate(zip(study_ids, patients, strict=True)):
+            numbers = (float(column[row]) for column in scores.values())
+            written = ("" if math.isnan(number) else number for number in numbers)
+            write([study, *([patient or ""] if known else []), *written])
+    if find_spec("pyarrow") is None:
+        return [path]
+    return [path, _write_parquet(folder / "scores.parquet", study_ids, patients if known else None, scores)]
+
+
+def write_unpaired(path: Path, records: Iterable[Unpaired]) -> int:
+    """Write every record that is in no pair, and return how many there are; without any there is no file.
+
+    Raises:
+        NotWritableError: the folder cannot be written.
+    """
+    rows = list(records)
+    if not rows:
+        if path.exists():
+            path.unlink()  # of an earlier run
+        return 0
+    with atomic_file(path) as file:
+        write = csv_writer(file)
+        for row in (Unpaired._fields, *rows):
+            write(row)
+    return len(rows)
+
+
+def _write_parquet(
+    path: Path,
+    study_ids: Sequence[str],
+    patients: Sequence[str | None] | None,
+    scores: Mapping[str, np.ndarray],
+) -> Path:
+    pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    columns = {
+        "study_id": pyarrow.array(study_ids, pyarrow.string()),
+        **({} if patients is None else {"patient_id": pyarrow.array(patients, pyarrow.string())}),
+        **{name: pyarrow.array(column, from_pandas=True) for name, column in scores.items()},
+    }
+    content = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), content)
+    write_atomic(path, content.getvalue())
+    return path

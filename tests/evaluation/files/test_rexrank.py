@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from radflow.errors import DataError
-from radflow.evaluation.predictions import read_predictions
-from radflow.evaluation.rexrank import scored_text, submitted_text, write_submission
+from radflow.evaluation.files.predictions import read_predictions
+from radflow.evaluation.files.rexrank import scored_text, submitted_text, write_submission
 
 RECORDS = {
     "a 1": {

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from radflow.errors import DataError
-from radflow.evaluation.predictions import study_id
+from radflow.evaluation.files.predictions import study_id
 from radflow.files import atomic_file
 from radflow.reports import parse_report, render_report
 from radflow.reports.files import read_rows

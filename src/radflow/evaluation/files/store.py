@@ -1,7 +1,7 @@
-"""Pairs of generated report and reference on disk, so that memory does not grow with the number of pairs.
+"""Generated reports beside their references, on disk, so that memory does not grow with their number.
 
 Files of predictions and of references come in any order. Both are read once into a temporary SQLite database,
-joined by study id, and handed out in chunks in the order of the predictions.
+joined by study id, and handed out in slices in the order of the predictions.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from radflow.errors import DataError
-from radflow.evaluation.predictions import Prediction
-from radflow.evaluation.rexrank import BOTH, scored_text
+from radflow.evaluation.drift import Texts
+from radflow.evaluation.files.predictions import Prediction
+from radflow.evaluation.files.rexrank import BOTH, scored_text
 
 _TABLES = ("generated", "reference", "train")
 
@@ -46,22 +47,14 @@ class Unpaired(NamedTuple):
     reason: str
 
 
-class Texts(NamedTuple):
-    """How similar one side's reports are: all texts, distinct ones, and the count of the most frequent."""
-
-    total: int
-    distinct: int
-    most_frequent: int
-
-
-class PairStore:
+class ReportStore:
     """All pairs of two files, on disk.
 
     Args:
         predictions: records with the generated reports.
         references: records of another file; without it each prediction carries its own reference.
         train: training reports, for baselines.
-        track: which part of a report is scored; see :mod:`radflow.evaluation.rexrank`.
+        track: which part of a report is scored; see :mod:`radflow.evaluation.files.rexrank`.
 
     Attributes:
         splits: of the data set, with the number of references each.
@@ -89,7 +82,7 @@ class PairStore:
             self.close()
             raise
 
-    def __enter__(self) -> PairStore:
+    def __enter__(self) -> ReportStore:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -178,14 +171,14 @@ class PairStore:
         ).fetchall()
         return [study for study, _ in rows], [patient for _, patient in rows]
 
-    def chunk(self, start: int, size: int) -> list[Pair]:
-        """Pairs ``start`` to ``start + size``, fewer at the end, in the order of the predictions."""
+    def __getitem__(self, places: slice) -> list[Pair]:
+        """Pairs ``start`` to ``stop``, in the order of the predictions."""
         rows = self._db.execute(
             "SELECT g.study, COALESCE(g.patient, r.patient), "
             "CASE WHEN r.context <> '' THEN r.context ELSE g.context END, g.text, r.text "
             "FROM pair p JOIN generated g ON g.row = p.g JOIN reference r ON r.row = p.r "
             "WHERE p.rowid > ? AND p.rowid <= ? ORDER BY p.rowid",
-            (start, start + size),
+            (places.start, places.stop),
         )
         return [Pair(*row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Which studies and metrics of two scored systems may be subtracted from each other."""
+"""Which studies and metrics two systems have in common, and whether they may be subtracted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.errors import DataError, did_you_mean
-from radflow.evaluation.scored import Scored, ScoredMetric
+from radflow.evaluation.files.scores import MetricFacts, SystemScores
 
-_NAMED = 3  # unpaired study ids that a message lists
+_NAMED = 3  # study ids that a message lists
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairing:
+class Matched:
     """The numbers of two systems on the studies that both scored.
 
     Attributes:
@@ -25,7 +25,7 @@ class Pairing:
         second: (N, M) likewise.
         units: what each study belongs to: its patient, or itself where the patient is not known.
         by_patient: whether any patient is known.
-        warnings: what does not pair.
+        warnings: what only one of them has.
     """
 
     studies: tuple[str, ...]
@@ -37,8 +37,8 @@ class Pairing:
     warnings: tuple[str, ...]
 
 
-def pair(a: Scored, b: Scored, metrics: Sequence[str] | None = None) -> Pairing:
-    """Pair two systems by study id, over the metrics asked for or all that both have.
+def match(a: SystemScores, b: SystemScores, metrics: Sequence[str] | None = None) -> Matched:
+    """Match two systems by study id, over the metrics asked for or all that both have.
 
     Raises:
         DataError: fewer than two common studies, no common metric, a metric that is unknown or of one side
@@ -49,7 +49,7 @@ def pair(a: Scored, b: Scored, metrics: Sequence[str] | None = None) -> Pairing:
     names = _common_metrics(a, b, metrics)
     _check_same(a, b, names)
     patients = _patients(a, b, studies)
-    return Pairing(
+    return Matched(
         studies=tuple(studies),
         metrics=tuple(names),
         first=_table(a, studies, names),
@@ -60,7 +60,7 @@ def pair(a: Scored, b: Scored, metrics: Sequence[str] | None = None) -> Pairing:
     )
 
 
-def _check_studies(a: Scored, b: Scored, studies: Sequence[str]) -> None:
+def _check_studies(a: SystemScores, b: SystemScores, studies: Sequence[str]) -> None:
     if len(studies) < 2:
         raise DataError(
             f"Expected at least two studies that both systems scored, got {len(studies)}: {a.path} has "
@@ -69,7 +69,7 @@ def _check_studies(a: Scored, b: Scored, studies: Sequence[str]) -> None:
         )
 
 
-def _common_metrics(a: Scored, b: Scored, asked: Sequence[str] | None) -> list[str]:
+def _common_metrics(a: SystemScores, b: SystemScores, asked: Sequence[str] | None) -> list[str]:
     common = [name for name in a.metrics if name in b.metrics]
     if not common:
         raise DataError(
@@ -85,7 +85,7 @@ def _common_metrics(a: Scored, b: Scored, asked: Sequence[str] | None) -> list[s
     return common if asked is None else list(dict.fromkeys(asked))
 
 
-def _check_same(a: Scored, b: Scored, names: Sequence[str]) -> None:
+def _check_same(a: SystemScores, b: SystemScores, names: Sequence[str]) -> None:
     """Refuse to subtract numbers that mean different things."""
     for key in ("track", "modality"):
         first, second = a.about.get(key), b.about.get(key)
@@ -112,11 +112,11 @@ def _check_same(a: Scored, b: Scored, names: Sequence[str]) -> None:
             raise DataError(f"{name}: higher is better in one of {a.path} and {b.path}, lower in the other")
 
 
-def _model(metric: ScoredMetric) -> str:
+def _model(metric: MetricFacts) -> str:
     return f"{metric.label} by {metric.reader}" if metric.reader else metric.label
 
 
-def _patients(a: Scored, b: Scored, studies: Sequence[str]) -> dict[str, str]:
+def _patients(a: SystemScores, b: SystemScores, studies: Sequence[str]) -> dict[str, str]:
     patients = {}
     for study in studies:
         known = [side.patients[study] for side in (a, b) if study in side.patients]
@@ -130,11 +130,13 @@ def _patients(a: Scored, b: Scored, studies: Sequence[str]) -> dict[str, str]:
     return patients
 
 
-def _table(side: Scored, studies: Sequence[str], names: Sequence[str]) -> Float[np.ndarray, "N M"]:
+def _table(side: SystemScores, studies: Sequence[str], names: Sequence[str]) -> Float[np.ndarray, "N M"]:
     return np.array([[side.values[study].get(name, np.nan) for name in names] for study in studies])
 
 
-def _warnings(a: Scored, b: Scored, studies: Sequence[str], patients: Mapping[str, str]) -> list[str]:
+def _warnings(
+    a: SystemScores, b: SystemScores, studies: Sequence[str], patients: Mapping[str, str]
+) -> list[str]:
     said = []
     names = (a.system, b.system) if a.system != b.system else (str(a.path), str(b.path))
     for side, other, name in ((a, b, names[0]), (b, a, names[1])):

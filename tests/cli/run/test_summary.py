@@ -2,7 +2,8 @@ import io
 
 from rich.console import Console
 
-from radflow.evaluation import Interval, Results, results_table
+from radflow.cli.run.summary import results_table
+from radflow.evaluation import Interval, Results
 
 
 def render(results):

@@ -34,7 +34,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from radflow.drafting.trained_on import find_model
-from radflow.policy import Completion, FeatureStore, GroupForward, PromptEncoder, greedy_reports, load_policy
+from radflow.policy import Completion, GroupForward, greedy_reports, load_policy
 from radflow.policy.sampling.words import greedy_logprobs, token_logprobs_by_word
 from radflow.studies import Study, read_manifest
 
@@ -65,17 +65,11 @@ def read(studies: Sequence[Study], path: Path) -> list[Said]:
     knobs = recipe.policy
     policy = load_policy(folder, knobs)
     policy.model.requires_grad_(False)
-    encoder = PromptEncoder(policy, instruction=knobs.prompt, context=knobs.prompt_context)
-    features = FeatureStore(policy.model, max_bytes=2**30)
-    forward = GroupForward(policy, encoder, features=features)
+    forward = GroupForward(policy)
     said = []
     for start in range(0, len(studies), 50):
         some = studies[start : start + 50]
-        written = list(
-            greedy_reports(
-                policy, encoder, some, max_new_tokens=knobs.max_new_tokens, batch_size=50, features=features
-            )
-        )
+        written = list(greedy_reports(policy, some, max_new_tokens=knobs.max_new_tokens, batch_size=50))
         logprobs = greedy_logprobs(forward, policy, written)
         for number, ((study, completion), values) in enumerate(zip(written, logprobs, strict=True), start):
             said += words(policy.tokenizer, number, study, completion, values)

@@ -4,9 +4,8 @@
 
 Pictures of the size of radiographs (2500 x 3050, 8 bits, film-like: smooth with grain) as PNG and JPEG go
 through the image processors of LLaVA 1.5 (336), Gemma 3 (896) and the tiny policy (96), up to the tensors
-of the model: decoded anew, through 1 and 2 threads and processes, and from the folder that
-``policy.image_cache_gib`` bounds. The ways take turns in every round, and the median round counts;
-``cpu_seconds`` are of all threads of the process, and so hold on a busy machine too.
+of the model: decoded anew, and through 1 and 2 threads and processes. The ways take turns in every round, and
+the median round counts; ``cpu_seconds`` are of all threads of the process, and so hold on a busy machine too.
 
 The need is the tiny policy's, measured: a step of SFT at the quickstart's sizes, for each of its images. That
 of a 3B model on a GPU is arithmetic and named so: 4 FLOP a parameter and token (forward, and backward through
@@ -32,6 +31,7 @@ from PIL import Image
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
+from radflow import config
 from radflow.cli.overrides import read_recipe
 from radflow.policy import Policy, PromptEncoder, build_tiny, load_policy
 from radflow.reports import Report
@@ -90,9 +90,10 @@ def fitted(policy: Policy, name: str) -> Policy:
     return policy
 
 
-def encoder(policy: Policy, **how: Any) -> PromptEncoder:
+def encoder(policy: Policy, workers: int = 0) -> PromptEncoder:
     """One that remembers nothing."""
-    return PromptEncoder(policy, instruction="Write.", max_tokens=10**6, max_bytes=1, **how)
+    settings = config.Policy(prompt="Write.", max_prompt_tokens=10**6, image_workers=workers)
+    return PromptEncoder(policy.processor, settings, max_bytes=1)
 
 
 def in_process(model: Path, processor: str) -> None:
@@ -113,7 +114,6 @@ def measure(model: Path, name: str, studies: Sequence[Study], rounds: int) -> di
     """Images per second of every way, the median of some rounds in which they take turns."""
     knobs = read_recipe("quickstart", ()).policy
     policy = fitted(load_policy(model, knobs), name)
-    kept = model.parent / f"kept-{name}-{studies[0].images[0].suffix[1:]}"
     threads = {workers: encoder(policy, workers=workers) for workers in WORKERS}
 
     def one_by_one(encode: PromptEncoder) -> None:
@@ -138,11 +138,9 @@ def measure(model: Path, name: str, studies: Sequence[Study], rounds: int) -> di
             f"processes_{w}": lambda w=w: list(with_processes[w].map(encode_there, studies))
             for w in with_processes
         },
-        "cache_cold": lambda: one_by_one(encoder(policy, folder=kept / str(time.perf_counter_ns()))),
-        "cache_warm": lambda: one_by_one(encoder(policy, folder=kept / "warm")),
     }
-    for way in (*(w for w in ways if w.startswith(("processes", "threads"))), "cache_warm"):
-        ways[way]()  # processes start, processors are copied, the folder is filled
+    for way in (w for w in ways if w.startswith(("processes", "threads"))):
+        ways[way]()  # processes start, processors are copied
     wall: dict[str, list[float]] = {way: [] for way in ways}
     cpu: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
@@ -153,14 +151,12 @@ def measure(model: Path, name: str, studies: Sequence[Study], rounds: int) -> di
             cpu[way].append((time.process_time() - busy) / len(studies))
     for pool in with_processes.values():
         pool.shutdown()
-    files = list((kept / "warm").glob("*.pixels"))
     tensors = encoder(policy)(studies[0])
     return {
         "images_per_second": {way: round(1 / statistics.median(s), 1) for way, s in wall.items()},
         "cpu_seconds_an_image": {
             way: round(statistics.median(s), 4) for way, s in cpu.items() if not way.startswith("processes")
         },
-        "cache_bytes_an_image": files[0].stat().st_size,
         "tensor_bytes_an_image": tensors.bytes,
     }
 
@@ -180,7 +176,6 @@ def quickstart_need(folder: Path, count: int = 96) -> dict[str, Any]:
     for study in studies:
         encode(study)
     encoding = (time.perf_counter() - begun) / len(pictures)
-    roomy = PromptEncoder(policy, instruction=recipe.policy.prompt)
     examples = make_examples(policy, studies, rarity=SentenceRarity(texts, 0.0))
     model = SftModel(policy.model, None, 0.0).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
@@ -188,7 +183,7 @@ def quickstart_need(folder: Path, count: int = 96) -> dict[str, Any]:
     size = recipe.sft.batch_size
     for start in range(0, len(examples) - size + 1, size):
         part = examples[start : start + size]
-        inputs = to_tensors(policy, roomy, part, torch.device("cpu"))
+        inputs = to_tensors(policy, part, torch.device("cpu"))
         begun = time.perf_counter()
         loss, _ = model(*inputs)
         loss.backward()
@@ -219,7 +214,7 @@ def large_need() -> dict[str, Any]:
 def ratios(found: dict[str, dict[str, Any]], wanted: float) -> dict[str, Any]:
     """What a reader wants to know first."""
 
-    def of(rates: dict[str, float], way: str, other: str = "decode_and_process") -> float:
+    def of(rates: dict[str, float], way: str, other: str) -> float:
         return round(rates[way] / rates[other], 2)
 
     return {
@@ -230,13 +225,7 @@ def ratios(found: dict[str, dict[str, Any]], wanted: float) -> dict[str, Any]:
                 if "processes_2" in row["images_per_second"]
                 else {}
             ),
-            "cache_cold_over_none": of(row["images_per_second"], "cache_cold"),
-            "cache_warm_over_none": of(row["images_per_second"], "cache_warm"),
-            "tensor_over_cache_bytes": round(row["tensor_bytes_an_image"] / row["cache_bytes_an_image"], 2),
-            "threads_for_a_3b_model_without_cache": round(
-                wanted * row["cpu_seconds_an_image"]["decode_and_process"], 1
-            ),
-            "threads_for_a_3b_model_with_cache": round(wanted * row["cpu_seconds_an_image"]["cache_warm"], 2),
+            "threads_for_a_3b_model": round(wanted * row["cpu_seconds_an_image"]["decode_and_process"], 1),
         }
         for name, row in found.items()
     }

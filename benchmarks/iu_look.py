@@ -80,11 +80,10 @@ def look(pipeline: Pipeline, cases: int | None) -> dict[str, Any]:
     pipeline.prepare()
     pipeline.sft()
     policy = load_policy(pipeline.workspace.path("sft", "model"), pipeline.recipe.policy)
-    encoder = pipeline.encoder(policy)
     test = pipeline.test_studies()[:cases]
     dealt = [replace(s, images=test[j].images) for s, j in zip(test, derangement(len(test)), strict=True)]
     scorer = Scorer(pipeline, test)
-    true, shuffled = (list(pipeline.predict(policy, encoder, studies)) for studies in (test, dealt))
+    true, shuffled = (list(pipeline.predict(policy, studies)) for studies in (test, dealt))
     first, second = scorer.values(true), scorer.values(shuffled)
     template = most_frequent_report([s.reference.canonical for s in pipeline.studies["train"]])
     return {

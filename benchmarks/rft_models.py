@@ -40,7 +40,8 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from radflow.policy import Policy
+from radflow import config
+from radflow.policy import FeatureStore, Policy, PromptEncoder
 from radflow.policy.load import language_layers
 from radflow.policy.processors import images_only
 from radflow.reports import Report
@@ -214,7 +215,14 @@ def build_policy(
     model.generation_config = GenerationConfig(
         pad_token_id=processor.tokenizer.pad_token_id, eos_token_id=end
     )
-    return Policy(model=model.to(device), processor=processor, source=name)
+    settings = config.Policy(prompt=instruction(), max_prompt_tokens=8_192, image_workers=0)
+    return Policy(
+        model=model.to(device),
+        processor=processor,
+        source=name,
+        encoder=PromptEncoder(processor, settings),
+        features=None,
+    )
 
 
 def lora(policy: Policy) -> LoraConfig:
@@ -224,7 +232,8 @@ def lora(policy: Policy) -> LoraConfig:
 
 def with_lora(policy: Policy) -> Policy:
     """The policy with fresh adapters."""
-    return replace(policy, model=get_peft_model(policy.model, lora(policy)))
+    model = get_peft_model(policy.model, lora(policy))
+    return replace(policy, model=model, features=FeatureStore(model, max_bytes=1024**3))
 
 
 def write_studies(name: str, prefix: int, count: int, folder: Path, *, seed: int = 0) -> list[Study]:

@@ -9,12 +9,12 @@ import torch
 from accelerate import Accelerator
 from numpy import array
 from rft_clock import BETA, EPSILON, NORM, RATE, Clock, Setting, reward, trainable
-from rft_models import instruction, with_lora
+from rft_models import with_lora
 from torch import Tensor
 
 from radflow import config
 from radflow.capo import capo_loss, group_advantage
-from radflow.policy import FeatureStore, Group, GroupForward, Policy, PromptEncoder, sample_groups
+from radflow.policy import Group, GroupForward, Policy, sample_groups
 from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study
 from radflow.training.rollout import Rollout
@@ -27,9 +27,7 @@ class Ours:
     def __init__(self, base: Policy, setting: Setting) -> None:
         policy = with_lora(base)
         self.policy, self.clock, self._setting = policy, Clock(setting.device), setting
-        self.encoder = PromptEncoder(policy, instruction=instruction(), max_tokens=8_192)
-        self.features = FeatureStore(policy.model, max_bytes=1024**3)
-        self.forward = GroupForward(policy, self.encoder, features=self.features)
+        self.forward = GroupForward(policy)
         self._knobs = config.Rft(
             group_size=setting.group,
             inner_steps=setting.inner,
@@ -52,12 +50,10 @@ class Ours:
         with clock.phase("sample"):
             (group,) = sample_groups(
                 self.policy,
-                self.encoder,
                 [study],
                 group_size=self._setting.group,
                 max_new_tokens=self._setting.completion,
                 seeds=[seed],
-                features=self.features,
             )
         with clock.phase("score"):
             rewards = array([[reward(text) for text in group.texts]])

@@ -25,7 +25,7 @@ def parity(ours: Ours, stock: Stock, study: Study) -> dict[str, float]:
     loss.backward()
     theirs = torch.cat([p.grad.flatten() for p in trainable(stock.trainer.model)])
 
-    prompt = ours.encoder(study).input_ids.to(given["prompt_ids"].device)
+    prompt = ours.policy.encoder(study).input_ids.to(given["prompt_ids"].device)
     if not all(torch.equal(prompt, row) for row in given["prompt_ids"]):
         raise AssertionError("the two sides were not given the same prompt")
     group = Group(

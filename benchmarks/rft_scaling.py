@@ -90,17 +90,15 @@ def timed(do: Callable[[], Any]) -> tuple[Any, float]:
 def sample(ours: Ours, study: Any, work: Work, *, seed: int) -> list[Group]:
     return sample_groups(
         ours.policy,
-        ours.encoder,
         [study],
         group_size=work.group,
         max_new_tokens=work.completion,
         seeds=[seed],
-        features=ours.features,
     )
 
 
 def plain_forward(ours: Ours, group: Group) -> tuple[torch.Tensor, torch.Tensor]:
-    prompts = [ours.encoder(group.study) for _ in group.completions]
+    prompts = [ours.policy.encoder(group.study) for _ in group.completions]
     completions = [c.token_ids for c in group.completions]
     return completion_logprobs(ours.policy.model, prompts, completions, pad_id=ours.policy.pad_id)
 

@@ -168,11 +168,11 @@ def taught(folder: Path, studies: list[Study], tmp_path_factory: pytest.TempPath
     """The tiny model after it has learnt the words of ``studies`` by heart, pictures aside."""
     import torch
 
-    from radflow.policy import PromptEncoder, completion_logprobs, load_policy, save_policy
+    from radflow.policy import completion_logprobs, load_policy, save_policy
 
     knobs = Policy(max_new_tokens=40)
     policy = load_policy(folder, knobs)
-    encoder = PromptEncoder(policy, instruction=knobs.prompt)
+    encoder = policy.encoder
     prompts = [encoder(study) for study in studies]
     texts = [[*policy.tokenizer(study.reference.canonical).input_ids, policy.end_ids[0]] for study in studies]
     optimiser = torch.optim.Adam(policy.model.parameters(), lr=0.01)

@@ -32,6 +32,7 @@ KNOBS = PolicyKnobs(
     tiny=Tiny(image_size=32, vision_width=32, text_width=32, vision_layers=1, text_layers=2, heads=2),
     lora_rank=2,
     max_new_tokens=12,
+    image_workers=0,
 )
 PHRASES = (
     ("Lungs are clear.", "Normal."),
@@ -96,9 +97,7 @@ def policy(folder: Path) -> Policy:
 
 @pytest.fixture
 def encoder(policy: Policy) -> PromptEncoder:
-    from radflow.policy import PromptEncoder
-
-    return PromptEncoder(policy, instruction=KNOBS.prompt)
+    return policy.encoder
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from transformers import (
 
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import MissingFileError, TrainingError
-from radflow.policy import Policy, PromptEncoder, completion_logprobs, load_policy, save_policy
+from radflow.policy import Policy, completion_logprobs, load_policy, save_policy
 from radflow.policy.load import add_lora, language_layers, save_merged
 from radflow.studies import Study
 
@@ -32,10 +32,12 @@ def nudge(policy: Policy) -> None:
                 parameter.add_(0.05)
 
 
-def logprobs(policy: Policy, encoder: PromptEncoder, study: Study) -> torch.Tensor:
+def logprobs(policy: Policy, study: Study) -> torch.Tensor:
     policy.model.eval()
     with torch.no_grad():
-        values, _ = completion_logprobs(policy.model, [encoder(study)], [(5, 6, 7)], pad_id=policy.pad_id)
+        values, _ = completion_logprobs(
+            policy.model, [policy.encoder(study)], [(5, 6, 7)], pad_id=policy.pad_id
+        )
     return values
 
 
@@ -66,54 +68,52 @@ def test_fresh_lora_trains_only_adapters(folder: Path, knobs: PolicyKnobs) -> No
 
 
 def test_reference_of_a_fresh_adapter_is_the_base(
-    folder: Path, knobs: PolicyKnobs, encoder: PromptEncoder, policy: Policy, studies: list[Study]
+    folder: Path, knobs: PolicyKnobs, policy: Policy, studies: list[Study]
 ) -> None:
     tuned = load_policy(folder, knobs, adapter="continue")  # no adapter there: a fresh one
     nudge(tuned)
-    base = logprobs(policy, encoder, studies[0])
-    assert not torch.allclose(logprobs(tuned, encoder, studies[0]), base, atol=1e-3)
+    base = logprobs(policy, studies[0])
+    assert not torch.allclose(logprobs(tuned, studies[0]), base, atol=1e-3)
     with tuned.as_reference():
-        assert torch.allclose(logprobs(tuned, encoder, studies[0]), base, atol=1e-6)
+        assert torch.allclose(logprobs(tuned, studies[0]), base, atol=1e-6)
     assert [p for p in tuned.model.parameters() if p.requires_grad]
 
 
 def test_continue_keeps_a_frozen_copy_as_reference(
-    folder: Path, knobs: PolicyKnobs, encoder: PromptEncoder, studies: list[Study], tmp_path: Path
+    folder: Path, knobs: PolicyKnobs, studies: list[Study], tmp_path: Path
 ) -> None:
     sft = load_policy(folder, knobs, adapter="fresh")
     nudge(sft)
     save_policy(sft, tmp_path / "sft")
     layers = json.loads((tmp_path / "sft" / "adapter_config.json").read_text())["target_modules"]
     assert layers == sorted(layers), "the same bytes in every process"
-    before = logprobs(sft, encoder, studies[0])
+    before = logprobs(sft, studies[0])
     policy = load_policy(tmp_path / "sft", knobs, adapter="continue")
-    assert torch.allclose(logprobs(policy, encoder, studies[0]), before, atol=1e-6)
+    assert torch.allclose(logprobs(policy, studies[0]), before, atol=1e-6)
     trainable = {n for n, p in policy.model.named_parameters() if p.requires_grad}
     nudge(policy)
     with policy.as_reference():
-        assert torch.allclose(logprobs(policy, encoder, studies[0]), before, atol=1e-6)
+        assert torch.allclose(logprobs(policy, studies[0]), before, atol=1e-6)
     assert {n for n, p in policy.model.named_parameters() if p.requires_grad} == trainable
     assert not any("reference" in name for name in trainable)
-    assert not torch.allclose(logprobs(policy, encoder, studies[0]), before, atol=1e-3)
+    assert not torch.allclose(logprobs(policy, studies[0]), before, atol=1e-3)
     save_policy(policy, tmp_path / "rft")
     again = load_policy(tmp_path / "rft", knobs)
     assert isinstance(again.model, PeftModel)
-    assert torch.allclose(
-        logprobs(again, encoder, studies[0]), logprobs(policy, encoder, studies[0]), atol=1e-6
-    )
+    assert torch.allclose(logprobs(again, studies[0]), logprobs(policy, studies[0]), atol=1e-6)
 
 
 def test_merged_model_is_the_same_policy(
-    folder: Path, knobs: PolicyKnobs, encoder: PromptEncoder, studies: list[Study], tmp_path: Path
+    folder: Path, knobs: PolicyKnobs, studies: list[Study], tmp_path: Path
 ) -> None:
     policy = load_policy(folder, knobs, adapter="fresh")
     nudge(policy)
-    before = logprobs(policy, encoder, studies[0])
+    before = logprobs(policy, studies[0])
     save_merged(policy, tmp_path / "merged")
-    assert torch.allclose(logprobs(policy, encoder, studies[0]), before, atol=1e-5)
+    assert torch.allclose(logprobs(policy, studies[0]), before, atol=1e-5)
     merged = load_policy(tmp_path / "merged", knobs)
     assert not isinstance(merged.model, PeftModel)
-    assert torch.allclose(logprobs(merged, encoder, studies[0]), before, atol=1e-5)
+    assert torch.allclose(logprobs(merged, studies[0]), before, atol=1e-5)
 
 
 def test_a_policy_without_an_adapter_has_no_reference(policy: Policy) -> None:

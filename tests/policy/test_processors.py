@@ -147,7 +147,7 @@ def paligemma(hub: dict[str, Path]) -> Policy:
 def test_paligemma_learns_what_its_own_labels_say(hub: dict[str, Path], studies: list[Study]) -> None:
     """Its prompt is read both ways, its report is not: as in transformers' loss on a suffix."""
     policy = paligemma(hub)
-    prompt = PromptEncoder(policy, instruction="Write.", context=False)(studies[0])
+    prompt = PromptEncoder(policy.processor, PolicyKnobs(prompt="Write.", prompt_context=False))(studies[0])
     assert (prompt.reply_type, reply_type(policy.processor)) == (1, 1)
     with Image.open(studies[0].images[0]) as picture:
         theirs = policy.processor(
@@ -168,7 +168,7 @@ def test_a_report_of_paligemma_is_not_read_before_it_is_written(
     hub: dict[str, Path], studies: list[Study]
 ) -> None:
     policy = paligemma(hub)
-    prompt = PromptEncoder(policy, instruction="Write.")(studies[0])
+    prompt = PromptEncoder(policy.processor, PolicyKnobs(prompt="Write."))(studies[0])
     with torch.no_grad():
         values, _ = completion_logprobs(
             policy.model, [prompt, prompt], [(7, 8, 9), (7, 8, 60)], pad_id=policy.pad_id

@@ -35,9 +35,9 @@ def test_every_picture_gets_its_tokens(policy: Policy, encoder: PromptEncoder, s
 def test_a_study_is_encoded_once_while_memory_lasts(
     policy: Policy, knobs: PolicyKnobs, studies: list[Study]
 ) -> None:
-    roomy = PromptEncoder(policy, instruction=knobs.prompt)
+    roomy = PromptEncoder(policy.processor, knobs)
     assert roomy(studies[0]) is roomy(studies[0])
-    tight = PromptEncoder(policy, instruction=knobs.prompt, max_bytes=1)
+    tight = PromptEncoder(policy.processor, knobs, max_bytes=1)
     first = tight(studies[0])
     tight(studies[1])
     assert tight(studies[0]) is not first
@@ -45,9 +45,9 @@ def test_a_study_is_encoded_once_while_memory_lasts(
 
 def test_errors_name_the_study(policy: Policy, knobs: PolicyKnobs, studies: list[Study]) -> None:
     with pytest.raises(DataError, match=r"study s0: the prompt has .* more than the 3"):
-        PromptEncoder(policy, instruction=knobs.prompt, max_tokens=3)(studies[0])
+        PromptEncoder(policy.processor, knobs.model_copy(update={"max_prompt_tokens": 3}))(studies[0])
     with pytest.raises(DataError, match="study s1: expected at least one image"):
-        PromptEncoder(policy, instruction=knobs.prompt)(replace(studies[1], images=()))
+        PromptEncoder(policy.processor, knobs)(replace(studies[1], images=()))
 
 
 @pytest.mark.parametrize("left", [True, False])

@@ -21,7 +21,7 @@ from radflow.config import dump_recipe, load_recipe, make_recipe
 from radflow.evaluation import Results, ShuffledImages, write_results
 from radflow.evaluation.intervals import Interval
 from radflow.files import read_json, write_json
-from radflow.policy import PromptEncoder, greedy_reports, load_policy, save_policy
+from radflow.policy import greedy_reports, load_policy, save_policy
 from radflow.run.model_card import LOADING, hub_name, write_card, write_cards
 from radflow.studies import Study
 from radflow.studies.manifest import write_manifest
@@ -189,9 +189,8 @@ def test_its_lines_of_code_write_the_report_that_radflow_writes(
     )
     assert done.returncode == 0, done.stderr
     policy = load_policy(model, load_recipe(run / "recipe.toml").policy)
-    encoder = PromptEncoder(policy, instruction=PROMPT)
     study = replace(studies[0], images=(picture,))
-    [(_, completion)] = greedy_reports(policy, encoder, [study], max_new_tokens=12)
+    [(_, completion)] = greedy_reports(policy, [study], max_new_tokens=12)
     assert completion.text
     assert done.stdout.strip() == completion.text
 

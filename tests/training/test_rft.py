@@ -14,7 +14,7 @@ from radflow.config import Policy as PolicyKnobs
 from radflow.config import make_recipe
 from radflow.errors import DataError, RewardError, TrainingError
 from radflow.files import read_json, read_jsonl
-from radflow.policy import Policy, PromptEncoder, load_policy, sample_groups
+from radflow.policy import Policy, load_policy, sample_groups
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.rft import Validation, run_rft
@@ -70,36 +70,31 @@ class Rising:
 @pytest.fixture
 def train(
     folder: Path, knobs: PolicyKnobs, dozen: list[Study], accelerator: Accelerator
-) -> Callable[..., tuple[Policy, PromptEncoder, Path]]:
+) -> Callable[..., tuple[Policy, Path]]:
     """Fine-tune a fresh adapter on the untrained model, as a process started anew would."""
 
-    def train(
-        workspace: Any, recipe: Any, source: Path = folder, **more: Any
-    ) -> tuple[Policy, PromptEncoder, Path]:
+    def train(workspace: Any, recipe: Any, source: Path = folder, **more: Any) -> tuple[Policy, Path]:
         torch.manual_seed(0)
         policy = load_policy(source, knobs, adapter="continue")
-        encoder = PromptEncoder(policy, instruction=knobs.prompt)
         how: dict[str, Any] = {
             "studies": dozen,
             "reward": Likes(length),
             "validate": constant(),
             "accelerator": accelerator,
         }
-        return policy, encoder, run_rft(workspace, recipe, policy, encoder, **how | more)
+        return policy, run_rft(workspace, recipe, policy, **how | more)
 
     return train
 
 
 @pytest.fixture
-def taught(
-    policy: Policy, encoder: PromptEncoder, dozen: list[Study], open_run: Callable, accelerator: Accelerator
-) -> Path:
+def taught(policy: Policy, dozen: list[Study], open_run: Callable, accelerator: Accelerator) -> Path:
     """The tiny model after some supervised steps: it writes words of the three reports."""
     workspace, recipe = open_run(
         "sft", sft={"epochs": 5, "batch_size": 4, "warmup_steps": 1, "learning_rate": 0.01}
     )
     how = {"train": dozen, "validate": dozen[:3], "accelerator": accelerator}
-    return run_sft(workspace, recipe, policy, encoder, **how)
+    return run_sft(workspace, recipe, policy, **how)
 
 
 # ---- what is learnt --------------------------------------------------------------------------------------
@@ -110,10 +105,10 @@ def test_a_rewarded_word_is_written_more_often(
 ) -> None:
     knobs = {"steps": 10, "studies_per_step": 6, "group_size": 8}
     workspace, recipe = open_run(rft={**RFT, **knobs})
-    policy, encoder, _ = train(workspace, recipe, source=taught, reward=Likes(frequency), validate=Rising())
+    policy, _ = train(workspace, recipe, source=taught, reward=Likes(frequency), validate=Rising())
 
     def mean() -> float:
-        groups = sample_groups(policy, encoder, dozen, group_size=16, max_new_tokens=12, seeds=range(12))
+        groups = sample_groups(policy, dozen, group_size=16, max_new_tokens=12, seeds=range(12))
         return float(np.mean([frequency(text) for g in groups for text in g.texts]))
 
     after = mean()
@@ -128,7 +123,7 @@ def test_a_reward_that_never_differs_teaches_nothing(
     train: Callable, open_run: Callable, rows: Callable, weights: Callable
 ) -> None:
     workspace, recipe = open_run(rft=RFT)
-    _, _, saved = train(workspace, recipe, reward=Likes(lambda text: 1.0), validate=Rising())
+    _, saved = train(workspace, recipe, reward=Likes(lambda text: 1.0), validate=Rising())
     assert all(row["dead_groups"] == 1.0 for row in rows(workspace) if row["step"])
     assert all((w == 0).all() for name, w in weights(saved).items() if "lora_B" in name)
 
@@ -201,7 +196,7 @@ def test_skipped_terms_are_logged_as_absent_not_as_nought(
 
 def test_a_step_logs_what_an_engineer_looks_for(train: Callable, open_run: Callable, rows: Callable) -> None:
     workspace, recipe = open_run(rft={**RFT, "steps": 1, "max_grad_norm": 1e-9})
-    policy, _, _ = train(workspace, recipe)
+    policy, _ = train(workspace, recipe)
     row = rows(workspace)[-1]
     assert row["grad_norm"] > 1e-3  # before clipping
     # The untrained model says nearly nothing about the next token.
@@ -235,7 +230,7 @@ def test_the_base_and_the_reference_do_not_move(
     train: Callable, open_run: Callable, folder: Path, knobs: PolicyKnobs
 ) -> None:
     before = dict(load_policy(folder, knobs).model.named_parameters())
-    policy, _, _ = train(*open_run(rft={**RFT, "steps": 2}))
+    policy, _ = train(*open_run(rft={**RFT, "steps": 2}))
     base = policy.model.get_base_model()
     after = {name.replace(".base_layer.", "."): p for name, p in base.named_parameters()}
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -248,7 +243,7 @@ def test_step_0_is_kept_when_nothing_helps(
     train: Callable, open_run: Callable, rows: Callable, weights: Callable
 ) -> None:
     workspace, recipe = open_run(rft=RFT)
-    _, _, saved = train(workspace, recipe)
+    _, saved = train(workspace, recipe)
     summary = read_json(workspace.path("rft", "summary.json"))
     assert (summary["best_step"], summary["steps"]) == (0, 4)
     assert (
@@ -283,13 +278,13 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(
         return constant(reward=size)(policy)
 
     whole, recipe = open_run("whole", rft=knobs)
-    expected = weights(train(whole, recipe, validate=by_weights)[2])
+    expected = weights(train(whole, recipe, validate=by_weights)[1])
     for step in (1, 2, 4):  # before the first checkpoint, just before it, and between two
         halted, _ = open_run("halted", rft=knobs)
         with pytest.raises(stop_at(halted, step)):
             train(halted, recipe, validate=by_weights)
     again, _ = open_run("halted", rft=knobs)
-    found = weights(train(again, recipe, validate=by_weights)[2])
+    found = weights(train(again, recipe, validate=by_weights)[1])
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert rows(again) == rows(whole)
@@ -310,7 +305,7 @@ def test_a_reward_that_fails_stops_the_run_at_its_checkpoint(
             return super().score_many(studies, texts)
 
     whole, recipe = open_run("whole", rft=RFT)
-    expected = weights(train(whole, recipe, validate=Rising())[2])
+    expected = weights(train(whole, recipe, validate=Rising())[1])
     workspace, _ = open_run("failed", rft=RFT)
     rising = Rising()
     with pytest.raises(RewardError, match="the judge does not answer"):
@@ -318,7 +313,7 @@ def test_a_reward_that_fails_stops_the_run_at_its_checkpoint(
     assert read_json(workspace.path("rft", "checkpoint", "state.json"))["step"] == 2
     assert not workspace.path("rft", "model").exists()
     rising.calls = 3  # what the checkpoint has seen: steps 0, 1 and 2
-    found = weights(train(workspace, recipe, validate=rising)[2])
+    found = weights(train(workspace, recipe, validate=rising)[1])
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 

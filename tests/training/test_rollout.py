@@ -9,7 +9,7 @@ import pytest
 
 from radflow.config import Recipe, make_recipe
 from radflow.errors import RewardError
-from radflow.policy import Policy, PromptEncoder
+from radflow.policy import Policy
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.rollout import Roller
@@ -36,7 +36,7 @@ def by_length(study: Study, text: str) -> float:
 
 
 @pytest.fixture
-def roller(policy: Policy, encoder: PromptEncoder, dozen: list[Study], knobs: Any) -> Any:
+def roller(policy: Policy, dozen: list[Study], knobs: Any) -> Any:
     made = []
 
     def roller(worth: Worth = by_length, share: tuple[int, int] = (0, 1), **rft: Any) -> Roller:
@@ -47,8 +47,6 @@ def roller(policy: Policy, encoder: PromptEncoder, dozen: list[Study], knobs: An
         made.append(
             Roller(
                 policy,
-                encoder,
-                None,
                 dozen,
                 order,
                 Worthy(worth),

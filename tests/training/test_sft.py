@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import TrainingError
-from radflow.policy import Policy, PromptEncoder, completion_logprobs, load_policy
+from radflow.policy import Policy, completion_logprobs, load_policy
 from radflow.reports import Report, parse_report
 from radflow.studies import Study
 from radflow.training.examples import make_examples, to_tensors
@@ -25,25 +25,27 @@ SFT = {"epochs": 2, "batch_size": 4, "warmup_steps": 1, "validate_every": 2, "ch
 @pytest.fixture
 def train(
     folder: Path, knobs: PolicyKnobs, dozen: list[Study], accelerator: Accelerator
-) -> Callable[..., tuple[Policy, PromptEncoder, Path]]:
+) -> Callable[..., Path]:
     """Fine-tune from the untrained model, as a process started anew would."""
 
-    def train(workspace: Any, recipe: Any, **more: Any) -> tuple[Policy, PromptEncoder, Path]:
+    def train(workspace: Any, recipe: Any, **more: Any) -> Path:
         policy = load_policy(folder, knobs)
-        encoder = PromptEncoder(policy, instruction=knobs.prompt)
         how = {"train": dozen, "validate": dozen[:3], "accelerator": accelerator, **more}
-        return policy, encoder, run_sft(workspace, recipe, policy, encoder, **how)
+        return run_sft(workspace, recipe, policy, **how)
 
     return train
 
 
-def nll(policy: Policy, encoder: PromptEncoder, studies: list[Study]) -> float:
+def nll(policy: Policy, studies: list[Study]) -> float:
     """Mean negative log-likelihood a token, by way of the forward that RFT uses."""
     examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0))
     policy.model.eval()
     with torch.no_grad():
         values, mask = completion_logprobs(
-            policy.model, [encoder(s) for s in studies], [e.tokens for e in examples], pad_id=policy.pad_id
+            policy.model,
+            [policy.encoder(s) for s in studies],
+            [e.tokens for e in examples],
+            pad_id=policy.pad_id,
         )
     return float(-values.sum() / mask.sum())
 
@@ -65,14 +67,12 @@ def test_an_example_is_the_report_and_its_end(policy: Policy, studies: list[Stud
     assert example.weights == (1.0,) * len(example.tokens)
 
 
-def test_the_loss_is_that_of_the_report_alone(
-    policy: Policy, encoder: PromptEncoder, studies: list[Study]
-) -> None:
+def test_the_loss_is_that_of_the_report_alone(policy: Policy, studies: list[Study]) -> None:
     """Prompts of unlike length, one with two pictures: what differs from the oracle would be misaligned."""
     examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0))
     model = SftModel(policy.model, None, 0.0).eval()
-    loss, plain = model(*to_tensors(policy, encoder, examples, policy.device))
-    assert plain.item() == pytest.approx(nll(policy, encoder, studies), rel=1e-5)
+    loss, plain = model(*to_tensors(policy, examples, policy.device))
+    assert plain.item() == pytest.approx(nll(policy, studies), rel=1e-5)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
 
 
@@ -112,10 +112,10 @@ def test_the_step_with_the_lowest_validation_loss_is_kept(
     train: Callable, open_run: Callable, rows: Callable, dozen: list[Study], knobs: PolicyKnobs
 ) -> None:
     workspace, recipe = open_run(sft={**SFT, "epochs": 6, "learning_rate": 0.05})  # too high: it jumps
-    _, encoder, saved = train(workspace, recipe)
+    saved = train(workspace, recipe)
     losses = {r["step"]: r["validation_loss"] for r in rows(workspace) if "validation_loss" in r}
     assert list(losses) == list(range(2, 19, 2))
-    kept = nll(load_policy(saved, knobs), encoder, dozen[:3])
+    kept = nll(load_policy(saved, knobs), dozen[:3])
     assert kept == pytest.approx(min(losses.values()), rel=1e-4)
 
 
@@ -138,14 +138,14 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(
     knobs = {**SFT, "label_loss": label_loss}
     more = {"label_vectors": lambda studies: [[1.0, 0.0] for _ in studies]} if label_loss else {}
     whole, recipe = open_run("whole", sft=knobs)
-    expected = weights(train(whole, recipe, **more)[2])
+    expected = weights(train(whole, recipe, **more))
 
     for step in (1, 4):  # before the first checkpoint, and between two
         halted, _ = open_run("halted", sft=knobs)
         with pytest.raises(stop_at(halted, step)):
             train(halted, recipe, **more)
     again, _ = open_run("halted", sft=knobs)
-    found = weights(train(again, recipe, **more)[2])
+    found = weights(train(again, recipe, **more))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert rows(again) == rows(whole)
@@ -155,10 +155,10 @@ def test_a_run_that_only_lacks_its_model_trains_no_more(
     train: Callable, open_run: Callable, weights: Callable, stop_at: Callable
 ) -> None:
     workspace, recipe = open_run(sft=SFT)
-    expected = weights(train(workspace, recipe)[2])
+    expected = weights(train(workspace, recipe))
     again, _ = open_run(sft=SFT)
     stop_at(again, 6)
-    found = weights(train(again, recipe)[2])
+    found = weights(train(again, recipe))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
@@ -170,10 +170,10 @@ def test_no_studies_is_an_error(train: Callable, open_run: Callable, dozen: list
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(
-    policy: Policy, encoder: PromptEncoder, open_run: Callable, dozen: list[Study], accelerator: Accelerator
+    policy: Policy, open_run: Callable, dozen: list[Study], accelerator: Accelerator
 ) -> None:
     with torch.no_grad():
         next(policy.model.parameters()).fill_(torch.nan)
     workspace, recipe = open_run(sft=SFT)
     with pytest.raises(TrainingError, match=r"loss at step 0 is nan; lower sft\.learning_rate"):
-        run_sft(workspace, recipe, policy, encoder, train=dozen, validate=dozen[:3], accelerator=accelerator)
+        run_sft(workspace, recipe, policy, train=dozen, validate=dozen[:3], accelerator=accelerator)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,18 @@ def train(
 ) -> Callable[..., str]:
     """Fine-tune and hash the weights."""
 
-    def train(name: str, **how: Any) -> str:
+    def train(name: str, workers: int = 0, max_bytes: int = 2**30) -> str:
         workspace, recipe = open_run(name, sft=SFT)
         policy = load_policy(folder, knobs)
-        encoder = PromptEncoder(policy, instruction=knobs.prompt, **how)
-        model = run_sft(
-            workspace, recipe, policy, encoder, train=dozen, validate=dozen[:3], accelerator=accelerator
-        )
+        settings = knobs.model_copy(update={"image_workers": workers})
+        policy = replace(policy, encoder=PromptEncoder(policy.processor, settings, max_bytes=max_bytes))
+        model = run_sft(workspace, recipe, policy, train=dozen, validate=dozen[:3], accelerator=accelerator)
         return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
 
     return train
 
 
-def test_cache_and_workers_change_no_weight(train: Callable[..., str], tmp_path: Path) -> None:
+def test_memory_and_workers_change_no_weight(train: Callable[..., str]) -> None:
     plain = train("plain")
-    kept = {"folder": tmp_path / "kept", "max_bytes": 1, "max_disk_bytes": 10**8}
+    assert train("memory", max_bytes=1) == plain
     assert train("workers", workers=2, max_bytes=1) == plain
-    assert train("cold", **kept) == plain
-    assert len(list((tmp_path / "kept").iterdir())) > 0
-    assert train("warm", **kept, workers=2) == plain

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from radflow.errors import TrainingError
-from radflow.policy import Policy, PromptEncoder
+from radflow.policy import Policy
 from radflow.policy.tiny import train_tokenizer
 from radflow.reports import Report
 from radflow.studies import Study
@@ -58,18 +58,16 @@ def test_examples_weigh_the_tokens_of_a_rare_sentence_more(policy: Policy, studi
     assert min(second.weights[:-1]) > max(first.weights[:-1])
 
 
-def test_weights_scale_a_word_in_the_loss(
-    policy: Policy, encoder: PromptEncoder, studies: list[Study]
-) -> None:
+def test_weights_scale_a_word_in_the_loss(policy: Policy, studies: list[Study]) -> None:
     """A weight of 0 takes the word out of the loss, and leaves it in the logged mean."""
     [example] = make_examples(policy, studies[:1], rarity=SentenceRarity(["x"], 0.0))
     model = SftModel(policy.model, None, 0.0).eval()
     only_first = replace(example, weights=(1.0, *[0.0] * (len(example.tokens) - 1)))
     head = replace(example, tokens=example.tokens[:1], weights=(1.0,))
     with torch.no_grad():
-        loss, plain = model(*to_tensors(policy, encoder, [only_first], policy.device))
-        expected, _ = model(*to_tensors(policy, encoder, [head], policy.device))
-        _, unweighted = model(*to_tensors(policy, encoder, [example], policy.device))
+        loss, plain = model(*to_tensors(policy, [only_first], policy.device))
+        expected, _ = model(*to_tensors(policy, [head], policy.device))
+        _, unweighted = model(*to_tensors(policy, [example], policy.device))
     assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     assert float(plain) == pytest.approx(float(unweighted), rel=1e-5)
 
@@ -88,28 +86,28 @@ def test_the_probe_reads_the_visual_tokens_and_the_last_state_of_the_prompt(prob
 
 
 def test_the_label_loss_adds_the_likelihood_of_the_labels(
-    policy: Policy, encoder: PromptEncoder, studies: list[Study], probe: LabelProbe
+    policy: Policy, studies: list[Study], probe: LabelProbe
 ) -> None:
     examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0), labels=LABELS)
     probe.requires_grad_(False)
     for parameter in probe.parameters():
         parameter.zero_()
     with torch.no_grad():
-        inputs = to_tensors(policy, encoder, examples, policy.device)
+        inputs = to_tensors(policy, examples, policy.device)
         loss, plain = SftModel(policy.model, probe, 0.5).eval()(*inputs)
     # A probe that knows nothing costs log 2 for each of the two labels.
     assert float(loss - plain) == pytest.approx(0.5 * 2 * torch.log(torch.tensor(2.0)).item(), rel=1e-4)
 
 
 def test_without_words_there_is_the_label_loss_alone(
-    policy: Policy, encoder: PromptEncoder, studies: list[Study], probe: LabelProbe
+    policy: Policy, studies: list[Study], probe: LabelProbe
 ) -> None:
     """The report must not leak into it, whatever it says."""
     other = [reported(s, "Other words.", "Altogether.") for s in studies]
     losses = []
     for group in (studies, other):
         examples = make_examples(policy, group, rarity=SentenceRarity(["x"], 0.0), labels=LABELS)
-        inputs = to_tensors(policy, encoder, examples, policy.device, words=False)
+        inputs = to_tensors(policy, examples, policy.device, words=False)
         loss, plain = SftModel(policy.model, probe, 3.0).eval()(*inputs)
         assert torch.isnan(plain)
         losses.append(loss.item())
@@ -117,12 +115,12 @@ def test_without_words_there_is_the_label_loss_alone(
 
 
 def test_the_label_loss_teaches_the_labels_through_the_picture(
-    policy: Policy, encoder: PromptEncoder, studies: list[Study], probe: LabelProbe
+    policy: Policy, studies: list[Study], probe: LabelProbe
 ) -> None:
     examples = make_examples(policy, studies, rarity=SentenceRarity(["x"], 0.0), labels=LABELS)
     model = SftModel(policy.model, probe, 1.0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    inputs = to_tensors(policy, encoder, examples, policy.device, words=False)
+    inputs = to_tensors(policy, examples, policy.device, words=False)
     losses = []
     for _ in range(12):
         loss, _ = model(*inputs)
@@ -140,12 +138,10 @@ def test_the_label_loss_teaches_the_labels_through_the_picture(
 
 
 @pytest.fixture
-def train(
-    policy: Policy, encoder: PromptEncoder, dozen: list[Study], accelerator: Accelerator
-) -> Callable[..., None]:
+def train(policy: Policy, dozen: list[Study], accelerator: Accelerator) -> Callable[..., None]:
     def train(workspace: Any, recipe: Any, **more: Any) -> None:
         how = {"train": dozen, "validate": dozen[:3], "accelerator": accelerator, **more}
-        run_sft(workspace, recipe, policy, encoder, **how)
+        run_sft(workspace, recipe, policy, **how)
 
     return train
 

@@ -15,7 +15,7 @@ from radflow.capo import clip_range, group_advantage
 from radflow.config import Policy as PolicyKnobs
 from radflow.config import Rft
 from radflow.errors import TrainingError
-from radflow.policy import Group, GroupForward, Policy, PromptEncoder, load_policy, sample_groups
+from radflow.policy import Group, GroupForward, Policy, load_policy, sample_groups
 from radflow.studies import Study
 from radflow.training.rollout import Rollout
 from radflow.training.update import (
@@ -58,11 +58,9 @@ class Bench:
         torch.manual_seed(0)
         self.knobs = Rft.model_validate({"group_size": SIZE, **rft})
         self.policy: Policy = load_policy(folder, knobs, adapter="fresh")
-        self.encoder = PromptEncoder(self.policy, instruction=knobs.prompt)
-        self.forward = GroupForward(self.policy, self.encoder, shared_prefix=self.knobs.shared_prefix)
+        self.forward = GroupForward(self.policy, shared_prefix=self.knobs.shared_prefix)
         groups = sample_groups(
             self.policy,
-            self.encoder,
             studies,
             group_size=SIZE,
             max_new_tokens=9,
@@ -151,7 +149,7 @@ def test_a_group_past_its_range_takes_no_further_step(bench: Callable[..., Bench
     narrow = torch.full((3 * SIZE,), 0.99)
     narrow[:SIZE] = 1e-6
     made.rollout = replace(made.rollout, clip=narrow)
-    made.forward = Listening(made.policy, made.encoder)
+    made.forward = Listening(made.policy)
     update = made.update()
     assert update.stopped.tolist() == [True] * SIZE + [False] * 2 * SIZE
     assert len(update.losses) == 4

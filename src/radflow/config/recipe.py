@@ -81,9 +81,6 @@ class Policy(Section):
     image_workers: Annotated[int, Field(ge=0)] = 2
     """Threads that decode and resize the next batch's images while the model works; 0: none. No result
     depends on it."""
-    image_cache_gib: Annotated[float, Field(ge=0.0)] = 0.0
-    """At most this many GiB of decoded and resized images in the run's folder, for data sets that do not fit
-    in memory; the least recently used go first; 0: none."""
     image_square: Literal["pad", "crop"] = "pad"
     """What happens to an image that the model's processor would crop to a square (CLIP's and LLaVA 1.5's do):
     padded with black first, so that its borders are seen, or cropped."""

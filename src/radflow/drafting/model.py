@@ -17,7 +17,6 @@ from radflow.policy.sampling.words import greedy_logprobs, words_of
 from radflow.readers.criticality import why
 from radflow.reports import parse_report
 from radflow.reports.draft import Draft, Word, printable
-from radflow.run.predicting import feature_store, prompt_encoder
 from radflow.studies import Study
 
 _ASKED = ("prompt", "prompt_context", "prompt_prior", "max_new_tokens", "image_tokens", "image_square")
@@ -47,12 +46,9 @@ class Drafter:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         self._policy = load_policy(self.folder, knobs, device=device or "cpu")
         self._policy.model.requires_grad_(False)  # features are kept only where nothing trains
-        self.encode = prompt_encoder(self._policy, recipe)
-        self._features = feature_store(self._policy, recipe)
+        self.encode = self._policy.encoder
         self._forward = GroupForward(
             self._policy,
-            self.encode,
-            features=self._features,
             say=lambda line: None,  # which forward it is changes nothing that a reader of drafts sees
         )
         facts = facts_of(self.folder)
@@ -68,11 +64,9 @@ class Drafter:
         written = list(
             greedy_reports(
                 self._policy,
-                self.encode,
                 studies,
                 max_new_tokens=self._knobs.max_new_tokens,
                 batch_size=len(studies),
-                features=self._features,
             )
         )
         logprobs = greedy_logprobs(self._forward, self._policy, written)

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
+from peft import PeftModel
 from torch import Tensor, nn
 
-from radflow.policy.load import unwrap
 from radflow.policy.prompts import EncodedPrompt
 
 KNOWN = frozenset(
@@ -26,7 +26,7 @@ def bare(model: nn.Module) -> Any:
     """The transformers model inside data-parallel and PEFT wrappers."""
     while isinstance(inner := getattr(model, "module", None), nn.Module):
         model = inner
-    return unwrap(model)
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def reserved_tokens(model: nn.Module) -> tuple[int, ...]:

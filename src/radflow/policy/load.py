@@ -9,11 +9,11 @@ Weights are read from safetensors; code that comes with a model runs only when t
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
@@ -27,9 +27,12 @@ from radflow.files import read_json, write_json
 from radflow.folders import check_model
 from radflow.policy.adapters import put_on
 from radflow.policy.chat import chat_text
+from radflow.policy.families import bare
+from radflow.policy.images.features import FeatureStore, ImageFeatures
 from radflow.policy.images.image_tokens import limit_image_tokens
 from radflow.policy.pretrained import load_pretrained
 from radflow.policy.processors import has_processor, load_processor
+from radflow.policy.prompts import EncodedPrompt, PromptEncoder
 from radflow.policy.serving import vllm_obstacles
 
 transformers_logging.disable_progress_bar()  # radflow shows its own
@@ -42,19 +45,21 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A model with its processor.
+    """A model with its processor, its prompts and its image features.
 
     Attributes:
         model: a transformers model, or PEFT's wrapper around one.
         processor: turns text and pictures into the model's inputs.
         source: the name or folder it came from.
-        image_square: ``pad`` or ``crop``: what happens to pictures that the processor would crop.
+        encoder: studies to prompts.
+        features: prompts to image features of a frozen tower; ``None`` runs the tower in every pass.
     """
 
     model: nn.Module
     processor: Any
     source: str
-    image_square: Literal["pad", "crop"] = "pad"
+    encoder: PromptEncoder
+    features: FeatureStore | None
 
     @property
     def tokenizer(self) -> Any:
@@ -75,11 +80,18 @@ class Policy:
     @property
     def end_ids(self) -> tuple[int, ...]:
         """The tokens that end a report: the generation configuration's, else the tokenizer's."""
-        configured = getattr(unwrap(self.model), "generation_config", None)
+        configured = getattr(bare(self.model), "generation_config", None)
         ids = getattr(configured, "eos_token_id", None)
         if ids is None:
             ids = self.tokenizer.eos_token_id
         return (ids,) if isinstance(ids, int) else tuple(ids)
+
+    def features_of(self, prompts: Sequence[EncodedPrompt]) -> list[ImageFeatures] | None:
+        """Image features of some studies; ``None`` where the model must see the pixels themselves."""
+        if self.features is None:
+            return None
+        known = [features for prompt in prompts if (features := self.features(prompt)) is not None]
+        return known if len(known) == len(prompts) else None
 
     @contextmanager
     def as_reference(self) -> Generator[None]:
@@ -98,23 +110,26 @@ class Policy:
                 yield
 
 
-def unwrap(model: nn.Module) -> Any:
-    """The transformers model inside PEFT's wrapper."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model
-
-
 def load_policy(
-    source: str | Path, settings: recipe.Policy, *, adapter: str = "none", device: torch.device | str = "cpu"
+    source: str | Path,
+    settings: recipe.Policy,
+    *,
+    adapter: str = "none",
+    device: torch.device | str = "cpu",
+    encoder: PromptEncoder | None = None,
+    features: Path | None = None,
 ) -> Policy:
     """Load a policy.
 
     Args:
         source: hub name, model folder or adapter folder.
-        settings: LoRA rank and alpha, dtype, whether remote code may run.
+        settings: the section ``policy`` of a recipe.
         adapter: ``none`` to use the model as it is; ``fresh`` to put a new LoRA on the language model;
             ``continue`` to go on training the folder's adapter with a frozen copy of it as the reference
             policy (a folder without an adapter gets a fresh one, and is the reference itself).
         device: where to put it.
+        encoder: of another policy with the same processor and settings, to share what it remembers.
+        features: where image features are kept if ``settings.image_features`` is ``disk``.
 
     Raises:
         MissingFileError: no such folder, and not a name that can be reached; or a folder without a processor.
@@ -145,8 +160,20 @@ def load_policy(
             model.set_adapter("default")
     elif adapter != "none":
         model = add_lora(model, settings)
-    square = settings.image_square
-    return Policy(model=model.to(device), processor=processor, source=str(source), image_square=square)
+    return Policy(
+        model=model.to(device),
+        processor=processor,
+        source=str(source),
+        encoder=encoder or PromptEncoder(processor, settings),
+        features=_features(model, settings, features),
+    )
+
+
+def _features(model: nn.Module, settings: recipe.Policy, folder: Path | None) -> FeatureStore | None:
+    if settings.image_features == "off":
+        return None
+    bound = int(settings.image_features_gib * 1024**3)
+    return FeatureStore(model, max_bytes=bound, folder=folder if settings.image_features == "disk" else None)
 
 
 def add_lora(model: nn.Module, settings: recipe.Policy) -> PeftModel:
@@ -164,13 +191,13 @@ def add_lora(model: nn.Module, settings: recipe.Policy) -> PeftModel:
 
 def language_layers(model: nn.Module) -> list[str]:
     """Full names of the linear layers inside the language model, without the output head."""
-    decoder = unwrap(model).get_decoder()
+    decoder = bare(model).get_decoder()
     inside = {id(module) for module in decoder.modules()}
     names = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) in inside]
     vision = [n for n in names if "vision" in n]
     if not names or vision:
         raise TrainingError(
-            f"{type(unwrap(model)).__name__}: could not tell its language model from its vision tower "
+            f"{type(bare(model)).__name__}: could not tell its language model from its vision tower "
             f"({'found ' + vision[0] if vision else 'no linear layer found'}); LoRA would go astray"
         )
     return names
@@ -181,7 +208,7 @@ def checkpoint_activations(policy: Policy) -> None:
 
     transformers does so in training mode only.
     """
-    base = unwrap(policy.model)
+    base = bare(policy.model)
     base.enable_input_require_grads()
     name = "activation_checkpointing_enable"  # its name before transformers 5.23: gradient_...
     enable = getattr(base, name if hasattr(base, name) else "gradient_checkpointing_enable")
@@ -213,7 +240,7 @@ def save_merged(policy: Policy, folder: Path) -> None:
         return save_policy(policy, folder)
     model.merge_adapter(["default"])
     try:
-        base = unwrap(model)
+        base = bare(model)
         weights = {
             name.replace(".base_layer.", "."): tensor
             for name, tensor in base.state_dict().items()

@@ -4,30 +4,30 @@ Every study is encoded alone: the processor sees one prompt and its pictures, an
 batch then pads what belongs to tokens and joins what belongs to pictures, which LLaVA, Qwen-VL, InternVL,
 Gemma3, Idefics3 and SmolVLM all lay out along their first axis. So the pictures of a study are decoded and
 resized once, however often it is sampled, scored or trained on; where memory does not hold them all, the rest
-comes from a folder, or is made ahead by other threads while the model works (`pixels_ahead`).
+is made ahead by other threads while the model works (`pixels_ahead`).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from cachetools import LRUCache
 from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
+from radflow import config
 from radflow.errors import DataError, MissingFileError
 from radflow.policy.chat import chat_text, reply_type, starts_itself
+from radflow.policy.images.feature_files import content_key
 from radflow.policy.images.pixels import crops_ends, squared
 from radflow.policy.images.pixels_ahead import Ahead
-from radflow.policy.images.pixels_files import PixelFiles
-from radflow.policy.load import Policy
 from radflow.studies import Study
 from radflow.studies.images import to_pil
 
@@ -55,6 +55,11 @@ class EncodedPrompt:
             t.nbytes for t in (self.input_ids, *self.token_fields.values(), *self.image_fields.values())
         )
 
+    @cached_property
+    def image_key(self) -> str:
+        """A hash of its pictures, as the model sees them."""
+        return content_key(self.image_fields)
+
 
 def prompt_text(study: Study, instruction: str, *, context: bool = True, prior: bool = False) -> str:
     """The words of the prompt: what is known beforehand, then the instruction.
@@ -76,49 +81,21 @@ def prompt_text(study: Study, instruction: str, *, context: bool = True, prior: 
 
 
 class PromptEncoder:
-    """Encodes studies, keeping the results in a bounded memory and, on request, on disk.
+    """Encodes studies, keeping the results in a bounded memory.
 
-    What it gives depends on the study alone, not on threads, memory or folder.
+    What it gives depends on the study alone, not on threads or memory.
 
     Args:
-        policy: whose processor and chat template to use.
-        instruction: the request that ends every prompt.
-        context: whether indication and comparison are part of it.
-        prior: whether the report of the patient's previous study is.
-        max_tokens: a longer prompt is an error.
+        processor: of the model.
+        settings: the words of the prompt, its longest length, threads, what happens to oblong pictures.
         max_bytes: memory for encoded studies; the least recently used go first.
-        workers: threads that `ahead` keeps busy; 0 makes it do nothing.
-        folder: also keep encoded studies here, for the whole run and the next.
-        max_disk_bytes: bound of the folder.
     """
 
-    def __init__(
-        self,
-        policy: Policy,
-        *,
-        instruction: str,
-        context: bool = True,
-        prior: bool = False,
-        max_tokens: int = 2_048,
-        max_bytes: int = 2 * 1024**3,
-        workers: int = 0,
-        folder: Path | None = None,
-        max_disk_bytes: int = 20 * 1024**3,
-    ) -> None:
-        self._processor = policy.processor
-        self._pads = policy.image_square == "pad" and crops_ends(policy.processor.image_processor)
-        self._instruction = instruction
-        self._known = {"context": context, "prior": prior}
-        self._max_tokens = max_tokens
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[tuple[Any, ...], EncodedPrompt] = OrderedDict()
-        self._used = 0
-        self._ahead = Ahead(policy.processor, workers) if workers > 0 else None
-        self._files = None
-        if folder is not None:
-            self._files = PixelFiles(
-                folder, max_bytes=max_disk_bytes, processor=policy.processor, settings=self._pads
-            )
+    def __init__(self, processor: Any, settings: config.Policy, *, max_bytes: int = 2 * 1024**3) -> None:
+        self._processor, self._settings = processor, settings
+        self._pads = settings.image_square == "pad" and crops_ends(processor.image_processor)
+        self._kept = LRUCache(max_bytes, getsizeof=lambda encoded: encoded.bytes)
+        self._ahead = Ahead(processor, settings.image_workers) if settings.image_workers > 0 else None
 
     def __call__(self, study: Study) -> EncodedPrompt:
         """Encode one study.
@@ -126,18 +103,14 @@ class PromptEncoder:
         Raises:
             DataError: the study has no picture, one cannot be read, or the prompt is too long.
         """
-        text = prompt_text(study, self._instruction, **self._known)
+        text = self._text(study)
         key = (study.images, text)
         if key in self._kept:
-            self._kept.move_to_end(key)
             return self._kept[key]
         made = self._ahead.take(key) if self._ahead is not None else None
         encoded = made or self._encode(self._processor, study, text)
-        self._kept[key] = encoded
-        self._used += encoded.bytes
-        while self._used > self._max_bytes and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
-            self._used -= oldest.bytes
+        with suppress(ValueError):  # larger than the whole memory
+            self._kept[key] = encoded
         return encoded
 
     def ahead(self, studies: Iterable[Study]) -> None:
@@ -147,31 +120,31 @@ class PromptEncoder:
         """
         if self._ahead is None:
             return
-        wanted: dict[Hashable, Callable[[Any], EncodedPrompt]] = {}
-        for study in studies:
-            text = prompt_text(study, self._instruction, **self._known)
-            key = (study.images, text)
-            if key not in self._kept:
-                wanted[key] = partial(self._encode, study=study, text=text)
-        self._ahead.begin(wanted)
+        texts = [(study, self._text(study)) for study in studies]
+        self._ahead.begin(
+            {
+                (study.images, text): partial(self._encode, study=study, text=text)
+                for study, text in texts
+                if (study.images, text) not in self._kept
+            }
+        )
+
+    def _text(self, study: Study) -> str:
+        asked = self._settings
+        return prompt_text(study, asked.prompt, context=asked.prompt_context, prior=asked.prompt_prior)
 
     def _encode(self, processor: Any, study: Study, text: str) -> EncodedPrompt:
         if not study.images:
             raise DataError(f"study {study.study_id}: expected at least one image, found none")
         chat = chat_text(processor, text, images=len(study.images))
-        encoded = self._read(study, chat)
-        if encoded is None:
-            begun = {"add_special_tokens": False} if starts_itself(processor, chat) else {}
-            pictures = [self._pictures(study)]
-            encoded = _encoded(processor(text=[chat], images=pictures, return_tensors="pt", **begun))
-            if self._files is not None:
-                self._files.write(study.images, chat, _to_tensors(encoded))
-        encoded = replace(encoded, reply_type=reply_type(processor))
-        if len(encoded.input_ids) > self._max_tokens:
+        begun = {"add_special_tokens": False} if starts_itself(processor, chat) else {}
+        fields = processor(text=[chat], images=[self._pictures(study)], return_tensors="pt", **begun)
+        encoded = _encoded(fields, reply_type(processor))
+        if len(encoded.input_ids) > self._settings.max_prompt_tokens:
             raise DataError(
                 f"study {study.study_id}: the prompt has {len(encoded.input_ids)} tokens, more than the "
-                f"{self._max_tokens} of policy.max_prompt_tokens; raise it, or lower policy.image_tokens "
-                "(of one image) or data.max_images"
+                f"{self._settings.max_prompt_tokens} of policy.max_prompt_tokens; raise it, or lower "
+                "policy.image_tokens (of one image) or data.max_images"
             )
         return encoded
 
@@ -185,36 +158,15 @@ class PromptEncoder:
             ) from None
         return [squared(picture) for picture in pictures] if self._pads else pictures
 
-    def _read(self, study: Study, chat: str) -> EncodedPrompt | None:
-        held = self._files.read(study.images, chat) if self._files is not None else None
-        return _from_tensors(held) if held is not None else None
 
-
-def _encoded(fields: Any) -> EncodedPrompt:
+def _encoded(fields: Any, reply: int) -> EncodedPrompt:
     """What a processor made of one prompt, told apart by shape."""
     ids = fields.pop("input_ids")
     for name in ("attention_mask", "labels"):  # PaliGemma's processor makes labels of its own
         fields.pop(name, None)
     per_token = {k: v[0] for k, v in fields.items() if v.shape == ids.shape}
     per_image = {k: v for k, v in fields.items() if k not in per_token}
-    return EncodedPrompt(input_ids=ids[0], token_fields=per_token, image_fields=per_image)
-
-
-def _to_tensors(encoded: EncodedPrompt) -> dict[str, Tensor]:
-    tokens = {f"token/{name}": tensor for name, tensor in encoded.token_fields.items()}
-    images = {f"image/{name}": tensor for name, tensor in encoded.image_fields.items()}
-    return {"input_ids": encoded.input_ids, **tokens, **images}
-
-
-def _from_tensors(tensors: Mapping[str, Tensor]) -> EncodedPrompt:
-    fields: dict[str, dict[str, Tensor]] = {"token": {}, "image": {}}
-    for name, tensor in tensors.items():
-        kind, _, field = name.partition("/")
-        if field:
-            fields[kind][field] = tensor
-    return EncodedPrompt(
-        input_ids=tensors["input_ids"], token_fields=fields["token"], image_fields=fields["image"]
-    )
+    return EncodedPrompt(input_ids=ids[0], token_fields=per_token, image_fields=per_image, reply_type=reply)
 
 
 def collate(

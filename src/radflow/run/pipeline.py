@@ -26,7 +26,7 @@ from radflow.files import read_jsonl
 from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_folder, write_piece
 from radflow.metrics import score
 from radflow.modality import MODALITIES
-from radflow.policy import FeatureStore, Policy, PromptEncoder, build_tiny, load_policy, save_policy
+from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_reports, load_policy, save_policy
 from radflow.policy.load import save_merged
 from radflow.policy.prompts import prompt_text
 from radflow.reports import parse_report
@@ -35,7 +35,6 @@ from radflow.run.figures import describe, label_vectors, measure
 from radflow.run.judges import Judges, judge_inputs
 from radflow.run.model_card import write_cards
 from radflow.run.named_model import TINY
-from radflow.run.predicting import feature_store, greedy_texts, prompt_encoder
 from radflow.run.processes import make_accelerator
 from radflow.run.studies import prepare_studies, read_splits
 from radflow.run.tracking import Trackers
@@ -108,22 +107,11 @@ class Pipeline:
             consistency_weight=knobs.consistency,
         )
 
-    def encoder(self, policy: Policy) -> PromptEncoder:
-        """The prompts of the recipe. All stages share one: their policies have the same processor."""
-        if self._encoder is None:
-            self._encoder = prompt_encoder(policy, self.recipe, self.workspace.path("pixels"))
-        return self._encoder
-
-    def features(self, policy: Policy) -> FeatureStore | None:
-        """The image features of a policy's frozen tower."""
-        return feature_store(policy, self.recipe, self.workspace.path("features"))
-
-    def predict(
-        self, policy: Policy, studies: Sequence[Study], features: FeatureStore | None = None
-    ) -> Iterator[str]:
+    def predict(self, policy: Policy, studies: Sequence[Study]) -> Iterator[str]:
         """Greedy reports, in order."""
-        known = features or self.features(policy)
-        return greedy_texts(policy, self.encoder(policy), self.recipe, studies, known)
+        most, size = self.recipe.policy.max_new_tokens, self.recipe.evaluation.batch_size
+        for _, completion in greedy_reports(policy, studies, max_new_tokens=most, batch_size=size):
+            yield completion.text
 
     def _inputs(self, stage: str) -> str:
         """Fingerprint of everything a stage depends on: the recipe, and what the stages before it left."""
@@ -207,7 +195,6 @@ class Pipeline:
                 self.workspace,
                 self.recipe,
                 policy,
-                self.encoder(policy),
                 train=self.studies["train"],
                 validate=self.studies["validate"],
                 accelerator=self.accelerator,
@@ -222,7 +209,6 @@ class Pipeline:
 
         def work() -> None:
             policy = self._finished("sft")
-            features = self.features(policy)
             knobs = self.recipe.exploration
             weights = {
                 "bleu2": knobs.bleu2,
@@ -238,7 +224,7 @@ class Pipeline:
                 self.workspace,
                 knobs,
                 self.studies["train"],
-                predict=lambda studies: self.predict(policy, studies, features),
+                predict=lambda studies: self.predict(policy, studies),
                 score=scores,
                 weights=weights,
                 describe=describe,
@@ -254,7 +240,6 @@ class Pipeline:
         def work() -> None:
             torch.manual_seed(self.workspace.seed("rft", "adapter"))
             policy = self._load(self.workspace.path("sft", "model"), "continue")
-            features = self.features(policy)
             by_id = {study.study_id: study for study in self.studies["train"]}
             picked = [by_id[i] for i in read_picked(self.workspace.path("exploration"))]
             held_out = self.studies["validate"][: self.recipe.rft.validation_studies]
@@ -262,12 +247,10 @@ class Pipeline:
                 self.workspace,
                 self.recipe,
                 policy,
-                self.encoder(policy),
                 studies=picked,
                 reward=self.reward,
-                validate=lambda p: measure(list(self.predict(p, held_out, features)), held_out, self.reward),
+                validate=lambda p: measure(list(self.predict(p, held_out)), held_out, self.reward),
                 accelerator=self.accelerator,
-                features=features,
                 save=save_merged if self.recipe.policy.model == TINY else save_policy,
             )
 
@@ -352,7 +335,16 @@ class Pipeline:
     def _load(self, source: Path | str, adapter: str) -> Policy:
         if isinstance(source, Path):
             settle_folder(source)
-        return load_policy(source, self.recipe.policy, adapter=adapter, device=self.accelerator.device)
+        policy = load_policy(
+            source,
+            self.recipe.policy,
+            adapter=adapter,
+            device=self.accelerator.device,
+            encoder=self._encoder,  # all stages share one: their policies have the same processor
+            features=self.workspace.path("features"),
+        )
+        self._encoder = policy.encoder
+        return policy
 
     def _finished(self, stage: str) -> Policy:
         """The policy that a stage left behind, to be used and not trained."""

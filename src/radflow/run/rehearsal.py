@@ -132,11 +132,11 @@ class Rehearsal:
         """The prompts of all studies that were read: one that is too long would end the run hours later."""
         from radflow.policy.families import reserved_tokens
 
-        pipeline, policy = self._ready()
-        encoder, reserved = pipeline.encoder(policy), set(reserved_tokens(policy.model))
+        _, policy = self._ready()
+        reserved = set(reserved_tokens(policy.model))
         lengths, pictures, reports = [], [], []
         for study in self.read:
-            ids = encoder(study).input_ids.tolist()
+            ids = policy.encoder(study).input_ids.tolist()
             lengths.append(len(ids))
             pictures.append(sum(i in reserved for i in ids))
             reports.append(len(policy.tokenizer(study.reference.canonical).input_ids))

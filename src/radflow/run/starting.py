@@ -192,7 +192,7 @@ def look_at_disk(recipe: Recipe) -> str:
         raise NotWritableError(f"{root}: cannot write the run's folder ({why}); choose another with --out")
     free, drawn = shutil.disk_usage(place).free, _drawn_bytes(recipe)
     knobs = recipe.policy
-    caches = knobs.image_cache_gib + (knobs.image_features_gib if knobs.image_features == "disk" else 0)
+    caches = knobs.image_features_gib if knobs.image_features == "disk" else 0
     if free < drawn + _LEAST_FREE:
         raise NotWritableError(
             f"{root}: expected {(drawn + _LEAST_FREE) / 1e9:.1f} GB free for what the run draws and writes, "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from radflow.policy import Policy, PromptEncoder
+from radflow.policy import Policy
 from radflow.policy.prompts import EncodedPrompt, collate
 from radflow.studies import Study
 from radflow.training.sft_terms import SentenceRarity
@@ -63,12 +63,7 @@ def make_examples(
 
 
 def to_tensors(
-    policy: Policy,
-    encoder: PromptEncoder,
-    examples: Sequence[Example],
-    device: torch.device,
-    *,
-    words: bool = True,
+    policy: Policy, examples: Sequence[Example], device: torch.device, *, words: bool = True
 ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Tensor | None]:
     """Model inputs, targets and weights ``(N, L)``, the position of each prompt's last token, labels.
 
@@ -76,7 +71,7 @@ def to_tensors(
     """
     if not words:
         examples = [replace(e, tokens=(), weights=()) for e in examples]
-    prompts: list[EncodedPrompt] = [encoder(e.study) for e in examples]
+    prompts: list[EncodedPrompt] = [policy.encoder(e.study) for e in examples]
     batch = collate(prompts, [e.tokens for e in examples], pad_id=policy.pad_id, device=device)
     targets = torch.full_like(batch["input_ids"], IGNORED)
     weights = torch.zeros(targets.shape, device=device)

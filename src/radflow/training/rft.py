@@ -29,7 +29,7 @@ from radflow import config
 from radflow.errors import DataError, TrainingError
 from radflow.files import write_json
 from radflow.folders import replaced_folder
-from radflow.policy import FeatureStore, Group, GroupForward, Policy, PromptEncoder, save_policy
+from radflow.policy import Group, GroupForward, Policy, save_policy
 from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study
 from radflow.training.checkpoint import (
@@ -65,13 +65,11 @@ def run_rft(
     workspace: Workspace,
     recipe: config.Recipe,
     policy: Policy,
-    encoder: PromptEncoder,
     *,
     studies: Sequence[Study],
     reward: RewardModel,
     validate: Callable[[Policy], Validation],
     accelerator: Accelerator,
-    features: FeatureStore | None = None,
     save: Callable[[Policy, Path], None] = save_policy,
 ) -> Path:
     """Fine-tune on the explored studies; write ``rft/model`` and ``rft/summary.json``.
@@ -80,12 +78,10 @@ def run_rft(
         workspace: the run's folder.
         recipe: the sections ``rft``, ``reward`` and ``policy``.
         policy: with a trainable adapter, and a reference behind `Policy.as_reference`.
-        encoder: of the same policy.
         studies: what Target Exploration kept; each annotated critical or not.
         reward: of completions.
         validate: greedy reward and label F1 on the validation split.
         accelerator: one process, or many; each samples its own studies.
-        features: of the policy's frozen vision tower; ``None`` runs the tower in every pass.
         save: how to write the policy.
 
     Raises:
@@ -93,7 +89,7 @@ def run_rft(
         RewardError: a reward failed; the run stops at its last checkpoint.
     """
     _check(studies, recipe.rft)
-    loop = _RftLoop(workspace, recipe, policy, encoder, studies, reward, validate, accelerator, features)
+    loop = _RftLoop(workspace, recipe, policy, studies, reward, validate, accelerator)
     loop.run()
     return loop.finish(save)
 
@@ -106,12 +102,10 @@ class _RftLoop:
         workspace: Workspace,
         recipe: config.Recipe,
         policy: Policy,
-        encoder: PromptEncoder,
         studies: Sequence[Study],
         reward: RewardModel,
         validate: Callable[[Policy], Validation],
         accelerator: Accelerator,
-        features: FeatureStore | None,
     ) -> None:
         self.workspace, self.recipe, self.knobs = workspace, recipe, recipe.rft
         self.policy, self.validate, self.accelerator = policy, validate, accelerator
@@ -123,9 +117,7 @@ class _RftLoop:
         self.model, self.optimizer = accelerator.prepare(policy.model, optimizer)
         self.forward = GroupForward(
             policy,
-            encoder,
             model=self.model,
-            features=features,
             temperature=knobs.temperature,
             shared_prefix=knobs.shared_prefix,
             say=workspace.say,
@@ -134,9 +126,7 @@ class _RftLoop:
             len(studies), knobs.steps, knobs.studies_per_step * ranks, seed=workspace.seed("rft", "order")
         )
         share = (accelerator.process_index, ranks)
-        self.roller = Roller(
-            policy, encoder, features, studies, order, reward, recipe, workspace.seed, share=share
-        )
+        self.roller = Roller(policy, studies, order, reward, recipe, workspace.seed, share=share)
         self.state: dict[str, Any] = {"step": 0, "validation": []}
         self.best: dict[str, Tensor] | None = None
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from radflow import config
 from radflow.capo import clip_range, dead_groups, group_advantage
 from radflow.errors import RewardError
-from radflow.policy import FeatureStore, Group, Policy, PromptEncoder, sample_groups
+from radflow.policy import Group, Policy, sample_groups
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 
@@ -87,8 +87,6 @@ class Roller:
 
     Args:
         policy: samples.
-        encoder: of the same policy.
-        features: image features of its frozen tower.
         studies: the explored ones; each annotated critical or not.
         order: for each step the places of its studies, over all processes.
         reward: of completions.
@@ -100,8 +98,6 @@ class Roller:
     def __init__(
         self,
         policy: Policy,
-        encoder: PromptEncoder,
-        features: FeatureStore | None,
         studies: Sequence[Study],
         order: Sequence[Sequence[int]],
         reward: RewardModel,
@@ -110,8 +106,6 @@ class Roller:
         share: tuple[int, int] = (0, 1),
     ) -> None:
         self._policy = policy
-        self._encoder = encoder
-        self._features = features
         self._studies = studies
         self._order = order
         self._reward = reward
@@ -155,7 +149,6 @@ class Roller:
     def _sample(self, places: Sequence[int], seeds: Sequence[int]) -> list[Group]:
         return sample_groups(
             self._policy,
-            self._encoder,
             [self._studies[place] for place in places],
             group_size=self._knobs.group_size,
             max_new_tokens=self._max_new_tokens,
@@ -163,7 +156,6 @@ class Roller:
             temperature=self._knobs.temperature,
             top_p=self._knobs.top_p,
             min_p=self._knobs.min_p,
-            features=self._features,
         )
 
     def _score(self, groups: Sequence[Group]) -> list[list[Reward]]:

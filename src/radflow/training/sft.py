@@ -24,8 +24,8 @@ from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
 from radflow.folders import replaced_folder
-from radflow.policy import Policy, PromptEncoder, save_policy
-from radflow.policy.load import unwrap
+from radflow.policy import Policy, save_policy
+from radflow.policy.families import bare
 from radflow.studies import Study
 from radflow.training.checkpoint import (
     load_checkpoint,
@@ -48,7 +48,7 @@ class SftModel(nn.Module):
         self.model = model
         self.probe = probe
         self.label_loss = label_loss
-        self._can_keep = "logits_to_keep" in inspect.signature(unwrap(model).forward).parameters
+        self._can_keep = "logits_to_keep" in inspect.signature(bare(model).forward).parameters
 
     def forward(
         self,
@@ -84,7 +84,6 @@ def run_sft(
     workspace: Workspace,
     recipe: Recipe,
     policy: Policy,
-    encoder: PromptEncoder,
     *,
     train: Sequence[Study],
     validate: Sequence[Study],
@@ -97,7 +96,6 @@ def run_sft(
         workspace: the run's folder; checkpoints, metrics and the log go there.
         recipe: the section ``sft``.
         policy: what `load_policy` gave, with trainable weights.
-        encoder: of the same policy.
         train: studies to learn from.
         validate: studies that choose the checkpoint.
         accelerator: one process, or many.
@@ -119,7 +117,6 @@ def run_sft(
         workspace,
         knobs,
         policy,
-        encoder,
         examples=make_examples(policy, train, rarity=rarity, labels=vectors),
         held_out=make_examples(policy, validate[: knobs.validation_studies], rarity=rarity),
         accelerator=accelerator,
@@ -135,13 +132,12 @@ class _SftLoop:
         workspace: Workspace,
         knobs: config.Sft,
         policy: Policy,
-        encoder: PromptEncoder,
         *,
         examples: list[Example],
         held_out: list[Example],
         accelerator: Accelerator,
     ) -> None:
-        self.workspace, self.knobs, self.policy, self.encoder = workspace, knobs, policy, encoder
+        self.workspace, self.knobs, self.policy = workspace, knobs, policy
         self.examples, self.held_out, self.accelerator = examples, held_out, accelerator
         torch.manual_seed(workspace.seed("sft", "init"))
         labels = examples[0].labels
@@ -211,9 +207,9 @@ class _SftLoop:
         torch.manual_seed(self.workspace.seed("sft", "step", step, self.accelerator.process_index))
         self.model.train()
         part = [self.examples[i] for i in self._indices(step)]
-        inputs = to_tensors(self.policy, self.encoder, part, self.accelerator.device, words=words)
+        inputs = to_tensors(self.policy, part, self.accelerator.device, words=words)
         if step + 1 < self.steps:
-            self.encoder.ahead(self.examples[i].study for i in self._indices(step + 1))
+            self.policy.encoder.ahead(self.examples[i].study for i in self._indices(step + 1))
         loss, plain = self.model(*inputs)
         if not torch.isfinite(loss):
             raise TrainingError(f"sft: the loss at step {step} is {loss.item()}; lower sft.learning_rate")
@@ -254,7 +250,7 @@ class _SftLoop:
         for i in range(self.accelerator.process_index * size, len(self.held_out), self.batch):
             part = self.held_out[i : i + size]
             # Not through the data-parallel wrapper: processes may hold unlike numbers of batches.
-            _, plain = self.inner(*to_tensors(self.policy, self.encoder, part, device))
+            _, plain = self.inner(*to_tensors(self.policy, part, device))
             tokens = sum(len(e.tokens) for e in part)
             total += torch.tensor([plain.item() * tokens, tokens], device=device)
         total = self.accelerator.reduce(total, reduction="sum")

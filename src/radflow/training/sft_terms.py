@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from radflow.errors import TrainingError
 from radflow.policy import Policy
-from radflow.policy.load import unwrap
+from radflow.policy.families import bare
 
 
 class SentenceRarity:
@@ -105,7 +105,7 @@ def make_probe(policy: Policy, labels: int) -> LabelProbe:
     Raises:
         TrainingError: the model does not say which token stands for a picture.
     """
-    config: Any = unwrap(policy.model).config
+    config: Any = bare(policy.model).config
     text = config.get_text_config()
     image_id = getattr(config, "image_token_id", None)
     if image_id is None:

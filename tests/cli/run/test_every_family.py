@@ -32,7 +32,6 @@ manifest = "studies.jsonl"
 max_new_tokens = 8
 lora_rank = 2
 image_features = "disk"
-image_cache_gib = 0.1
 [sft]
 epochs = 1
 batch_size = 4

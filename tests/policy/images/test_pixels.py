@@ -79,10 +79,11 @@ def cropping(policy: Policy) -> Policy:
 def test_the_ends_are_seen_unless_the_recipe_wants_them_cropped(
     cropping: Policy, wide: Study, knobs: Any
 ) -> None:
-    def pixels(policy: Policy) -> torch.Tensor:
-        return PromptEncoder(policy, instruction=knobs.prompt)(wide).image_fields["pixel_values"]
+    def pixels(square: str) -> torch.Tensor:
+        settings = knobs.model_copy(update={"image_square": square})
+        return PromptEncoder(cropping.processor, settings)(wide).image_fields["pixel_values"]
 
-    padded, cropped = pixels(cropping), pixels(replace(cropping, image_square="crop"))
+    padded, cropped = pixels("pad"), pixels("crop")
     assert padded.shape == cropped.shape == (1, 3, 32, 32)
     assert cropped[0, 0].unique().numel() == 1  # nothing but black
     assert padded[0, 0].amax() > padded[0, 0].amin() + 1
@@ -92,7 +93,7 @@ def test_a_processor_that_loses_nothing_gets_the_picture_as_it_is(
     policy: Policy, wide: Study, knobs: Any
 ) -> None:
     both = [
-        PromptEncoder(replace(policy, image_square=square), instruction=knobs.prompt)(wide)
+        PromptEncoder(policy.processor, knobs.model_copy(update={"image_square": square}))(wide)
         for square in ("pad", "crop")
     ]
     assert torch.equal(both[0].image_fields["pixel_values"], both[1].image_fields["pixel_values"])

@@ -29,7 +29,7 @@ def test_studies_begun_ahead_are_the_same(
     studies: list[Study],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    quick = PromptEncoder(policy, instruction=knobs.prompt, workers=2)
+    quick = PromptEncoder(policy.processor, knobs.model_copy(update={"image_workers": 2}))
     many = [replace(study, indication=f"Reason {i}.") for i in range(8) for study in studies]
     plain = [encoder(study) for study in many]
     original, threads = prompts.to_pil, set()
@@ -47,16 +47,13 @@ def test_studies_begun_ahead_are_the_same(
         assert all(torch.equal(a.image_fields[n], b.image_fields[n]) for n in b.image_fields)
 
 
-def test_the_reports_are_the_same(
-    policy: Policy, knobs: PolicyKnobs, encoder: PromptEncoder, studies: list[Study], tmp_path: Path
-) -> None:
-    quick = PromptEncoder(
-        policy, instruction=knobs.prompt, workers=2, max_bytes=1, folder=tmp_path, max_disk_bytes=10**8
-    )
+def test_the_reports_are_the_same(policy: Policy, knobs: PolicyKnobs, studies: list[Study]) -> None:
+    threads = knobs.model_copy(update={"image_workers": 2})
+    quick = replace(policy, encoder=PromptEncoder(policy.processor, threads, max_bytes=1))
     many = [replace(study, indication=f"Reason {i}.") for i in range(3) for study in studies]
     texts = [
-        [c.text for _, c in greedy_reports(policy, e, many, max_new_tokens=6, batch_size=2)]
-        for e in (encoder, quick, quick)
+        [c.text for _, c in greedy_reports(p, many, max_new_tokens=6, batch_size=2)]
+        for p in (policy, quick, quick)
     ]
     assert texts[0] == texts[1] == texts[2]
 
@@ -66,7 +63,7 @@ def test_a_study_that_fails_does_so_when_it_is_called(
 ) -> None:
     (tmp_path / "bad.png").write_bytes(studies[0].images[0].read_bytes()[:200])
     bad = replace(studies[0], images=(tmp_path / "bad.png",))
-    quick = PromptEncoder(policy, instruction=knobs.prompt, workers=1)
+    quick = PromptEncoder(policy.processor, knobs.model_copy(update={"image_workers": 1}))
     quick.ahead([bad, studies[1]])
     quick(studies[1])
     with pytest.raises(DataError, match="truncated"):

@@ -12,10 +12,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from radflow.config import Policy as PolicyKnobs
 from radflow.policy import (
-    FeatureStore,
     GroupForward,
     Policy,
-    PromptEncoder,
     completion_logprobs,
     families,
     group_logprobs,
@@ -69,51 +67,48 @@ def rows(tuned: Policy) -> list[int]:
     return seen
 
 
-def plain(policy: Policy, encoder: PromptEncoder, groups: list[Group]) -> Tensor:
-    prompts = [encoder(g.study) for g in groups for _ in g.completions]
+def plain(policy: Policy, groups: list[Group]) -> Tensor:
+    prompts = [policy.encoder(g.study) for g in groups for _ in g.completions]
     completions = [c.token_ids for g in groups for c in g.completions]
     return completion_logprobs(policy.model, prompts, completions, pad_id=policy.pad_id)[0]
 
 
 def test_groups_share_their_prefixes_after_one_look_both_ways(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], said: list[str], rows: list[int]
+    tuned: Policy, groups: list[Group], said: list[str], rows: list[int]
 ) -> None:
-    run = GroupForward(tuned, encoder, say=said.append)
+    run = GroupForward(tuned, say=said.append)
     values, mask = run(groups)
     assert rows == [1] * 6  # four completions one by one, their two groups packed, then all groups
     run(groups[:1])
     assert rows[6:] == [1]
-    assert torch.allclose(values, plain(tuned, encoder, groups), atol=1e-5)
+    assert torch.allclose(values, plain(tuned, groups), atol=1e-5)
     assert mask.sum(1).tolist() == [len(ids) for tails in TAILS for ids in tails]
     assert not said
 
 
-def test_features_are_computed_once_a_study(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], said: list[str]
-) -> None:
+def test_features_are_computed_once_a_study(tuned: Policy, groups: list[Group], said: list[str]) -> None:
     looked: list[int] = []
     bare(tuned.model).model.vision_tower.register_forward_pre_hook(
         lambda _, args, kwargs: looked.append(1), with_kwargs=True
     )
-    store = FeatureStore(tuned.model, max_bytes=2**20)
-    run = GroupForward(tuned, encoder, features=store, say=said.append)
+    run = GroupForward(tuned, say=said.append)
     values, _ = run(groups)
     before = len(looked)
     again, _ = run(groups)
     assert len(looked) == before == len(groups) + 4  # and the plain look at four completions
     assert torch.equal(values, again)
-    assert torch.allclose(values, plain(tuned, encoder, groups), atol=1e-5)
+    assert torch.allclose(values, plain(tuned, groups), atol=1e-5)
     assert not said
 
 
 def test_the_reference_policy_and_training_mode_go_the_same_way(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], rows: list[int]
+    tuned: Policy, groups: list[Group], rows: list[int]
 ) -> None:
-    run = GroupForward(tuned, encoder)
+    run = GroupForward(tuned)
     tuned.model.train()
     with torch.no_grad(), tuned.as_reference():
         reference, _ = run(groups)
-        assert torch.allclose(reference, plain(tuned, encoder, groups), atol=1e-5)
+        assert torch.allclose(reference, plain(tuned, groups), atol=1e-5)
     assert tuned.model.training
     current, _ = run(groups)
     assert rows[-1] == 1
@@ -139,7 +134,6 @@ def shifted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("damage", [broken, shifted])
 def test_a_wrong_number_is_caught(
     tuned: Policy,
-    encoder: PromptEncoder,
     groups: list[Group],
     said: list[str],
     rows: list[int],
@@ -149,26 +143,26 @@ def test_a_wrong_number_is_caught(
 ) -> None:
     damage(monkeypatch)
     tuned.model.to(dtype)
-    run = GroupForward(tuned, encoder, say=said.append)
+    run = GroupForward(tuned, say=said.append)
     for _ in range(2):
         values, _ = run(groups)
         assert rows[-1] == 6
-    assert torch.equal(values, plain(tuned, encoder, groups))
+    assert torch.equal(values, plain(tuned, groups))
     assert len(said) == 1
     assert "LlavaForConditionalGeneration: log-probabilities with shared prefixes are off by" in said[0]
 
 
 def test_sixteen_bits_are_compared_with_what_they_cost_anyway(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], said: list[str], rows: list[int]
+    tuned: Policy, groups: list[Group], said: list[str], rows: list[int]
 ) -> None:
-    exact = plain(tuned, encoder, groups)
+    exact = plain(tuned, groups)
     tuned.model.to(torch.bfloat16)
-    rounded = plain(tuned, encoder, groups)
+    rounded = plain(tuned, groups)
     with nudged_inputs(tuned.model):
-        nudged = plain(tuned, encoder, groups)
+        nudged = plain(tuned, groups)
     ratio = (nudged - rounded).abs().mean() / (rounded - exact).abs().mean()
     assert 1 / 3 < ratio < 3
-    GroupForward(tuned, encoder, say=said.append)(groups)
+    GroupForward(tuned, say=said.append)(groups)
     assert rows[-1] == 1
     assert not said
 
@@ -176,7 +170,6 @@ def test_sixteen_bits_are_compared_with_what_they_cost_anyway(
 @pytest.mark.parametrize("way", ["unknown", "eager"])
 def test_what_cannot_be_shared_goes_plain_and_says_so(
     tuned: Policy,
-    encoder: PromptEncoder,
     groups: list[Group],
     said: list[str],
     rows: list[int],
@@ -189,41 +182,41 @@ def test_what_cannot_be_shared_goes_plain_and_says_so(
     else:
         bare(tuned.model).config.get_text_config()._attn_implementation = "eager"
         words = "sharing prefixes failed (expected a language model that attends by sdpa, got 'eager'"
-    run = GroupForward(tuned, encoder, say=said.append)
+    run = GroupForward(tuned, say=said.append)
     values, _ = run(groups)
     run(groups)
     assert rows[-2:] == [6, 6]
-    assert torch.equal(values, plain(tuned, encoder, groups))
+    assert torch.equal(values, plain(tuned, groups))
     assert len(said) == 1
     assert f"LlavaForConditionalGeneration: {words}" in said[0]
-    simple, _ = group_logprobs(tuned.model, groups, encoder, pad_id=tuned.pad_id)
+    simple, _ = group_logprobs(tuned.model, groups, tuned.encoder, pad_id=tuned.pad_id)
     assert torch.equal(simple, values)
 
 
 def test_plain_on_request_says_nothing(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], said: list[str], rows: list[int]
+    tuned: Policy, groups: list[Group], said: list[str], rows: list[int]
 ) -> None:
-    GroupForward(tuned, encoder, shared_prefix=False, say=said.append)(groups)
+    GroupForward(tuned, shared_prefix=False, say=said.append)(groups)
     assert rows == [6]
     assert not said
 
 
 def test_running_out_of_memory_is_not_hidden(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], monkeypatch: pytest.MonkeyPatch
+    tuned: Policy, groups: list[Group], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(forward, "shared_prefix_logprobs", full)
     with pytest.raises(torch.OutOfMemoryError, match="no room"):
-        GroupForward(tuned, encoder)(groups)
+        GroupForward(tuned)(groups)
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_logits_of_a_group_give_its_log_probabilities(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], shared: bool
+    tuned: Policy, groups: list[Group], shared: bool
 ) -> None:
-    run = GroupForward(tuned, encoder, temperature=0.7, shared_prefix=shared)
+    run = GroupForward(tuned, temperature=0.7, shared_prefix=shared)
     for group in groups:
         with torch.no_grad():
             values, mask = run([group])
@@ -241,28 +234,23 @@ def one_process() -> Generator[None]:
 
 
 @pytest.mark.usefixtures("one_process")
-def test_a_data_parallel_wrapper_sees_the_pass(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], said: list[str]
-) -> None:
+def test_a_data_parallel_wrapper_sees_the_pass(tuned: Policy, groups: list[Group], said: list[str]) -> None:
     wrapped = DistributedDataParallel(tuned.model)
     passes: list[int] = []
     wrapped.register_forward_pre_hook(lambda *_: passes.append(1))
-    store = FeatureStore(tuned.model, max_bytes=2**20)
-    run = GroupForward(tuned, encoder, model=wrapped, features=store, say=said.append)
+    run = GroupForward(tuned, model=wrapped, say=said.append)
     values, _ = run(groups)
     values.sum().backward()
     assert passes == [1]
     trained = [p for p in tuned.model.parameters() if p.requires_grad]
     ours = torch.cat([p.grad.flatten() for p in trained])
-    theirs = torch.autograd.grad(plain(tuned, encoder, groups).sum(), trained)
+    theirs = torch.autograd.grad(plain(tuned, groups).sum(), trained)
     whole = torch.cat([g.flatten() for g in theirs])
     assert (ours - whole).norm() < 1e-4 * whole.norm()
     assert not said
 
 
-def test_group_logprobs_shares_prefixes(
-    tuned: Policy, encoder: PromptEncoder, groups: list[Group], rows: list[int]
-) -> None:
-    values, _ = group_logprobs(tuned.model, groups, encoder, pad_id=tuned.pad_id)
+def test_group_logprobs_shares_prefixes(tuned: Policy, groups: list[Group], rows: list[int]) -> None:
+    values, _ = group_logprobs(tuned.model, groups, tuned.encoder, pad_id=tuned.pad_id)
     assert rows == [1]
-    assert torch.allclose(values, plain(tuned, encoder, groups), atol=1e-5)
+    assert torch.allclose(values, plain(tuned, groups), atol=1e-5)

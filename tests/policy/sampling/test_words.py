@@ -12,7 +12,6 @@ from radflow.policy import (
     Completion,
     GroupForward,
     Policy,
-    PromptEncoder,
     completion_logprobs,
     greedy_reports,
 )
@@ -106,15 +105,16 @@ def test_a_character_of_several_tokens_belongs_to_all_of_them() -> None:
     assert word.probability <= math.exp(-2.0)
 
 
-def test_log_probabilities_are_those_of_the_plain_forward(
-    policy: Policy, encoder: PromptEncoder, studies: list[Study]
-) -> None:
-    done = list(greedy_reports(policy, encoder, studies, max_new_tokens=6))
-    forward = GroupForward(policy, encoder, say=lambda line: None)
+def test_log_probabilities_are_those_of_the_plain_forward(policy: Policy, studies: list[Study]) -> None:
+    done = list(greedy_reports(policy, studies, max_new_tokens=6))
+    forward = GroupForward(policy, say=lambda line: None)
     values = greedy_logprobs(forward, policy, done)
     policy.model.eval()
     plain, mask = completion_logprobs(
-        policy.model, [encoder(s) for s in studies], [c.token_ids for _, c in done], pad_id=policy.pad_id
+        policy.model,
+        [policy.encoder(s) for s in studies],
+        [c.token_ids for _, c in done],
+        pad_id=policy.pad_id,
     )
     for row, kept, (_, completion), mine in zip(plain, mask, done, values, strict=True):
         assert len(mine) == len(completion.token_ids)

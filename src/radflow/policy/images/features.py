@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import inspect
 import json
-import weakref
-from collections import OrderedDict
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from cachetools import LRUCache
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers.modeling_outputs import ModelOutput
 
-from radflow.policy.images.content import content_key
-from radflow.policy.images.feature_files import FeatureFiles
-from radflow.policy.load import unwrap
+from radflow.policy.families import bare
+from radflow.policy.images.feature_files import FeatureFiles, content_key
 from radflow.policy.prompts import EncodedPrompt
 
 
@@ -70,12 +68,12 @@ def encode_images(model: nn.Module, prompt: EncodedPrompt) -> ImageFeatures:
     device = next(model.parameters()).device
     fields = {name: tensor.to(device) for name, tensor in prompt.image_fields.items()}
     with evaluating(model), torch.no_grad():
-        output = unwrap(model).get_image_features(**fields, return_dict=True)
+        output = bare(model).get_image_features(**fields, return_dict=True)
     pooled = output.pooler_output
     stacked = isinstance(pooled, Tensor)
     if not stacked and not isinstance(pooled, (tuple, list)):
         raise TypeError(
-            f"{type(unwrap(model)).__name__}: expected a tensor or a tuple of them from get_image_features, "
+            f"{type(bare(model)).__name__}: expected a tensor or a tuple of them from get_image_features, "
             f"got {type(pooled).__name__}"
         )
     layers = getattr(output, "deepstack_features", None) or ()
@@ -97,7 +95,7 @@ def join_features(features: Sequence[ImageFeatures]) -> JoinedFeatures:
 
 def image_path(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers outside the language model and its output head, by name."""
-    base = unwrap(model)
+    base = bare(model)
     language = [base.get_decoder(), base.get_output_embeddings()]
     inside = {id(t) for part in language if part is not None for t in _tensors(part).values()}
     return {name: tensor for name, tensor in _tensors(model).items() if id(tensor) not in inside}
@@ -105,7 +103,7 @@ def image_path(model: nn.Module) -> dict[str, Tensor]:
 
 def tower_fingerprint(model: nn.Module) -> str:
     """A hash of all that features depend on beside the pictures: weights, types, configuration, library."""
-    base = unwrap(model)
+    base = bare(model)
     settings = {
         name: value
         for name, value in base.config.to_dict().items()
@@ -124,26 +122,15 @@ class FeatureStore:
     Args:
         model: the policy's model, with its adapters on.
         max_bytes: memory for features, on the model's device; the least recently used go first.
-        folder: also keep them on disk here, for the whole run and the next.
-        max_disk_bytes: bound of the folder.
+        folder: also keep them on disk here, for the whole run and the next, within the same bound.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        max_bytes: int,
-        folder: Path | None = None,
-        max_disk_bytes: int = 20 * 1024**3,
-    ) -> None:
+    def __init__(self, model: nn.Module, *, max_bytes: int, folder: Path | None = None) -> None:
         self._model = model
         self._image_path = list(image_path(model).values())
-        self._takes_features = "mm_encoder_outputs" in inspect.signature(unwrap(model).forward).parameters
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, ImageFeatures] = OrderedDict()
-        self._used = 0
-        self._keys: dict[int, tuple[weakref.ref[EncodedPrompt], str]] = {}
-        self._files = FeatureFiles(folder, max_bytes=max_disk_bytes) if folder is not None else None
+        self._takes_features = "mm_encoder_outputs" in inspect.signature(bare(model).forward).parameters
+        self._kept = LRUCache(max_bytes, getsizeof=lambda features: features.bytes)
+        self._files = FeatureFiles(folder, max_bytes=max_bytes) if folder is not None else None
         self._tower: str | None = None
 
     def __call__(self, prompt: EncodedPrompt) -> ImageFeatures | None:
@@ -154,49 +141,27 @@ class FeatureStore:
         """
         if not self._takes_features or any(tensor.requires_grad for tensor in self._image_path):
             return None
-        key = self._key(prompt)
+        key = prompt.image_key
         if key in self._kept:
-            self._kept.move_to_end(key)
             return self._kept[key]
-        features = self._read(key)
-        if features is None:
-            features = encode_images(self._model, prompt)
-            self._write(key, features)
-        self._keep(key, features)
+        features = self._from_disk(prompt) if self._files is not None else encode_images(self._model, prompt)
+        with suppress(ValueError):  # larger than the whole memory
+            self._kept[key] = features
         return features
 
-    def _keep(self, key: str, features: ImageFeatures) -> None:
-        self._kept[key] = features
-        self._used += features.bytes
-        while self._used > self._max_bytes and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
-            self._used -= oldest.bytes
-
-    def _read(self, key: str) -> ImageFeatures | None:
-        held = self._files.read(self._file_key(key)) if self._files is not None else None
-        if held is None:
-            return None
-        device = next(self._model.parameters()).device
-        return _from_tensors({name: tensor.to(device) for name, tensor in held.items()})
-
-    def _write(self, key: str, features: ImageFeatures) -> None:
-        if self._files is not None:
-            self._files.write(self._file_key(key), _to_tensors(features))
-
-    def _file_key(self, key: str) -> str:
-        """Pictures and tower: the file of another tower, or of the same one at other weights, is not met."""
+    def _from_disk(self, prompt: EncodedPrompt) -> ImageFeatures:
+        """Read them, or compute and write them. The key holds the tower: files of another are not met."""
+        assert self._files is not None
         if self._tower is None:
             self._tower = tower_fingerprint(self._model)
-        return f"{self._tower[:16]}-{key[:32]}"
-
-    def _key(self, prompt: EncodedPrompt) -> str:
-        """The content of its pictures; hashed once for a prompt that stays in memory."""
-        known = self._keys.get(id(prompt))
-        if known is not None:
-            return known[1]
-        number, key = id(prompt), content_key(prompt.image_fields)
-        self._keys[number] = (weakref.ref(prompt, lambda _: self._keys.pop(number, None)), key)
-        return key
+        key = f"{self._tower[:16]}-{prompt.image_key[:32]}"
+        held = self._files.read(key)
+        if held is None:
+            features = encode_images(self._model, prompt)
+            self._files.write(key, _to_tensors(features))
+            return features
+        device = next(self._model.parameters()).device
+        return _from_tensors({name: tensor.to(device) for name, tensor in held.items()})
 
 
 @contextmanager

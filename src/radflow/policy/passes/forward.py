@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from radflow.policy.families import bare, is_known
 from radflow.policy.groups import Group
-from radflow.policy.images.features import FeatureStore, evaluating
+from radflow.policy.images.features import evaluating
 from radflow.policy.load import Policy
 from radflow.policy.passes.attention import SharedPrefixError
 from radflow.policy.passes.logprobs import completion_logits, completion_logprobs
@@ -33,9 +33,7 @@ class GroupForward:
 
     Args:
         policy: whose model it is.
-        encoder: of the same policy.
         model: the policy's model as a data-parallel wrapper holds it; every pass goes through it.
-        features: where image features come from; without it the tower runs in every pass.
         temperature: of sampling.
         shared_prefix: whether to try the packed row at all.
         say: told once, in one line, when the packed row is not used.
@@ -44,18 +42,15 @@ class GroupForward:
     def __init__(
         self,
         policy: Policy,
-        encoder: PromptEncoder,
         *,
         model: nn.Module | None = None,
-        features: FeatureStore | None = None,
         temperature: float = 1.0,
         shared_prefix: bool = True,
         say: Callable[[str], None] = print,
     ) -> None:
         self._policy = policy
-        self._encoder = encoder
+        self._encoder = policy.encoder
         self._model = policy.model if model is None else model
-        self._features = features
         self._temperature = temperature
         self._say = say
         self._packed: bool | None = None if shared_prefix else False
@@ -84,18 +79,16 @@ class GroupForward:
         if not self._packed:
             logits, mask = completion_logits(self._model, [prompt] * len(completions), completions, **how)
             return logits[mask]
-        features = None if self._features is None else self._features(prompt)
+        features = self._policy.features_of([prompt])
         return group_logits(self._model, prompt, completions, features=features, **how)
 
     def _shared(self, model: nn.Module, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
         prompts = [self._encoder(group.study) for group in groups]
-        features = [self._features(p) for p in prompts] if self._features is not None else []
-        known = [f for f in features if f is not None]
         return shared_prefix_logprobs(
             model,
             prompts,
             [[c.token_ids for c in group.completions] for group in groups],
-            features=known if len(known) == len(prompts) else None,
+            features=self._policy.features_of(prompts),
             pad_id=self._policy.pad_id,
             temperature=self._temperature,
         )

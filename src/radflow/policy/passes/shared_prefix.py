@@ -68,7 +68,7 @@ def group_logits(
     prompt: EncodedPrompt,
     completions: Sequence[Sequence[int]],
     *,
-    features: ImageFeatures | None = None,
+    features: Sequence[ImageFeatures] | None = None,
     pad_id: int,
     temperature: float = 1.0,
 ) -> Float[Tensor, "M V"]:
@@ -77,8 +77,7 @@ def group_logits(
     What the exact policy shift over the vocabulary needs. Arguments are as in `shared_prefix_logprobs`; the
     logits are divided by the temperature already.
     """
-    given = None if features is None else [features]
-    _, states, head = _states(model, [prompt], [completions], features=given, pad_id=pad_id)
+    _, states, head = _states(model, [prompt], [completions], features=features, pad_id=pad_id)
     return head(states).float() / temperature
 
 

@@ -6,7 +6,7 @@ through transformers' ``generate``, which is slower and means the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -15,9 +15,9 @@ from torch import Tensor
 
 from radflow.policy.families import bare, reserved_tokens
 from radflow.policy.groups import Completion, Group
-from radflow.policy.images.features import FeatureStore, ImageFeatures, evaluating
+from radflow.policy.images.features import evaluating
 from radflow.policy.load import Policy
-from radflow.policy.prompts import EncodedPrompt, PromptEncoder, collate
+from radflow.policy.prompts import EncodedPrompt, collate
 from radflow.policy.sampling.decode import Decoded, Sampling, can_decode, decode
 from radflow.studies import Study
 
@@ -26,7 +26,6 @@ Item = TypeVar("Item")
 
 def sample_groups(
     policy: Policy,
-    encoder: PromptEncoder,
     studies: Sequence[Study],
     *,
     group_size: int,
@@ -35,7 +34,6 @@ def sample_groups(
     temperature: float = 1.0,
     top_p: float = 1.0,
     min_p: float = 0.0,
-    features: FeatureStore | None = None,
     rows_at_once: int = 256,
 ) -> list[Group]:
     """Sample ``group_size`` reports for each study.
@@ -50,7 +48,6 @@ def sample_groups(
 
     Args:
         policy: samples.
-        encoder: writes the prompts.
         studies: one group each.
         group_size: G.
         max_new_tokens: longest report, end token included.
@@ -58,7 +55,6 @@ def sample_groups(
         temperature: the logits are divided by it.
         top_p: sample from the most likely tokens that together have this probability.
         min_p: tokens less likely than this share of the most likely one are not sampled.
-        features: gives image features that are known already; ``None`` runs the vision tower once per study.
         rows_at_once: bound on the rows decoded together.
 
     Raises:
@@ -68,16 +64,16 @@ def sample_groups(
     if len(seeds) != len(studies):
         raise ValueError(f"expected one seed per study, got {len(seeds)} for {len(studies)} studies")
     how = Sampling(temperature=temperature, top_p=top_p, min_p=min_p)
-    encoder.ahead(studies)
+    policy.encoder.ahead(studies)
     if not can_decode(policy.model):
         drawn = [
-            _generate_group(policy, encoder(study), group_size, max_new_tokens, how, seed)
+            _generate_group(policy, policy.encoder(study), group_size, max_new_tokens, how, seed)
             for study, seed in zip(studies, seeds, strict=True)
         ]
     else:
         drawn = []
         for some in _batches(range(len(studies)), max(1, rows_at_once // group_size)):
-            prompts = [encoder(studies[i]) for i in some]
+            prompts = [policy.encoder(studies[i]) for i in some]
             numbers = torch.cat([_uniforms(seeds[i], group_size, max_new_tokens) for i in some])
             decoded = decode(
                 policy.model,
@@ -88,7 +84,7 @@ def sample_groups(
                 pad_id=policy.pad_id,
                 sampling=how,
                 uniforms=numbers,
-                features=_features(features, prompts),
+                features=policy.features_of(prompts),
             )
             drawn.extend(_batches(_completions(policy, decoded), group_size))
     return [
@@ -98,27 +94,17 @@ def sample_groups(
 
 
 def greedy_reports(
-    policy: Policy,
-    encoder: PromptEncoder,
-    studies: Sequence[Study],
-    *,
-    max_new_tokens: int,
-    batch_size: int = 64,
-    progress: Callable[[int], None] | None = None,
-    features: FeatureStore | None = None,
+    policy: Policy, studies: Sequence[Study], *, max_new_tokens: int, batch_size: int = 64
 ) -> Iterator[tuple[Study, Completion]]:
     """Yield one greedy report per study, in the order given; memory is bounded by the batch.
 
     Args:
         policy: writes the reports.
-        encoder: writes the prompts.
         studies: any number.
         max_new_tokens: longest report, end token included.
         batch_size: studies decoded together.
-        progress: told the number of studies after each batch.
-        features: gives image features that are known already; ``None`` runs the vision tower once per study.
     """
-    engine = can_decode(policy.model)
+    engine, encoder = can_decode(policy.model), policy.encoder
     encoder.ahead(studies[:batch_size])
     for done, batch in enumerate(_batches(studies, batch_size), start=1):
         prompts = [encoder(study) for study in batch]
@@ -131,24 +117,16 @@ def greedy_reports(
                 max_new_tokens=max_new_tokens,
                 end_ids=policy.end_ids,
                 pad_id=policy.pad_id,
-                features=_features(features, prompts),
+                features=policy.features_of(prompts),
             )
             completions = _completions(policy, decoded)
         else:
             completions = _generate(policy, prompts, max_new_tokens, do_sample=False)
         yield from zip(batch, completions, strict=True)
-        if progress is not None:
-            progress(len(batch))
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _features(store: FeatureStore | None, prompts: Sequence[EncodedPrompt]) -> list[ImageFeatures] | None:
-    found = [store(prompt) for prompt in prompts] if store is not None else [None]
-    known = [features for features in found if features is not None]
-    return known if len(known) == len(prompts) else None
 
 
 def _uniforms(seed: int, group_size: int, steps: int) -> Float64[Tensor, "G T"]:

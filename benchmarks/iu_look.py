@@ -24,7 +24,7 @@ from radflow.config import load_recipe
 from radflow.evaluation.evaluate import derangement
 from radflow.evaluation.intervals import Interval, bootstrap_interval, paired_difference
 from radflow.metrics import corpus_label_f1, score
-from radflow.policy import load_policy
+from radflow.policy import greedy_texts, load_policy
 from radflow.readers import label_vector, load
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS
 from radflow.reports import parse_report
@@ -83,7 +83,7 @@ def look(pipeline: Pipeline, cases: int | None) -> dict[str, Any]:
     test = pipeline.test_studies()[:cases]
     dealt = [replace(s, images=test[j].images) for s, j in zip(test, derangement(len(test)), strict=True)]
     scorer = Scorer(pipeline, test)
-    true, shuffled = (list(pipeline.predict(policy, studies)) for studies in (test, dealt))
+    true, shuffled = (list(greedy_texts(policy, pipeline.recipe, studies)) for studies in (test, dealt))
     first, second = scorer.values(true), scorer.values(shuffled)
     template = most_frequent_report([s.reference.canonical for s in pipeline.studies["train"]])
     return {

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from radflow import config
+from radflow.config import Recipe
 from radflow.errors import DataError, TrainingError
 from radflow.files import read_json, read_jsonl
+from radflow.policy import Policy
 from radflow.studies import Study
 from radflow.training import exploration
 from radflow.training.exploration import (
@@ -129,44 +131,38 @@ class Predictor:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, studies: Sequence[Study]) -> Iterator[str]:
+    def __call__(self, policy: Policy, recipe: Recipe, studies: Sequence[Study]) -> Iterator[str]:
         for study in studies:
             self.asked.append(study.study_id)
             yield f"report of {study.study_id}"
 
 
-def by_number(studies: Sequence[Study], texts: Sequence[str]) -> dict[str, np.ndarray]:
+def by_number(studies: Sequence[Study], texts: Sequence[str], names: Sequence[str]) -> dict[str, np.ndarray]:
     """``s2-1`` scores 12: hardest are the first of the dozen."""
     assert list(texts) == [f"report of {s.study_id}" for s in studies]
     numbers = [int(s.study_id[3:]) * 10 + int(s.study_id[1]) for s in studies]
+    assert names == ["bleu2"]
     return {"bleu2": np.array(numbers, dtype=float)}
-
-
-def describe(studies: Sequence[Study]) -> dict[str, Any]:
-    return {
-        "critical_share": float(np.mean([bool(s.critical) for s in studies])),
-        "words": 3.0,
-        "positives": 1.0,
-        "labels": {"Edema": 0.5},
-    }
 
 
 @pytest.fixture
 def explore(
-    dozen: list[Study], accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+    policy: Policy, dozen: list[Study], accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., list[Study]]:
     monkeypatch.setattr(exploration, "CHUNK", 5)
+    monkeypatch.setattr(exploration, "score_predictions", by_number)
 
-    def explore(workspace: Workspace, recipe: Any, **more: Any) -> list[Study]:
-        how: dict[str, Any] = {
-            "predict": Predictor(),
-            "score": by_number,
-            "weights": {"bleu2": 1.0, "domain": 0.0},
-            "describe": describe,
-            "accelerator": accelerator,
-        }
-        how |= more
-        return run_exploration(workspace, recipe.exploration, how.pop("studies", dozen), **how)
+    def explore(
+        workspace: Workspace,
+        recipe: Recipe,
+        studies: list[Study] = dozen,
+        predict: Predictor | None = None,
+    ) -> list[Study]:
+        monkeypatch.setattr(exploration, "greedy_texts", predict or Predictor())
+        one = {"bleu2": 1.0, "bertscore": 0.0, "domain": 0.0}
+        knobs = recipe.exploration.model_copy(update=one)
+        recipe = recipe.model_copy(update={"exploration": knobs})
+        return run_exploration(workspace, recipe, policy, studies, accelerator)
 
     return explore
 
@@ -191,8 +187,8 @@ def test_a_second_run_predicts_only_what_the_first_did_not_finish(
     explore: Callable, open_run: Callable, dozen: list[Study]
 ) -> None:
     class Failing(Predictor):
-        def __call__(self, studies: Sequence[Study]) -> Iterator[str]:
-            for text in super().__call__(studies):
+        def __call__(self, policy: Policy, recipe: Recipe, studies: Sequence[Study]) -> Iterator[str]:
+            for text in super().__call__(policy, recipe, studies):
                 if len(self.asked) == 8:
                     raise KeyboardInterrupt
                 yield text

@@ -12,7 +12,7 @@ from radflow.errors import RewardError
 from radflow.policy import Policy
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
-from radflow.training.rollout import Roller
+from radflow.training.rollout import RolloutSampler
 from radflow.workspace import derive_seed
 
 Worth = Callable[[Study, str], float]
@@ -20,6 +20,8 @@ Worth = Callable[[Study, str], float]
 
 class Worthy:
     """Rewards a text by ``worth(study, text)``; the terms are skipped but for the first."""
+
+    weights = dict.fromkeys(PARTS, 1.0)
 
     def __init__(self, worth: Worth) -> None:
         self.worth = worth
@@ -39,13 +41,13 @@ def by_length(study: Study, text: str) -> float:
 def roller(policy: Policy, dozen: list[Study], knobs: Any) -> Any:
     made = []
 
-    def roller(worth: Worth = by_length, share: tuple[int, int] = (0, 1), **rft: Any) -> Roller:
+    def roller(worth: Worth = by_length, share: tuple[int, int] = (0, 1), **rft: Any) -> RolloutSampler:
         recipe: Recipe = make_recipe(
             {"rft": {"studies_per_step": 4, "group_size": 3, **rft}, "policy": knobs.model_dump()}
         )
         order = [[0, 1, 2, 3], [4, 5, 6, 7]]
         made.append(
-            Roller(
+            RolloutSampler(
                 policy,
                 dozen,
                 order,

@@ -136,16 +136,15 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(
     stop_at: Callable,
 ) -> None:
     knobs = {**SFT, "label_loss": label_loss}
-    more = {"label_vectors": lambda studies: [[1.0, 0.0] for _ in studies]} if label_loss else {}
     whole, recipe = open_run("whole", sft=knobs)
-    expected = weights(train(whole, recipe, **more))
+    expected = weights(train(whole, recipe))
 
     for step in (1, 4):  # before the first checkpoint, and between two
         halted, _ = open_run("halted", sft=knobs)
         with pytest.raises(stop_at(halted, step)):
-            train(halted, recipe, **more)
+            train(halted, recipe)
     again, _ = open_run("halted", sft=knobs)
-    found = weights(train(again, recipe, **more))
+    found = weights(train(again, recipe))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert rows(again) == rows(whole)

@@ -151,7 +151,7 @@ def test_label_epochs_come_first_and_have_no_words(
 ) -> None:
     knobs = {"epochs": 1, "label_epochs": 2, "label_loss": 1.0, "batch_size": 4, "validate_every": 1}
     workspace, recipe = open_run(sft=knobs)
-    train(workspace, recipe, label_vectors=lambda studies: [[1.0, 0.0] for _ in studies])
+    train(workspace, recipe)
     logged = rows(workspace)
     assert [row["step"] for row in logged] == list(range(1, 10))
     assert ["label_loss" in row for row in logged] == [True] * 6 + [False] * 3

@@ -10,7 +10,7 @@ from radflow.policy.passes.forward import GroupForward, group_logprobs
 from radflow.policy.passes.logprobs import completion_logprobs
 from radflow.policy.processors import load_processor
 from radflow.policy.prompts import PromptEncoder
-from radflow.policy.sampling.sample import greedy_reports, sample_groups
+from radflow.policy.sampling.sample import greedy_reports, greedy_texts, sample_groups
 from radflow.policy.tiny import build_tiny
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "build_tiny",
     "completion_logprobs",
     "greedy_reports",
+    "greedy_texts",
     "group_logprobs",
     "load_policy",
     "load_processor",

@@ -7,7 +7,7 @@ A stage that is done with the same fingerprint is skipped; a changed knob reruns
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,14 +24,9 @@ from radflow.evaluation import Results, read_results
 from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, derangement, evaluate_run
 from radflow.files import read_jsonl
 from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_folder, write_piece
-from radflow.metrics import score
-from radflow.modality import MODALITIES
-from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_reports, load_policy, save_policy
-from radflow.policy.load import save_merged
+from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_texts, load_policy
 from radflow.policy.prompts import prompt_text
-from radflow.reports import parse_report
 from radflow.rewards import HierarchicalReward
-from radflow.run.figures import describe, label_vectors, measure
 from radflow.run.judges import Judges, judge_inputs
 from radflow.run.model_card import write_cards
 from radflow.run.named_model import TINY
@@ -106,12 +101,6 @@ class Pipeline:
             domain_weight=knobs.domain,
             consistency_weight=knobs.consistency,
         )
-
-    def predict(self, policy: Policy, studies: Sequence[Study]) -> Iterator[str]:
-        """Greedy reports, in order."""
-        most, size = self.recipe.policy.max_new_tokens, self.recipe.evaluation.batch_size
-        for _, completion in greedy_reports(policy, studies, max_new_tokens=most, batch_size=size):
-            yield completion.text
 
     def _inputs(self, stage: str) -> str:
         """Fingerprint of everything a stage depends on: the recipe, and what the stages before it left."""
@@ -198,7 +187,6 @@ class Pipeline:
                 train=self.studies["train"],
                 validate=self.studies["validate"],
                 accelerator=self.accelerator,
-                label_vectors=label_vectors,
             )
 
         self._stage("sft", work)
@@ -208,28 +196,8 @@ class Pipeline:
         self._needs("sft")
 
         def work() -> None:
-            policy = self._finished("sft")
-            knobs = self.recipe.exploration
-            weights = {
-                "bleu2": knobs.bleu2,
-                "bertscore": knobs.bertscore,
-                MODALITIES[self.modality].content.metric: knobs.domain,
-            }
-
-            def scores(studies: Sequence[Study], texts: Sequence[str]) -> Mapping[str, np.ndarray]:
-                pairs = [parse_report(t).canonical for t in texts], [s.reference.canonical for s in studies]
-                return score(*pairs, [name for name, weight in weights.items() if weight > 0])
-
-            run_exploration(
-                self.workspace,
-                knobs,
-                self.studies["train"],
-                predict=lambda studies: self.predict(policy, studies),
-                score=scores,
-                weights=weights,
-                describe=describe,
-                accelerator=self.accelerator,
-            )
+            policy, train = self._finished("sft"), self.studies["train"]
+            run_exploration(self.workspace, self.recipe, policy, train, self.accelerator)
 
         self._stage("exploration", work)
 
@@ -242,16 +210,15 @@ class Pipeline:
             policy = self._load(self.workspace.path("sft", "model"), "continue")
             by_id = {study.study_id: study for study in self.studies["train"]}
             picked = [by_id[i] for i in read_picked(self.workspace.path("exploration"))]
-            held_out = self.studies["validate"][: self.recipe.rft.validation_studies]
             run_rft(
                 self.workspace,
                 self.recipe,
                 policy,
                 studies=picked,
+                held_out=self.studies["validate"],
                 reward=self.reward,
-                validate=lambda p: measure(list(self.predict(p, held_out)), held_out, self.reward),
                 accelerator=self.accelerator,
-                save=save_merged if self.recipe.policy.model == TINY else save_policy,
+                merge=self.recipe.policy.model == TINY,
             )
 
         self._stage("rft", work)
@@ -276,7 +243,7 @@ class Pipeline:
                 if is_piece(self.workspace.path("generate", f"{system}.jsonl")):
                     continue
                 policy = self._finished(stage)
-                texts = self.predict(policy, studies)
+                texts = greedy_texts(policy, self.recipe, studies)
                 with self.workspace.track(f"Reports of {system}", len(studies)) as advance:
                     self._write_predictions(system, studies, [_ticked(t, advance) for t in texts])
 

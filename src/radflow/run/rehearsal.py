@@ -149,10 +149,12 @@ class Rehearsal:
 
     def write(self) -> str:
         """Greedy reports, as exploration, validation and generate write them."""
-        pipeline, policy = self._ready()
+        from radflow.policy import greedy_texts
+
+        _, policy = self._ready()
         some = self.read[: self.recipe.evaluation.batch_size if self.whole else ON_CPU]
         begun = time.perf_counter()
-        texts = list(pipeline.predict(policy, some))
+        texts = list(greedy_texts(policy, self.recipe, some))
         self.seconds.a_report = (time.perf_counter() - begun) / len(texts)
         return f"{self.seconds.a_report:.2f} s per report, {len(texts)} decoded together; {_peak()}"
 

@@ -10,7 +10,7 @@ picked is described beside the split it came from, and the recipe can balance it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,11 @@ from radflow import config
 from radflow.errors import DataError, TrainingError
 from radflow.files import read_json, read_jsonl, write_json, write_jsonl
 from radflow.folders import is_piece, write_piece
+from radflow.metrics import score
+from radflow.modality import MODALITIES
+from radflow.policy import Policy, greedy_texts
+from radflow.readers import label_vector, labeler
+from radflow.reports import parse_report
 from radflow.studies import Study
 from radflow.workspace import Workspace
 
@@ -104,13 +109,9 @@ def pick(
 
 def run_exploration(
     workspace: Workspace,
-    knobs: config.Exploration,
+    recipe: config.Recipe,
+    policy: Policy,
     studies: Sequence[Study],
-    *,
-    predict: Callable[[Sequence[Study]], Iterator[str]],
-    score: Callable[[Sequence[Study], Sequence[str]], Mapping[str, Float[np.ndarray, "P"]]],
-    weights: Mapping[str, float],
-    describe: Callable[[Sequence[Study]], Mapping[str, Any]],
     accelerator: Accelerator,
 ) -> list[Study]:
     """Predict, score and pick; write ``exploration/scores.jsonl``, ``picked.json`` and ``summary.json``.
@@ -120,12 +121,9 @@ def run_exploration(
 
     Args:
         workspace: the run's folder.
-        knobs: the section ``exploration``.
-        studies: the training split.
-        predict: greedy reports of some studies, in their order.
-        score: the metrics of some predictions, by name.
-        weights: the weight of each metric in the score.
-        describe: figures of a set of studies: critical share, words, positives, label prevalence.
+        recipe: the sections ``exploration``, ``policy`` and ``evaluation``.
+        policy: what SFT left.
+        studies: the training split, of one modality.
         accelerator: several processes take the chunks in turn.
 
     Raises:
@@ -139,9 +137,15 @@ def run_exploration(
             raise DataError(
                 f"study {study.study_id}: expected it to be annotated critical or not; run prepare again"
             )
+    knobs = recipe.exploration
     studies = _sample(studies, knobs.studies, workspace.seed("exploration", "sample"))
-    rows = _predict_all(workspace, studies, predict, score, accelerator)
+    weights = {
+        "bleu2": knobs.bleu2,
+        "bertscore": knobs.bertscore,
+        MODALITIES[studies[0].modality].content.metric: knobs.domain,
+    }
     names = [name for name, weight in weights.items() if weight > 0]
+    rows = _predict_all(workspace, recipe, policy, studies, names, accelerator)
     columns = {n: np.array([row[n] for row in rows], dtype=float) for n in names}
     scores = composite_score(columns, weights, knobs.normalise)
     chosen = pick(
@@ -152,7 +156,7 @@ def run_exploration(
             f"exploration: no study scores below exploration.threshold = {knobs.threshold}; "
             f"the lowest is {scores.min():.3f}"
         )
-    summary = _summary(knobs, studies, rows, scores, chosen, names, describe)
+    summary = _summary(knobs, studies, rows, scores, chosen, names)
     if accelerator.is_main_process:
         write_jsonl(
             workspace.path("exploration", "scores.jsonl"),
@@ -179,9 +183,10 @@ def _sample(studies: Sequence[Study], at_most: int | None, seed: int) -> Sequenc
 
 def _predict_all(
     workspace: Workspace,
+    recipe: config.Recipe,
+    policy: Policy,
     studies: Sequence[Study],
-    predict: Callable[[Sequence[Study]], Iterator[str]],
-    score: Callable[[Sequence[Study], Sequence[str]], Mapping[str, Float[np.ndarray, "P"]]],
+    names: Sequence[str],
     accelerator: Accelerator,
 ) -> list[dict[str, Any]]:
     """Rows of study_id, prediction and metrics; what an earlier try finished is read back."""
@@ -191,8 +196,8 @@ def _predict_all(
     with workspace.track("Target Exploration", len(studies)) as advance:
         for part, path in list(zip(chunks, paths, strict=True))[rank::ranks]:
             if not is_piece(path):
-                texts = list(predict(part))
-                values = score(part, texts)
+                texts = list(greedy_texts(policy, recipe, part))
+                values = score_predictions(part, texts, names)
                 write_piece(
                     path,
                     (
@@ -209,6 +214,28 @@ def _predict_all(
     return [row for path in paths for row in read_jsonl(path)]
 
 
+def score_predictions(
+    studies: Sequence[Study], texts: Sequence[str], names: Sequence[str]
+) -> Mapping[str, Float[np.ndarray, "P"]]:
+    """Metrics of predictions against the references, by name."""
+    return score(
+        [parse_report(t).canonical for t in texts], [s.reference.canonical for s in studies], list(names)
+    )
+
+
+def describe(studies: Sequence[Study]) -> dict[str, Any]:
+    """Critical share, words, positive labels and label prevalence of the reference reports."""
+    texts = [s.reference.canonical for s in studies]
+    labels = labeler(studies[0].modality)(texts)
+    vectors = label_vector(labels)
+    return {
+        "critical_share": float(np.mean([bool(s.critical) for s in studies])),
+        "words": float(np.mean([len(t.split()) for t in texts])),
+        "positives": float(vectors.sum(axis=1).mean()),
+        "labels": dict(zip(labels[0], vectors.mean(axis=0).tolist(), strict=True)),
+    }
+
+
 def _summary(
     knobs: config.Exploration,
     studies: Sequence[Study],
@@ -216,7 +243,6 @@ def _summary(
     scores: Float[np.ndarray, "P"],
     chosen: Sequence[int],
     names: Sequence[str],
-    describe: Callable[[Sequence[Study]], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """What was picked, beside the split it was picked from."""
     edges = np.linspace(0.0, 1.0, 41)

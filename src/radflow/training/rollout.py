@@ -35,6 +35,11 @@ class RewardModel(Protocol):
     It is called in a thread of its own, one call at a time.
     """
 
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Of each term in the total."""
+        ...
+
     def score_many(self, studies: Sequence[Study], texts: Sequence[Sequence[str]]) -> list[list[Reward]]:
         """One reward per completion, study by study."""
         ...
@@ -82,7 +87,7 @@ class Pending:
     rewards: Future[list[list[Reward]]]
 
 
-class Roller:
+class RolloutSampler:
     """Samples and rewards the groups of one process.
 
     Args:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,13 @@ from torch import Tensor, nn
 from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
-from radflow.folders import replaced_folder
-from radflow.policy import Policy, save_policy
+from radflow.policy import Policy
 from radflow.policy.families import bare
 from radflow.studies import Study
-from radflow.training.checkpoint import (
-    load_checkpoint,
-    restore_weights,
-    save_checkpoint,
-    trainable_weights,
-)
 from radflow.training.examples import IGNORED, Example, make_examples, to_tensors
+from radflow.training.loop import TrainingLoop
 from radflow.training.schedule import epoch_batches, warmup_cosine
-from radflow.training.sft_terms import LabelProbe, SentenceRarity, make_probe
-from radflow.training.step_log import peak_bytes
+from radflow.training.sft_terms import LabelProbe, SentenceRarity, label_vectors, make_probe
 from radflow.workspace import Workspace
 
 
@@ -88,7 +80,6 @@ def run_sft(
     train: Sequence[Study],
     validate: Sequence[Study],
     accelerator: Accelerator,
-    label_vectors: Callable[[Sequence[Study]], list[list[float]]] | None = None,
 ) -> Path:
     """Fine-tune, and save the best policy to ``sft/model``.
 
@@ -99,7 +90,6 @@ def run_sft(
         train: studies to learn from.
         validate: studies that choose the checkpoint.
         accelerator: one process, or many.
-        label_vectors: gives the binary label vectors of studies, for the auxiliary loss.
 
     Raises:
         TrainingError: there is nothing to train on, or the loss is not finite.
@@ -109,101 +99,56 @@ def run_sft(
         raise TrainingError(
             f"sft: expected studies to train and validate on, got {len(train)} and {len(validate)}"
         )
-    if knobs.label_epochs > 0 and (label_vectors is None or knobs.label_loss == 0):
+    if knobs.label_epochs > 0 and knobs.label_loss == 0:
         raise TrainingError("sft.label_epochs: expected sft.label_loss above 0 with it, got 0; set it to 1")
-    vectors = label_vectors(train) if label_vectors is not None and knobs.label_loss > 0 else None
+    labels = label_vectors(train) if knobs.label_loss > 0 else None
     rarity = SentenceRarity([s.reference.canonical for s in train], knobs.token_rarity)
-    loop = _SftLoop(
-        workspace,
-        knobs,
-        policy,
-        examples=make_examples(policy, train, rarity=rarity, labels=vectors),
-        held_out=make_examples(policy, validate[: knobs.validation_studies], rarity=rarity),
-        accelerator=accelerator,
-    )
-    return loop.run()
+    examples = make_examples(policy, train, rarity=rarity, labels=labels)
+    held_out = make_examples(policy, validate[: knobs.validation_studies], rarity=rarity)
+    return SftLoop(workspace, knobs, policy, examples, held_out, accelerator).run()
 
 
-class _SftLoop:
-    """The loop of `run_sft`: what a step needs, a step, a validation, and what is kept."""
+class SftLoop(TrainingLoop):
+    """Steps of `run_sft`: one batch each; first those that learn labels alone."""
+
+    stage = "sft"
 
     def __init__(
         self,
         workspace: Workspace,
         knobs: config.Sft,
         policy: Policy,
-        *,
         examples: list[Example],
         held_out: list[Example],
         accelerator: Accelerator,
     ) -> None:
-        self.workspace, self.knobs, self.policy = workspace, knobs, policy
-        self.examples, self.held_out, self.accelerator = examples, held_out, accelerator
-        torch.manual_seed(workspace.seed("sft", "init"))
-        labels = examples[0].labels
-        module = SftModel(policy.model, make_probe(policy, len(labels)) if labels else None, knobs.label_loss)
-        trainable = [p for p in module.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(trainable, lr=knobs.learning_rate, weight_decay=knobs.weight_decay)
-        self.model, self.optimizer = accelerator.prepare(module, optimizer)
-        self.inner = accelerator.unwrap_model(self.model)
-
+        self.knobs, self.examples, self.held_out = knobs, examples, held_out
         self.batch = knobs.batch_size * accelerator.num_processes
         self.per_epoch = math.ceil(len(examples) / self.batch)
         self.label_steps = round(knobs.label_epochs * self.per_epoch)
-        self.steps = self.label_steps + max(1, round(knobs.epochs * self.per_epoch))
-        self.state: dict[str, Any] = {"step": 0, "best_loss": math.inf, "best_step": -1}
-        self.best: dict[str, Tensor] | None = None
         self._order: tuple[int, list[list[int]]] | None = None
-
-    def run(self) -> Path:
-        """Go on from the checkpoint, if there is one, to the end."""
-        loaded = load_checkpoint(
-            self._checkpoint, model=self.inner, optimizer=self.optimizer, say=self.workspace.say
+        torch.manual_seed(workspace.seed("sft", "init"))
+        labels = examples[0].labels
+        super().__init__(
+            workspace,
+            policy,
+            accelerator,
+            knobs,
+            SftModel(policy.model, make_probe(policy, len(labels)) if labels else None, knobs.label_loss),
+            steps=self.label_steps + max(1, round(knobs.epochs * self.per_epoch)),
+            state={"best_loss": math.inf, "best_step": -1},
+            weight_decay=knobs.weight_decay,
         )
-        if loaded is not None:
-            self.state, self.best = loaded
-            self.workspace.say(f"sft: picking up at step {self.state['step']} of {self.steps}")
-        self.workspace.forget_metrics("sft", after=self.state["step"])
-        with self.workspace.track("SFT", self.steps) as advance:
-            advance(self.state["step"])
-            for step in range(self.state["step"], self.steps):
-                begun = time.perf_counter()
-                row, tokens = self._train(step)
-                row["seconds"] = time.perf_counter() - begun
-                if tokens:
-                    row["tokens_per_second"] = tokens / row["seconds"]
-                row["peak_memory_gib"] = peak_bytes() / 1024**3
-                done = step + 1
-                if step >= self.label_steps and self._due(done, self.knobs.validate_every):
-                    row |= self._validate(done)
-                self.state["step"] = done
-                self.workspace.log("sft", done, row)
-                if self.accelerator.is_main_process and self._due(done, self.knobs.checkpoint_every):
-                    save_checkpoint(
-                        self._checkpoint,
-                        model=self.inner,
-                        optimizer=self.optimizer,
-                        state=self.state,
-                        best=self.best,
-                    )
-                advance(1)
-        return self._finish()
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.workspace.path("sft", "checkpoint")
+    def rate(self, step: int) -> float:
+        """One warm-up and cosine for the labels alone, one for the words."""
+        warm = self.label_steps
+        at, steps = (step, warm) if step < warm else (step - warm, self.steps - warm)
+        return self.knobs.learning_rate * warmup_cosine(at, steps=steps, warmup=self.knobs.warmup_steps)
 
-    def _due(self, done: int, every: int) -> bool:
-        return done % every == 0 or done == self.steps
-
-    def _train(self, step: int) -> tuple[dict[str, Any], int]:
-        """One optimiser step; what it logs, and the tokens of reports that all processes learnt from."""
+    def step(self, step: int) -> tuple[dict[str, Any], int]:
+        """One optimiser step."""
         words = step >= self.label_steps
-        rate = self.knobs.learning_rate * _factor(
-            step, warm=self.label_steps, steps=self.steps, warmup=self.knobs.warmup_steps
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         torch.manual_seed(self.workspace.seed("sft", "step", step, self.accelerator.process_index))
         self.model.train()
         part = [self.examples[i] for i in self._indices(step)]
@@ -217,9 +162,23 @@ class _SftLoop:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.knobs.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        tokens = sum(len(e.tokens) for e in part) * self.accelerator.num_processes * words
         value = {"loss": plain.item()} if words else {"label_loss": loss.item()}
-        return {"learning_rate": rate, **value, "grad_norm": float(norm)}, tokens
+        return {**value, "grad_norm": float(norm)}, sum(len(e.tokens) for e in part) * words
+
+    def validate(self, done: int) -> tuple[dict[str, float], bool]:
+        """The validation loss, once words are learnt."""
+        if done <= self.label_steps:
+            return {}, False
+        loss = self._validation_loss()
+        if best := loss < self.state["best_loss"]:
+            self.state |= {"best_loss": loss, "best_step": done}
+        self.workspace.say(f"sft: step {done}/{self.steps} validation loss {loss:.4f}")
+        return {"validation_loss": loss}, best
+
+    def conclude(self) -> None:
+        """The best loss."""
+        loss, step = self.state["best_loss"], self.state["best_step"]
+        self.workspace.say(f"sft: best validation loss {loss:.4f} at step {step}")
 
     def _indices(self, step: int) -> list[int]:
         """The examples of a step on this process."""
@@ -231,15 +190,6 @@ class _SftLoop:
         batch = self._order[1][position]
         mine = batch[self.accelerator.process_index :: self.accelerator.num_processes]
         return mine or batch[:1]
-
-    def _validate(self, done: int) -> dict[str, float]:
-        """The validation loss; remembers the weights when they are the best so far."""
-        loss = self._validation_loss()
-        if loss < self.state["best_loss"]:
-            self.state |= {"best_loss": loss, "best_step": done}
-            self.best = trainable_weights(self.inner)
-        self.workspace.say(f"sft: step {done}/{self.steps} validation loss {loss:.4f}")
-        return {"validation_loss": loss}
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
@@ -255,23 +205,3 @@ class _SftLoop:
             total += torch.tensor([plain.item() * tokens, tokens], device=device)
         total = self.accelerator.reduce(total, reduction="sum")
         return float(total[0] / total[1])
-
-    def _finish(self) -> Path:
-        """Put the best weights back and save the policy."""
-        if self.best is not None:
-            restore_weights(self.inner, self.best)
-        folder = self.workspace.path("sft", "model")
-        if self.accelerator.is_main_process:
-            with replaced_folder(folder) as fresh:
-                save_policy(self.policy, fresh)
-        loss, step = self.state["best_loss"], self.state["best_step"]
-        self.workspace.say(f"sft: best validation loss {loss:.4f} at step {step}")
-        self.accelerator.wait_for_everyone()
-        return folder
-
-
-def _factor(step: int, *, warm: int, steps: int, warmup: int) -> float:
-    """The factor on the peak rate: one warm-up and cosine for the labels alone, one for the words."""
-    if step < warm:
-        return warmup_cosine(step, steps=warm, warmup=warmup)
-    return warmup_cosine(step - warm, steps=steps - warm, warmup=warmup)

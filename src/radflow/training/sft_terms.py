@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from radflow.errors import TrainingError
 from radflow.policy import Policy
 from radflow.policy.families import bare
+from radflow.readers import label_vector, labeler
+from radflow.studies import Study
 
 
 class SentenceRarity:
@@ -54,6 +56,12 @@ class SentenceRarity:
 def _sentences(text: str) -> list[tuple[int, str]]:
     """End offset and normalised text of each sentence."""
     return [(m.end(), m.group().strip().lower()) for m in re.finditer(r".+?(?:[.](?=\s|$)|$)", text, re.S)]
+
+
+def label_vectors(studies: Sequence[Study]) -> list[list[float]]:
+    """Binary label vectors of the reference reports."""
+    labels = labeler(studies[0].modality)([s.reference.canonical for s in studies])
+    return label_vector(labels).astype(float).tolist()
 
 
 class LabelProbe(nn.Module):

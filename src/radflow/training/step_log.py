@@ -26,7 +26,8 @@ def step_figures(
     rollout: Rollout,
     update: Update,
     measured: Mapping[str, float],
-    recipe: config.Recipe,
+    weights: Mapping[str, float],
+    knobs: config.Rft,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """The figures of a step, each a mean over all processes.
@@ -57,7 +58,7 @@ def step_figures(
         "sampler_gap": _sampler_gap(rollout, update.old),
         **measured,
     }
-    for term, share in advantage_shares(rollout, recipe).items():
+    for term, share in advantage_shares(rollout, weights, scale=knobs.scale_rewards).items():
         known = rollout.parts[term][np.isfinite(rollout.parts[term])]
         row[f"reward/{term}"] = float(known.mean()) if known.size else math.nan
         row[f"reward/{term}_std"] = float(known.std()) if known.size else math.nan
@@ -75,24 +76,19 @@ def step_figures(
     return row
 
 
-def advantage_shares(rollout: Rollout, recipe: config.Recipe) -> dict[str, Float[np.ndarray, "P G"]]:
+def advantage_shares(
+    rollout: Rollout, weights: Mapping[str, float], *, scale: bool
+) -> dict[str, Float[np.ndarray, "P G"]]:
     """What each term of the reward contributes to the advantage; over the terms they add up to it (Eq. 1).
 
     A term that was skipped contributed 0 to the total, and so it does here.
     """
-    knobs = recipe.reward
-    weights = {
-        "syntax": knobs.syntax,
-        "domain": knobs.domain,
-        "consistency": knobs.consistency,
-        "impression": knobs.gamma,
-    }
     divisor = rollout.rewards.std(axis=1, ddof=1, keepdims=True) + STABILISER
     shares = {}
     for term, values in rollout.parts.items():
         weighted = weights[term] * np.nan_to_num(values)
         centred = weighted - weighted.mean(axis=1, keepdims=True)
-        shares[term] = centred / divisor if recipe.rft.scale_rewards else centred
+        shares[term] = centred / divisor if scale else centred
     return shares
 
 

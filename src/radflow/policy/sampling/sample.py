@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from radflow import config
 from radflow.policy.families import bare, reserved_tokens
 from radflow.policy.groups import Completion, Group
 from radflow.policy.images.features import evaluating
@@ -123,6 +124,13 @@ def greedy_reports(
         else:
             completions = _generate(policy, prompts, max_new_tokens, do_sample=False)
         yield from zip(batch, completions, strict=True)
+
+
+def greedy_texts(policy: Policy, recipe: config.Recipe, studies: Sequence[Study]) -> Iterator[str]:
+    """One greedy report per study, in order, as long and as many together as a recipe says."""
+    most, size = recipe.policy.max_new_tokens, recipe.evaluation.batch_size
+    for _, completion in greedy_reports(policy, studies, max_new_tokens=most, batch_size=size):
+        yield completion.text
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -41,7 +41,13 @@ class Trackers:
     def __call__(self, stage: str, step: int, values: Mapping[str, Any]) -> None:
         """Pass on the numbers of a step, by stage: ``rft/kl``, ``rft/reward.syntax``."""
         if not self._begun:
-            self._begin()
+            try:
+                self._begin()
+            except Exception as error:  # theirs
+                raise TrainingError(
+                    f"track: a tracker could not begin ({_first_line(error)}); set it up, or start again "
+                    "without it: what is done stays done"
+                ) from error
             self._begun = True
         # MLflow may keep "a" as a file, and then there is no "a/b".
         numbers = {f"{stage}/{name.replace('/', '.')}": value for name, value in _numbers(values)}
@@ -57,15 +63,6 @@ class Trackers:
                 self._say(f"{tracker.name}: left out from here on, as it failed ({_first_line(error)})")
 
     def _begin(self) -> None:
-        try:
-            self._init()
-        except Exception as error:  # theirs
-            raise TrainingError(
-                f"track: a tracker could not begin ({_first_line(error)}); set it up, or start again "
-                "without it: what is done stays done"
-            ) from error
-
-    def _init(self) -> None:
         name, out = self._recipe.name, str(self._recipe.out)
         self._accelerator.init_trackers(
             PROJECT,

@@ -132,11 +132,7 @@ def run_exploration(
     """
     if not studies:
         raise TrainingError("exploration: expected a training split, got no study")
-    for study in studies:
-        if study.critical is None:
-            raise DataError(
-                f"study {study.study_id}: expected it to be annotated critical or not; run prepare again"
-            )
+    check_annotated(studies)
     knobs = recipe.exploration
     studies = _sample(studies, knobs.studies, workspace.seed("exploration", "sample"))
     weights = {
@@ -172,6 +168,15 @@ def run_exploration(
     for warning in critical_share_warnings(**share):
         workspace.say(f"exploration: warning: {warning}")
     return [studies[i] for i in chosen]
+
+
+def check_annotated(studies: Sequence[Study]) -> None:
+    """Raise `DataError` unless each study is annotated critical or not."""
+    for study in studies:
+        if study.critical is None:
+            raise DataError(
+                f"study {study.study_id}: expected it to be annotated critical or not; run prepare again"
+            )
 
 
 def _sample(studies: Sequence[Study], at_most: int | None, seed: int) -> Sequence[Study]:

@@ -23,11 +23,12 @@ import numpy as np
 from accelerate import Accelerator
 
 from radflow.config import Recipe
-from radflow.errors import DataError, TrainingError
+from radflow.errors import TrainingError
 from radflow.files import write_json
 from radflow.policy import Group, GroupForward, Policy, save_policy
 from radflow.policy.load import checkpoint_activations, save_merged
 from radflow.studies import Study
+from radflow.training.exploration import check_annotated
 from radflow.training.loop import TrainingLoop
 from radflow.training.rollout import RewardModel, RolloutSampler
 from radflow.training.schedule import rollout_order
@@ -68,11 +69,7 @@ def run_rft(
     """
     if not studies:
         raise TrainingError("rft: expected studies from Target Exploration, got none")
-    for study in studies:
-        if study.critical is None:
-            raise DataError(
-                f"study {study.study_id}: expected it to be annotated critical or not before training"
-            )
+    check_annotated(studies)
     knobs, ranks = recipe.rft, accelerator.num_processes
     order = rollout_order(
         len(studies), knobs.steps, knobs.studies_per_step * ranks, seed=workspace.seed("rft", "order")

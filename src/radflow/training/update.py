@@ -130,9 +130,11 @@ def update_policy(
         if not _anyone(accelerator, bool(alive)):
             break
         # Where other processes go on, this one joins their sum of gradients with a pass that adds nothing.
-        passes = _chosen(alive or [int(np.argmin(sizes))], sizes, knobs.tokens_per_pass)
+        alive = alive or [int(np.argmin(sizes))]
+        passes = group_passes([sizes[i] for i in alive], knobs.tokens_per_pass)
         total = 0.0
-        for k, part in enumerate(passes):
+        for k, places in enumerate(passes):
+            part = [alive[place] for place in places]
             rows = _rows(part, size)
             with nullcontext() if k == len(passes) - 1 else accelerator.no_sync(model):
                 current, mask = forward([rollout.groups[i] for i in part])
@@ -248,10 +250,6 @@ def _without_dropout(model: nn.Module, *, checkpointing: bool) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.eval()
-
-
-def _chosen(places: Sequence[int], sizes: Sequence[int], budget: int) -> list[list[int]]:
-    return [[places[i] for i in part] for part in group_passes([sizes[i] for i in places], budget)]
 
 
 def _rows(groups: Sequence[int], size: int) -> list[int]:

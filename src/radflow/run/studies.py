@@ -226,25 +226,15 @@ def _late_bar(
     workspace: Workspace, bars: ExitStack, title: str = "Preparing studies"
 ) -> Callable[[int, int], None]:
     """A progress bar that appears with the first report of a total; none where nobody knows the total."""
-    steps: Callable[[int, int], None] | None = None
-
-    def progress(done: int, total: int) -> None:
-        nonlocal steps
-        if steps is None and total:
-            steps = _steps(bars.enter_context(workspace.track(title, total)))
-        if steps is not None:
-            steps(done, total)
-
-    return progress
-
-
-def _steps(advance: Callable[[int], None]) -> Callable[[int, int], None]:
-    """Turn ``(done, total)`` into the advances that a progress bar wants."""
+    advance: Callable[[int], None] | None = None
     last = 0
 
     def progress(done: int, total: int) -> None:
-        nonlocal last
-        advance(done - last)
-        last = done
+        nonlocal advance, last
+        if advance is None and total:
+            advance = bars.enter_context(workspace.track(title, total))
+        if advance is not None:
+            advance(done - last)
+            last = done
 
     return progress

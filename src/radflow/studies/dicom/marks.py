@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16
-from PIL import Image
+from jaxtyping import Bool, Float32
+from PIL import Image, ImageFilter
 
 _SIDE = 1024  # films are looked at in this size: letters of a film's annotation are then 10 to 40 pixels high
 _BORDER = 0.2  # share of each side that counts as border
@@ -71,8 +71,9 @@ def _strokes(pixels: Float32[np.ndarray, "H W"]) -> Bool[np.ndarray, "h w"]:
         image = image.resize(
             (_scaled(image, image.width), _scaled(image, image.height)), Image.Resampling.BOX
         )
-    gray = np.asarray(image, dtype=np.int16)
-    strokes = gray - _opening(gray) > 255 * _CONTRAST
+    # Morphological opening with a square as wide as a stroke: what is thinner disappears.
+    opened = image.filter(ImageFilter.MinFilter(_STROKE)).filter(ImageFilter.MaxFilter(_STROKE))
+    strokes = np.asarray(image, np.int16) - np.asarray(opened, np.int16) > 255 * _CONTRAST
     height, width = strokes.shape
     rows, columns = round(height * _BORDER), round(width * _BORDER)
     strokes[rows : height - rows, columns : width - columns] = False
@@ -81,17 +82,6 @@ def _strokes(pixels: Float32[np.ndarray, "H W"]) -> Bool[np.ndarray, "h w"]:
 
 def _scaled(image: Image.Image, side: int) -> int:
     return max(1, round(side * _SIDE / max(image.size)))
-
-
-def _opening(gray: Int16[np.ndarray, "h w"]) -> Int16[np.ndarray, "h w"]:
-    """Morphological opening with a square as wide as a stroke: what is thinner disappears."""
-    for extreme in (np.minimum, np.maximum):
-        for axis in (0, 1):
-            half = _STROKE // 2
-            padded = np.pad(gray, [(half, half) if own == axis else (0, 0) for own in (0, 1)], mode="edge")
-            windows = np.lib.stride_tricks.sliding_window_view(padded, _STROKE, axis=axis)
-            gray = extreme.reduce([windows[..., place] for place in range(_STROKE)])
-    return gray
 
 
 def text_lines(mask: Bool[np.ndarray, "h w"]) -> list[list[Box]]:

@@ -50,6 +50,14 @@ def image_root(root: Path, images: Path | None) -> Path:
     return Path(os.path.normpath(images.absolute()))
 
 
+def image_folders(roots: Sequence[Path], names: Sequence[str], images: Path | None) -> tuple[Path, ...]:
+    """Where paths of images may start: ``images``, or else the folders of these names and the roots."""
+    if images is not None:
+        return (image_root(roots[0], images),)
+    folders = (folder for root in roots for folder in (*(root / name for name in names), root))
+    return tuple(dict.fromkeys(folder for folder in folders if folder.is_dir()))
+
+
 def matching(root: Path, place: str) -> list[Path]:
     """The files at a place relative to ``root``, in order; ``*`` stands for any name."""
     paths = sorted(root.glob(place)) if "*" in place else [root / place]

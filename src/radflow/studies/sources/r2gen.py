@@ -24,7 +24,7 @@ from radflow.modality import ModalityName
 from radflow.reports import Report, parse_report
 from radflow.studies.sources import Source
 from radflow.studies.sources.choice import Choice
-from radflow.studies.sources.folders import find_file, first_there, image_root
+from radflow.studies.sources.folders import find_file, first_there, image_folders
 from radflow.studies.sources.openi import PROJECTIONS, image_key, read_projections
 from radflow.studies.splits import split_named
 from radflow.studies.study import Rejected, Study
@@ -73,7 +73,7 @@ def open_r2gen(
         )
     opened = _R2Gen(
         annotation=annotation,
-        folders=(image_root(root, images),) if images else tuple(_image_folders(annotation.parent, root)),
+        folders=image_folders((annotation.parent, root), IMAGES, images),
         iu_views=IuViews(projections),
         choice=choice,
         modality=modality,
@@ -83,12 +83,6 @@ def open_r2gen(
         "where an entry has no subject_id, it counts as a patient of its own",
     )
     return Source(total=None, studies=opened.studies(), notes=notes)
-
-
-def _image_folders(*roots: Path) -> Iterator[Path]:
-    for root in dict.fromkeys(roots):
-        yield from (root / name for name in IMAGES if (root / name).is_dir())
-        yield root
 
 
 @dataclass(frozen=True, kw_only=True)

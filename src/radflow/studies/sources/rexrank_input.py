@@ -21,7 +21,7 @@ from typing import Any
 from radflow.errors import DataError
 from radflow.studies.sources import Source
 from radflow.studies.sources.choice import Choice, Sections, paired, report_of
-from radflow.studies.sources.folders import find_file, first_there, image_root, matching
+from radflow.studies.sources.folders import find_file, first_there, image_folders, matching
 from radflow.studies.sources.r2gen import iu_patient
 from radflow.studies.splits import split_named
 from radflow.studies.study import Rejected, Study
@@ -68,7 +68,7 @@ def open_rexrank(
     files = sorted({path for place in places for path in matching(root, place)})
     opened = _ReXrank(
         files=tuple(files),
-        folders=(image_root(root, images),) if images else tuple(_image_folders(root)),
+        folders=image_folders((root,), IMAGES, images),
         choice=choice,
     )
     notes = (
@@ -76,11 +76,6 @@ def open_rexrank(
         "where a file names no patient, a study counts as one",
     )
     return Source(total=None, studies=opened.studies(), notes=notes)
-
-
-def _image_folders(root: Path) -> Iterator[Path]:
-    yield from (root / name for name in IMAGES if (root / name).is_dir())
-    yield root
 
 
 @dataclass(frozen=True, kw_only=True)

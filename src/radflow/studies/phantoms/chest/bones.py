@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from radflow.studies.phantoms.chest.anatomy import anterior_rib, posterior_rib
 from radflow.studies.phantoms.chest.build import Build, sign, spine_x
 from radflow.studies.phantoms.chest.film import Film, Point, Stroke, blob, ellipsoid, strokes
 from radflow.studies.phantoms.chest.places import sides_of
 from radflow.studies.phantoms.chest.shapes import hands
-from radflow.studies.phantoms.chest.skeleton import anterior_rib, posterior_rib
 from radflow.studies.phantoms.chest.tags import Tag
 
 # Where each part of the spine shows on a chest film, cm from the top.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from radflow.studies.preparing.account import PrepareAccount
@@ -13,13 +14,13 @@ def test_the_account_reads_as_text() -> None:
         manifest=Path("out/studies.jsonl"),
         found=3955,
         kept=3419,
-        rejected={"report with neither section": 28, "report with impression only": 502},
-        sections={"findings and impression": 3419},
-        splits={"train": 2400, "test": 1019},
+        rejected=Counter({"report with neither section": 28, "report with impression only": 502}),
+        sections=Counter({"findings and impression": 3419}),
+        splits=Counter({"train": 2400, "test": 1019}),
         patients_in_two_splits=0,
         drawn=3419,
         real=0,
-        unsupported={"Kyphosis": 2, "Arthritis": 2, "No Indexing": 6},
+        unsupported=Counter({"Kyphosis": 2, "Arthritis": 2, "No Indexing": 6}),
         notes=("drawn",),
     )
     assert account.lines(most_common=2) == [

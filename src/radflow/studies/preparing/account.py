@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from radflow.errors import DataError
 from radflow.reports.language import LanguageCount
 from radflow.studies.study import SPLITS
 
@@ -45,9 +46,9 @@ class Entry:
     missing: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class PrepareAccount:
-    """What a preparation found and what it made of it.
+    """What a preparation found and what it made of it; counts one entry after the other.
 
     Attributes:
         source: the name in `SOURCES`.
@@ -70,20 +71,88 @@ class PrepareAccount:
 
     source: str
     manifest: Path
-    found: int
-    kept: int
-    rejected: Mapping[str, int]
-    sections: Mapping[str, int]
-    splits: Mapping[str, int]
-    patients_in_two_splits: int
-    drawn: int
-    real: int
-    unsupported: Mapping[str, int] = field(default_factory=dict)
+    found: int = 0
+    kept: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    sections: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    patients_in_two_splits: int = 0
+    drawn: int = 0
+    real: int = 0
+    unsupported: Counter[str] = field(default_factory=Counter)
     notes: tuple[str, ...] = ()
-    examples: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    labels: Counter[str] = field(default_factory=Counter)
     critical: int | None = None
     languages: LanguageCount = field(default_factory=LanguageCount, compare=False)
+
+    _images: Counter[str] = field(default_factory=Counter, init=False)  # named, missing
+    _patients: dict[str, str] = field(default_factory=dict, init=False, repr=False)  # to their split
+    _twice: set[str] = field(default_factory=set, init=False, repr=False)
+    _twins: list[str] = field(default_factory=list, init=False)
+    _leaks: list[str] = field(default_factory=list, init=False)
+
+    def add(self, entry: Entry) -> None:
+        """Count one more study."""
+        self.found += 1
+        self._images.update(named=entry.images, missing=entry.missing)
+        if entry.twin:
+            pair = f"{entry.study} ({'twice' if entry.twin == entry.study else f'as in {entry.twin}'})"
+            (self._twins if entry.row is not None else self._leaks).append(pair)
+        if entry.row is not None:
+            self._keep(entry.row)
+            self.labels.update(entry.labels)
+            self.unsupported.update(entry.unsupported)
+            return
+        kind, _, particulars = entry.reason.partition(": ")
+        self.rejected[kind] += 1
+        if particulars:
+            said = particulars if particulars.startswith(entry.study) else f"{entry.study}: {particulars}"
+            self.examples.setdefault(kind, said)
+
+    def _keep(self, row: Mapping[str, Any]) -> None:
+        self.kept += 1
+        if row.get("drawn"):
+            self.drawn += len(row["images"])
+        else:
+            self.real += len(row["images"])
+        self.splits[row["split"]] += 1
+        if self._patients.setdefault(row["patient_id"], row["split"]) != row["split"]:
+            self._twice.add(row["patient_id"])
+            self.patients_in_two_splits = len(self._twice)
+        has = [name for name in ("findings", "impression") if row.get(name)]
+        self.sections[" and ".join(has) or "no sections"] += 1
+        self.sections.update(words for name, words in _MORE_SECTIONS.items() if row.get(name))
+        self.languages.add(row["study_id"], row.get("report") or " ".join(row[name] for name in has))
+        if "critical" in row:
+            self.critical = (self.critical or 0) + row["critical"]
+
+    def close(self, notes: tuple[str, ...]) -> None:
+        """Add the data set's notes, and ours on missing images, languages and pictures seen before.
+
+        Raises:
+            DataError: no study is left; names the commonest reasons.
+        """
+        if not self.kept:
+            why = ""
+            for kind, count in self.rejected.most_common(_REASONS_SHOWN):
+                example = f", e.g. {self.examples[kind]}" if kind in self.examples else ""
+                why += f"\n  {count:,} times: {kind}{example}"
+            raise DataError(
+                f"{self.source}: expected studies that can be used, kept none of {self.found:,}:{why}"
+            )
+        self.notes += notes
+        if missing := self._images["missing"]:
+            named = self._images["named"]
+            images = f"{missing:,} of {named:,} images ({missing / named:.1%})"
+            self.notes += (f"{images} are not on disk: is the download whole?",)
+        if self.languages.said:
+            self.notes += (f"{self.languages.said}; what the readers by rules say of them is wrong",)
+        if self._leaks:
+            pairs = _first(self._leaks)
+            self.notes += (f"a picture in two splits is a leak; left out for pixels before: {pairs}",)
+        if self._twins:
+            self.notes += (f"kept, with pixels that came before in the same split: {_first(self._twins)}",)
 
     def lines(self, *, most_common: int = 15) -> list[str]:
         """The account as text; of the unsupported tags the ``most_common`` ones."""
@@ -113,97 +182,6 @@ class PrepareAccount:
 
 def _falling(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-class Tally:
-    """Counts entries into an account."""
-
-    def __init__(self) -> None:
-        self.found = self.kept = self.critical = self.annotated = 0
-        self.named = self.missing = 0
-        self.reasons: Counter[str] = Counter()
-        self.examples: dict[str, str] = {}
-        self.sections: Counter[str] = Counter()
-        self.labels: Counter[str] = Counter()
-        self.unsupported: Counter[str] = Counter()
-        self.splits: Counter[str] = Counter()
-        self.images: Counter[bool] = Counter()  # by whether they are drawn
-        self.patients: dict[str, str] = {}
-        self.twice: set[str] = set()
-        self.twins: list[str] = []
-        self.leaks: list[str] = []
-        self.languages = LanguageCount()
-
-    def add(self, entry: Entry) -> None:
-        """Count one more study."""
-        self.found += 1
-        self.named += entry.images
-        self.missing += entry.missing
-        if entry.twin:
-            pair = f"{entry.study} ({'twice' if entry.twin == entry.study else f'as in {entry.twin}'})"
-            (self.twins if entry.row is not None else self.leaks).append(pair)
-        if entry.row is not None:
-            self._kept(entry.row)
-            self.labels.update(entry.labels)
-            self.unsupported.update(entry.unsupported)
-            return
-        kind, _, particulars = entry.reason.partition(": ")
-        self.reasons[kind] += 1
-        if particulars:
-            said = particulars if particulars.startswith(entry.study) else f"{entry.study}: {particulars}"
-            self.examples.setdefault(kind, said)
-
-    def _kept(self, row: Mapping[str, Any]) -> None:
-        self.kept += 1
-        self.images[row.get("drawn", False)] += len(row["images"])
-        self.splits[row["split"]] += 1
-        if self.patients.setdefault(row["patient_id"], row["split"]) != row["split"]:
-            self.twice.add(row["patient_id"])
-        has = [name for name in ("findings", "impression") if row.get(name)]
-        self.sections[" and ".join(has) or "no sections"] += 1
-        self.sections.update(words for name, words in _MORE_SECTIONS.items() if row.get(name))
-        self.languages.add(row["study_id"], row.get("report") or " ".join(row[name] for name in has))
-        self.annotated += "critical" in row
-        self.critical += bool(row.get("critical"))
-
-    def account(self, source: str, manifest: Path, notes: tuple[str, ...]) -> PrepareAccount:
-        """What was counted, with the data set's notes, and ours on missing images and languages."""
-        if self.missing:
-            share = self.missing / self.named
-            images = f"{self.missing:,} of {self.named:,} images ({share:.1%})"
-            notes += (f"{images} are not on disk: is the download whole?",)
-        if self.languages.said:
-            notes += (f"{self.languages.said}; what the readers by rules say of them is wrong",)
-        if self.leaks:
-            notes += (f"a picture in two splits is a leak; left out for pixels before: {_first(self.leaks)}",)
-        if self.twins:
-            notes += (f"kept, with pixels that came before in the same split: {_first(self.twins)}",)
-        return PrepareAccount(
-            source=source,
-            manifest=manifest,
-            found=self.found,
-            kept=self.kept,
-            rejected=dict(self.reasons),
-            examples=self.examples,
-            sections=dict(self.sections),
-            splits=dict(self.splits),
-            patients_in_two_splits=len(self.twice),
-            drawn=self.images[True],
-            real=self.images[False],
-            unsupported=dict(self.unsupported),
-            labels=dict(self.labels),
-            critical=self.critical if self.annotated else None,
-            notes=notes,
-            languages=self.languages,
-        )
-
-    def nothing_kept(self, source: str) -> str:
-        """The error where no study is left: the commonest reasons."""
-        why = ""
-        for kind, count in self.reasons.most_common(_REASONS_SHOWN):
-            example = f", e.g. {self.examples[kind]}" if kind in self.examples else ""
-            why += f"\n  {count:,} times: {kind}{example}"
-        return f"{source}: expected studies that can be used, kept none of {self.found:,}:{why}"
 
 
 def _first(pairs: list[str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from radflow.errors import DataError
 from radflow.files import atomic_file, write_jsonl, writing
-from radflow.studies.preparing.account import Entry, PrepareAccount, Tally
+from radflow.studies.preparing.account import Entry, PrepareAccount
 from radflow.studies.study import Rejected, Study
 
 _CHECK = 9  # bytes of a line before its object
@@ -84,23 +84,23 @@ class Journal:
         Raises:
             DataError: nothing was kept.
         """
-        tally = Tally()
+        account = PrepareAccount(source=source, manifest=self.out)
         with atomic_file(self.out) as manifest:
             for entry in self._entries():
-                tally.add(entry)
+                account.add(entry)
                 if entry.row is not None:
                     manifest.write(json.dumps(entry.row, ensure_ascii=False, allow_nan=False) + "\n")
-            if not tally.kept:
+            if not account.kept:
                 self.path.unlink()  # a mended data set begins anew
-                raise DataError(tally.nothing_kept(source))
+            account.close(notes)
             left_out = self.out.with_suffix(".rejected.jsonl")
             rejected = ({"study": e.study, "reason": e.reason} for e in self._entries() if e.row is None)
-            if tally.found > tally.kept:
+            if account.found > account.kept:
                 write_jsonl(left_out, rejected)
             else:
                 left_out.unlink(missing_ok=True)
         self.path.unlink()
-        return tally.account(source, self.out, notes)
+        return account
 
     def _mend(self) -> None:
         """Begin anew unless the file is of the same inputs; cut off what begins with a damaged line."""

@@ -1,9 +1,10 @@
 """The rule judge behind an OpenAI-compatible endpoint: try `openai:` judges with no key and no network.
 
-    python examples/07_judge_server.py 8123
+    python examples/07_judge_server.py 8123 carotid-us
     radflow run quickstart --reward.judge openai:rules --judge.base-url http://127.0.0.1:8123/v1
 
-Both kinds of question are answered; the last line that it prints is how many it was asked.
+Without a modality it goes by the words of each report. Both kinds of question are answered; the last line
+that it prints is how many it was asked.
 """
 
 import json
@@ -50,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    rules = rules.for_modality(sys.argv[2]) if len(sys.argv) > 2 else rules
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 8123), Handler)
     print(f"listening on http://127.0.0.1:{server.server_port}/v1", flush=True)
     try:

@@ -60,7 +60,8 @@ def main() -> None:
         return radflow("rft", "quickstart", "--out", runs[name], *options.knobs, *judge)
 
     seconds = {"rules": rft("rules")}
-    with subprocess.Popen([sys.executable, SERVER, "0", "carotid-us"], stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, SERVER, "0", "carotid-us"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         url = server.stdout.readline().split()[-1]
         asking = ("--reward.judge", "openai:rules", "--judge.base_url", url)

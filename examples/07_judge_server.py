@@ -3,8 +3,7 @@
     python examples/07_judge_server.py 8123 carotid-us
     radflow run quickstart --reward.judge openai:rules --judge.base-url http://127.0.0.1:8123/v1
 
-Without a modality it goes by the words of each report. Both kinds of question are answered; the last line
-that it prints is how many it was asked.
+Both kinds of question are answered; without a modality it goes by the words of each report.
 """
 
 import json

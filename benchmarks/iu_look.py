@@ -4,7 +4,7 @@ For each setting: fine-tune the tiny policy on the training split, write the tes
 the right pictures and once with the pictures dealt among the studies, and print how far label F1 and reward
 fall, with the interval of the paired fall, beside the template. Prints one JSON object.
 
-    radflow prepare open-i --out iu/studies.jsonl --image-size 256
+    radflow prepare iu-xray --out iu/studies.jsonl --image-size 256
     OMP_NUM_THREADS=2 python benchmarks/iu_look.py iu/studies.jsonl --settings plain recipe --seeds 0
 """
 
@@ -98,7 +98,7 @@ def look(pipeline: Pipeline, cases: int | None) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("manifest", help="studies.jsonl of `radflow prepare open-i`")
+    parser.add_argument("manifest", help="studies.jsonl of `radflow prepare iu-xray`")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--seeds", nargs="+", default=["0"])
     parser.add_argument("--epochs", help="of SFT; the recipe's by default")

@@ -131,8 +131,8 @@ def package_data() -> Path:
     spec = importlib.util.find_spec("torchxrayvision")
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError(
-            "open-i: the reports come with the torchxrayvision package, which is not installed; "
-            "run 'pip install torchxrayvision' (it is only read, never imported)"
+            "iu-xray: without data.root the reports come with the torchxrayvision package, which is not "
+            "installed; run 'pip install torchxrayvision' (it is only read, never imported)"
         )
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 

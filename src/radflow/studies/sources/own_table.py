@@ -86,7 +86,7 @@ def open_table(
         max_images: at most so many, frontal before lateral.
         sections: ``any`` keeps a report in which no sections are found, or one; ``both`` leaves it out.
         images: the folder that the paths of images start from, where it is not the root.
-        store: the folder for pictures that the table holds itself; `prepare_adapter` names one.
+        store: the folder for pictures that the table holds itself; the engine names one.
         seed: places the patients, where no column says the split.
 
     Raises:

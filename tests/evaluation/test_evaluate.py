@@ -114,7 +114,7 @@ def test_what_is_measured_is_written(
         assert results.gain[name].mean == pytest.approx(difference)
         assert results.shuffled[name].fall.low > 0
     assert set(results.drift) == {TEMPLATE, SFT, RADFLOW, SHUFFLED, "reference"}
-    assert results.extra["warnings"][0] == "said before"
+    assert results.warnings[0] == "said before"
     rows = list(read_jsonl(workspace.path("evaluation", "scores", f"{SFT}.jsonl")))
     assert [row["study_id"] for row in rows] == [f"s{i}" for i in range(8)]
     assert rows[-1]["reward/impression"] is None
@@ -147,7 +147,7 @@ def test_as_many_cases_as_asked_for_or_there_are(
 
 
 def warnings(results) -> str:
-    return "\n".join(results.extra["warnings"])
+    return "\n".join(results.warnings)
 
 
 def test_a_good_model_is_not_warned_of_blindness(

@@ -23,7 +23,7 @@ def results(**changes):
             "carotid_f1": ShuffledImages(true=interval(0.7), shuffled=interval(0.3), fall=interval(0.4))
         },
         "drift": {"SFT": {"positives": 1.3}},
-        "extra": {"versions": {"radflow": "0.1.0"}},
+        "versions": {"radflow": "0.1.0"},
     }
     return Results(**{**fields, **changes})
 
@@ -43,7 +43,6 @@ def test_the_file_has_the_published_shape(tmp_path):
     assert record["gain"]["bleu2"]["mean"] == 0.05
     assert (record["cases"], record["images"], record["seconds"]) == (600, "drawn", {"sft": 106.0})
     assert record["versions"] == {"radflow": "0.1.0"}
-    assert "extra" not in record
 
 
 def valid():
@@ -66,15 +65,18 @@ def broken(change):
     ("change", "message"),
     [
         (lambda r: r.pop("gain"), "gain is missing"),
-        (lambda r: r.update(cases="many"), "cases to be a count, got 'many'"),
-        (lambda r: r.update(cases=True), "cases to be a count"),
+        (lambda r: r.update(cases="many"), "cases: .*integer, got 'many'"),
+        (lambda r: r.update(cases=True), "cases: .*integer, got True"),
         (lambda r: r.update(images="synthetic"), "'drawn' or 'real', got 'synthetic'"),
-        (lambda r: r.update(seconds=[1]), "seconds: expected an object"),
-        (lambda r: r.update(gain={"bleu2": 0.1}), r"gain\.bleu2: expected an object"),
-        (lambda r: r["systems"]["SFT"].update(bleu2={"mean": 1}), r"systems\.SFT\.bleu2: expected mean, low"),
+        (lambda r: r.update(seconds=[1]), "seconds: .*, got \\[1\\]"),
+        (lambda r: r.update(gain={"bleu2": 0.1}), r"gain\.bleu2: .*, got 0\.1"),
+        (
+            lambda r: r["systems"]["SFT"].update(bleu2={"mean": 1}),
+            r"systems\.SFT\.bleu2\.low: expected a finite number",
+        ),
         (lambda r: r["systems"]["SFT"]["bleu2"].update(low=None), r"bleu2\.low: expected a finite number"),
         (lambda r: r["systems"]["SFT"]["bleu2"].update(low=0.9), "low <= high"),
-        (lambda r: r.update(shuffled={"bleu2": {}}), "true, shuffled and fall"),
+        (lambda r: r.update(shuffled={"bleu2": {}}), r"shuffled\.bleu2\.true: field required"),
     ],
 )
 def test_every_departure_from_the_schema_is_named(change, message):
@@ -89,8 +91,6 @@ def test_the_valid_record_is_valid():
 def test_nothing_is_written_when_a_figure_is_not_finite(tmp_path):
     with pytest.raises(DataError, match="finite"):
         write_results(tmp_path / "results.json", results(seconds={"sft": math.nan}))
-    with pytest.raises(DataError, match="'cases' in extra"):
-        write_results(tmp_path / "results.json", results(extra={"cases": 2}))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -65,10 +65,8 @@ def write_run(run: Path, studies: list[Study], model: str, **data: object) -> Pa
             images="real",
             seconds={},
             shuffled={"chexpert_f1": control},
-            extra={
-                "labels": {"reward/consistency": f"Consistency (local:{run}/judges/llama)"},
-                "warnings": [f"The judge (local:{run}/judges/llama) said one thing."],
-            },
+            labels={"reward/consistency": f"Consistency (local:{run}/judges/llama)"},
+            warnings=(f"The judge (local:{run}/judges/llama) said one thing.",),
         ),
     )
     return run

@@ -163,20 +163,18 @@ def evaluate_run(
         seconds={**workspace.seconds(), "evaluation": round(time.perf_counter() - begun, 2)},
         shuffled=shuffled,
         drift=drift,
-        extra={
-            "name": workspace.recipe.name,
-            "seed": workspace.recipe.seed,
-            "modality": modality,
-            "split": "test",
-            "warnings": [config.without_folders(warning) for warning in said],
-            "date": time.strftime("%Y-%m-%d"),
-            "versions": {name: version(name) for name in ("radflow", "torch", "transformers", "peft")},
-            "labels": {
-                **chosen.labels,
-                "reward/consistency": config.without_folders(f"Consistency ({reward.judge.name})"),
-            },
-            "higher_is_better": {name: higher_is_better(name) for name in chosen.labels},
+        name=workspace.recipe.name,
+        seed=workspace.recipe.seed,
+        modality=modality,
+        split="test",
+        warnings=tuple(config.without_folders(warning) for warning in said),
+        date=time.strftime("%Y-%m-%d"),
+        versions={name: version(name) for name in ("radflow", "torch", "transformers", "peft")},
+        labels={
+            **chosen.labels,
+            "reward/consistency": config.without_folders(f"Consistency ({reward.judge.name})"),
         },
+        higher_is_better={name: higher_is_better(name) for name in chosen.labels},
     )
     write_results(workspace.path("results.json"), results)
     cases = _cases(studies, predictions, rewards, knobs.cases, workspace.root)

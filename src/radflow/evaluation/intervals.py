@@ -6,13 +6,15 @@ that is NaN was skipped (no Impression section, say): it is left out, never coun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
+from pydantic import BeforeValidator
 
 from radflow.errors import DataError
 
@@ -23,21 +25,25 @@ Name = TypeVar("Name", bound=Hashable)
 _DRAWN_AT_ONCE = 4_000_000
 
 
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""As files hold it: ``null`` is not known, and read as NaN."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean with the two ends of its confidence interval."""
+    """A mean with the two ends of its confidence interval; NaN where an end is not known."""
 
-    mean: float
-    low: float
-    high: float
+    mean: Number
+    low: Number = math.nan
+    high: Number = math.nan
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of 0.
+        """Whether the whole interval lies on one side of 0. False where an end is not known.
 
         >>> Interval(mean=0.1, low=0.05, high=0.15).excludes_zero
         True
-        >>> Interval(mean=0.1, low=-0.05, high=0.25).excludes_zero
+        >>> Interval(mean=0.1).excludes_zero
         False
         """
         return self.low > 0 or self.high < 0

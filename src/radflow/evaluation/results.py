@@ -7,26 +7,25 @@
      "drift": {system: {"positives", "words", "distinct", "most_frequent"}},
      ...}
 
-The first five keys are always there. Others (versions, date, warnings) are kept as they are in ``extra``.
+The first five keys are always there. `Results` is the one declaration: the evaluation writes it, and reads it
+strictly; the page reads whatever a run has left of it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from radflow.errors import DataError, MissingFileError
-from radflow.evaluation.intervals import Interval
+from radflow.evaluation.intervals import Interval, Number
 from radflow.files import read_json, write_json
 
-Images = Literal["drawn", "real"]
-Value = TypeVar("Value")
-
 _REQUIRED = ("systems", "gain", "cases", "images", "seconds")
-_OPTIONAL = ("shuffled", "drift")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,32 +48,44 @@ class Results:
         images: whether the pictures were drawn by radflow or real.
         seconds: stage to wall time.
         shuffled: the shuffled-images control, by metric.
-        drift: system to the figures of :class:`radflow.evaluation.drift.Drift`.
-        extra: anything else, as JSON; written beside the rest.
+        drift: system to figures of :class:`radflow.evaluation.drift.Drift`.
+        name: of the run.
+        seed: of the run.
+        modality: of all studies.
+        split: that was scored.
+        warnings: what a reader of the table must know.
+        date: of the evaluation.
+        versions: package to version.
+        labels: metric to its name as printed, with the model behind the number.
+        higher_is_better: metric to its direction.
     """
 
-    systems: Mapping[str, Mapping[str, Interval]]
-    gain: Mapping[str, Interval]
-    cases: int
-    images: Images
-    seconds: Mapping[str, float]
+    systems: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    gain: Mapping[str, Interval] = field(default_factory=dict)
+    cases: Annotated[int, Field(strict=True, ge=0)] | None = None
+    images: Literal["drawn", "real"] | None = None
+    seconds: Mapping[str, Number] = field(default_factory=dict)
     shuffled: Mapping[str, ShuffledImages] = field(default_factory=dict)
-    drift: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    drift: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+    name: str | None = None
+    seed: int | None = None
+    modality: str | None = None
+    split: str = "test"
+    warnings: tuple[str, ...] = ()
+    date: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
 
 
 def write_results(path: Path, results: Results) -> None:
     """Write ``results.json`` atomically.
 
     Raises:
-        DataError: a figure is not finite, or ``extra`` has a key of the schema; nothing is written.
+        DataError: a figure is not finite, or not of the schema; nothing is written.
         NotWritableError: the folder cannot be written.
     """
-    written = asdict(results)
-    extra = written.pop("extra")
-    if clash := sorted(set(extra) & set(written)):
-        raise DataError(f"{path}: expected extra keys beside the schema's, got {clash[0]!r} in extra.")
-    record = {**written, **extra}
+    record = asdict(results)
     parse_results(record, where=str(path))
     write_json(path, record)
 
@@ -101,64 +112,36 @@ def parse_results(record: Any, *, where: str = "results") -> Results:
     >>> parse_results(record).seconds
     {'sft': 106.0}
     """
-    record = _object(record, where)
+    try:
+        results = TypeAdapter(Results).validate_python(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{where}: {place}: {first['msg'].lower()}, got {first['input']!r:.60}") from None
     for key in _REQUIRED:
-        if key not in record:
+        if record.get(key) is None:
             raise DataError(f"{where}: expected the keys {', '.join(_REQUIRED)}; {key} is missing.")
-    cases, images = record["cases"], record["images"]
-    if not isinstance(cases, int) or isinstance(cases, bool) or cases < 0:
-        raise DataError(f"{where}: expected cases to be a count, got {cases!r}.")
-    if images not in get_args(Images):
-        raise DataError(f"{where}: expected images to be 'drawn' or 'real', got {images!r}.")
-    return Results(
-        systems=_mapping(record["systems"], f"{where}: systems", _intervals),
-        gain=_intervals(record["gain"], f"{where}: gain"),
-        cases=cases,
-        images=images,
-        seconds=_mapping(record["seconds"], f"{where}: seconds", _number),
-        shuffled=_mapping(record.get("shuffled", {}), f"{where}: shuffled", _shuffled),
-        drift=_mapping(record.get("drift", {}), f"{where}: drift", _numbers),
-        extra={key: value for key, value in record.items() if key not in (*_REQUIRED, *_OPTIONAL)},
-    )
+    for place, value in _figures(asdict(results)):
+        if not math.isfinite(value):
+            raise DataError(f"{where}: {place}: expected a finite number, got {value!r}")
+    for place, interval in _intervals(results):
+        if interval.low > interval.high:
+            raise DataError(f"{where}: {place}: expected low <= high, got {interval.low} and {interval.high}")
+    return results
 
 
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: expected an object, got {value!r}.")
-    return value
+def _figures(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(value, float):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _figures(inner, f"{place}.{key}" if place else key)
 
 
-def _mapping(value: Any, where: str, read: Callable[[Any, str], Value]) -> dict[str, Value]:
-    return {key: read(item, f"{where}.{key}") for key, item in _object(value, where).items()}
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"{where}: expected a finite number, got {value!r}.")
-    return float(value)
-
-
-def _numbers(value: Any, where: str) -> dict[str, float]:
-    return _mapping(value, where, _number)
-
-
-def _interval(value: Any, where: str) -> Interval:
-    numbers = _numbers(value, where)
-    if set(numbers) != {"mean", "low", "high"}:
-        raise DataError(
-            f"{where}: expected mean, low and high; got {', '.join(sorted(numbers)) or 'nothing'}."
-        )
-    if numbers["low"] > numbers["high"]:
-        raise DataError(f"{where}: expected low <= high, got {numbers['low']} and {numbers['high']}.")
-    return Interval(**numbers)
-
-
-def _intervals(value: Any, where: str) -> dict[str, Interval]:
-    return _mapping(value, where, _interval)
-
-
-def _shuffled(value: Any, where: str) -> ShuffledImages:
-    parts = _intervals(value, where)
-    if set(parts) != {"true", "shuffled", "fall"}:
-        raise DataError(f"{where}: expected true, shuffled and fall; got {', '.join(sorted(parts))}.")
-    return ShuffledImages(**parts)
+def _intervals(results: Results) -> Iterator[tuple[str, Interval]]:
+    groups = {f"systems.{name}": found for name, found in results.systems.items()}
+    groups |= {"gain": results.gain}
+    groups |= {f"shuffled.{name}": vars(found) for name, found in results.shuffled.items()}
+    for place, found in groups.items():
+        for name, interval in found.items():
+            yield f"{place}.{name}", interval

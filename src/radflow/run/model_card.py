@@ -126,7 +126,7 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
             kept=read_json(run / "rft" / "summary.json") if stage == "rft" else None,
             metrics=metric_table(results, stage) if results else None,
             cases=results.cases if results else 0,
-            warnings=results.extra.get("warnings", []) if results else [],
+            warnings=results.warnings if results else [],
             obstacles=vllm_obstacles(folder) if kind == "adapter" else [],
             **loading(kind, recipe, policy.model, load_processor(folder)),
             images_per_study=max(len(study.images) for study in studies),
@@ -257,7 +257,7 @@ def metric_table(results: Results, stage: Stage) -> dict[str, Any]:
         cells = [with_interval(results.systems.get(system, {}).get(name)) for system in systems.values()]
         if stage == "rft":
             cells.append(with_interval(results.shuffled[name].shuffled if name in results.shuffled else None))
-        rows.append((_label(name, results.extra.get("labels", {})), cells))
+        rows.append((_label(name, results.labels), cells))
     return {"columns": [*systems, *(["RadFlow, shuffled"] if stage == "rft" else [])], "rows": rows}
 
 

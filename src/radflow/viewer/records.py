@@ -12,60 +12,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+from radflow.evaluation.intervals import Interval, Number
+from radflow.evaluation.results import Results, ShuffledImages
+
+__all__ = ["Interval", "Results", "ShuffledImages"]
+
 MarkKind = Literal["agree", "partly", "contradict", "extra", "missed"]
 State = Literal[1, 0, -1] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A mean with the two ends of its 95% interval."""
-
-    mean: Number
-    low: Number = math.nan
-    high: Number = math.nan
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of 0. False where an end is not known.
-
-        >>> Interval(mean=0.1, low=0.05, high=0.15).excludes_zero
-        True
-        >>> Interval(mean=0.1).excludes_zero
-        False
-        """
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShuffledImages:
-    """One metric with the right images, with shuffled images, and the paired fall."""
-
-    true: Interval
-    shuffled: Interval
-    fall: Interval
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """``results.json``: what the evaluation measured. Metrics are keyed by their names in radflow.metrics."""
-
-    systems: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
-    gain: Mapping[str, Interval] = field(default_factory=dict)
-    cases: int | None = None
-    images: Literal["drawn", "real"] | None = None
-    seconds: Mapping[str, Number] = field(default_factory=dict)
-    shuffled: Mapping[str, ShuffledImages] = field(default_factory=dict)
-    drift: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    name: str | None = None
-    date: str | None = None
-    modality: str | None = None
-    split: str = "test"
-    seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ def print_results(console: Console, results: Results, root: Path) -> None:
     console.print(results_table(results))
     if results.shuffled:
         console.print(_shuffled_table(results))
-    for warning in results.extra.get("warnings", []):
+    for warning in results.warnings:
         console.print(f"[yellow]warning[/]: {warning}")
     seconds = ", ".join(f"{stage} {s:.0f} s" for stage, s in results.seconds.items())
     console.print(f"time: {seconds}")
@@ -42,7 +42,7 @@ def results_table(results: Results) -> Table:
         show_edge=False,
         padding=(0, 1, 0, 0),  # three systems and the gain fit into 80 columns
     )
-    labels = results.extra.get("labels")
+    labels = results.labels
     table.add_column("Metric")
     for system in results.systems:
         table.add_column(system, justify="right", no_wrap=True)
@@ -82,7 +82,7 @@ def _shuffled_table(results: Results) -> Table:
         table.add_column(column, justify="left" if column == "Metric" else "right")
     for name, control in results.shuffled.items():
         table.add_row(
-            row_label(name, results.extra.get("labels")),
+            row_label(name, results.labels),
             number(control.true.mean),
             number(control.shuffled.mean),
             with_interval(control.fall, gain=True),

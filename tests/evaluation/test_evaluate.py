@@ -146,6 +146,24 @@ def test_as_many_cases_as_asked_for_or_there_are(
     assert len({case["study_id"] for case in cases}) == len(cases) == min(count, 8)
 
 
+def test_a_run_is_scored_by_the_metrics_and_the_judge_it_names(
+    predictions: dict[str, list[str]], workspace: Workspace, tested, reward
+) -> None:
+    class Never:
+        name = "never"
+
+        def __call__(self, pairs):
+            return [False] * len(pairs)
+
+    knobs = KNOBS.model_copy(update={"metrics": ("bleu2", "consistency")})
+    results = evaluate_run(workspace, knobs, tested, predictions, reward, judge=Never())
+    assert [name for name in results.systems[SFT] if "reward" not in name] == ["bleu2", "consistency"]
+    assert results.systems[SFT]["consistency"].mean == 0
+    assert results.labels["consistency"] == "Consistency (never)"
+    assert results.gain["consistency"].mean == 0
+    assert results.higher_is_better["consistency"]
+
+
 def warnings(results) -> str:
     return "\n".join(results.warnings)
 

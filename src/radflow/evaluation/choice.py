@@ -126,6 +126,16 @@ def choose(
     return Chosen(modality=modality, readers=given, labels=labels, names=by, labeler=labeler)
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Raise a `DataError` where one of some names is no metric, before anything is loaded.
+
+    >>> check_names(["bleu2", "consistency"])
+    """
+    for name in names:
+        if name != CONSISTENCY:
+            metric_label(name)
+
+
 def computable(modality: str, networks: Networks) -> tuple[str, ...]:
     """The metrics of pairs that apply to a modality and for which all networks are there."""
     extra = [name for name, needs in _NEEDS.items() if set(needs) <= networks.given.keys()]
@@ -140,10 +150,10 @@ def _names(metrics: Sequence[str] | None, modality: str, networks: Networks) -> 
     names = tuple(dict.fromkeys(metrics))
     if not names:
         raise DataError(f"{networks.knob}metrics: expected names out of {', '.join(METRICS)}; got none")
+    check_names(names)
     for name in names:
         if name == CONSISTENCY:
             continue
-        metric_label(name)  # raises where the name is unknown
         if METRICS[name].modality not in (None, modality):
             raise DataError(
                 f"{name} is a metric of {METRICS[name].modality} reports; the modality is {modality}"

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from radflow import judges
 from radflow.config import Recipe, load_recipe
 from radflow.errors import MissingDependencyError, MissingFileError, NotWritableError, RadflowError
-from radflow.evaluation.choice import Networks
+from radflow.evaluation.choice import Networks, check_names
 from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.questions import JudgeUnavailableError
 from radflow.judges.privacy.gate import parse_address
@@ -80,11 +80,12 @@ def finished(recipe: Recipe) -> bool:
 
 
 def look_for_data(recipe: Recipe) -> str:
-    """The files and folders that the recipe's data are in.
+    """The files and folders that the recipe's data and the networks of its evaluation are in.
 
     Raises:
         MissingFileError: one of them is not there.
         RecipeError: the data set does not take a knob.
+        DataError: a metric of the evaluation that there is not.
     """
     data = recipe.data
     if data.source == "manifest":
@@ -100,6 +101,7 @@ def look_for_data(recipe: Recipe) -> str:
         source_options(recipe)
         table = data.root / data.table if data.root and data.table else None
         wanted |= {"data.root": data.root, "data.reports": data.reports, "data.table": table}
+    check_names(recipe.evaluation.metrics or ())
     networks = {f"evaluation.{name}": folder for name, folder in Networks.of(recipe.evaluation).given.items()}
     wanted |= {knob: Path(folder.partition("@")[0]) for knob, folder in networks.items()}
     for knob, path in wanted.items():

@@ -14,7 +14,7 @@ from radflow.policy.prompts import EncodedPrompt
 KNOWN = frozenset(
     {"gemma3", "idefics3", "internvl", "llava", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "smolvlm"}
 )
-"""``model_type`` of the families with a parity test (``tests/policy/test_shared_prefix.py``)."""
+"""``model_type`` of the families with a parity test (``tests/policy/passes/test_shared_prefix.py``)."""
 
 
 def is_known(model: nn.Module) -> bool:

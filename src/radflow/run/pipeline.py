@@ -9,12 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from radflow import __version__
 from radflow.baselines import most_frequent_report
@@ -30,7 +33,6 @@ from radflow.rewards import HierarchicalReward
 from radflow.run.judges import Judges, judge_inputs
 from radflow.run.model_card import write_cards
 from radflow.run.named_model import TINY
-from radflow.run.processes import make_accelerator
 from radflow.run.studies import prepare_studies, read_splits
 from radflow.run.tracking import Trackers
 from radflow.studies import Study
@@ -66,7 +68,7 @@ class Pipeline:
             torch.set_num_threads(recipe.threads)
         self.recipe = recipe
         self._encoder: PromptEncoder | None = None
-        self.accelerator = make_accelerator(recipe, tiny=recipe.policy.model == TINY)
+        self.accelerator = make_accelerator(recipe)
         self.workspace = Workspace(
             recipe.out,
             recipe,
@@ -346,6 +348,21 @@ class Pipeline:
 def _ticked(text: str, advance: Callable[[int], None]) -> str:
     advance(1)
     return text
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """One process, or the several that torchrun started; on GPUs where there are any, else CPUs with gloo."""
+    return Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        log_with=list(recipe.track) or None,  # an empty list is warned of
+        project_dir=recipe.out / "tensorboard",
+        kwargs_handlers=[
+            # The tiny policy trains whole, and nothing reads the last norm of its vision tower.
+            DistributedDataParallelKwargs(find_unused_parameters=recipe.policy.model == TINY),
+            # The first process prepares and evaluates alone, and the others wait.
+            InitProcessGroupKwargs(timeout=timedelta(hours=12)),
+        ],
+    )
 
 
 def _manifest_fingerprint(recipe: Recipe) -> str | None:

@@ -219,7 +219,6 @@ def build_policy(
     return Policy(
         model=model.to(device),
         processor=processor,
-        source=name,
         encoder=PromptEncoder(processor, settings),
         features=None,
     )

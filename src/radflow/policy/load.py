@@ -50,14 +50,12 @@ class Policy:
     Attributes:
         model: a transformers model, or PEFT's wrapper around one.
         processor: turns text and pictures into the model's inputs.
-        source: the name or folder it came from.
         encoder: studies to prompts.
         features: prompts to image features of a frozen tower; ``None`` runs the tower in every pass.
     """
 
     model: nn.Module
     processor: Any
-    source: str
     encoder: PromptEncoder
     features: FeatureStore | None
 
@@ -163,7 +161,6 @@ def load_policy(
     return Policy(
         model=model.to(device),
         processor=processor,
-        source=str(source),
         encoder=encoder or PromptEncoder(processor, settings),
         features=_features(model, settings, features),
     )

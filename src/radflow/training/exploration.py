@@ -11,7 +11,6 @@ picked is described beside the split it came from, and the recipe can balance it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +34,6 @@ SHIFT_WARNED_OF = 0.15
 """Difference in critical share, picked against split, from which the run warns."""
 CHUNK = 256
 """Studies between two appends to the predictions file, and so the most that a kill can cost."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """One training study with its prediction and scores.
-
-    Attributes:
-        study_id: which study.
-        prediction: the greedy report.
-        metrics: each metric as it is.
-        score: their normalised, weighted mean in [0, 1]; low is hard.
-    """
-
-    study_id: str
-    prediction: str
-    metrics: Mapping[str, float]
-    score: float
 
 
 def normalise(values: Float[np.ndarray, "P"], how: str) -> Float[np.ndarray, "P"]:

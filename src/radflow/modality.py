@@ -110,7 +110,7 @@ MODALITIES: dict[str, Modality] = {
                 reader="carotid-terms",
             ),
             rules="radflow.judges.rules.carotid:carotid_rules",
-            facts="radflow.readers.carotid_facts:carotid_facts",
+            facts="radflow.readers.carotid.facts:carotid_facts",
             evidence="radflow.evaluation.evidence:carotid_evidence",
             dicom=frozenset(("US",)),
             words=r"\b(?:carotids?|plaques?|intima|IMT|PSV|stenosis|ICA|CCA)\b",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radflow.readers.carotid import CAROTID_OBSERVATIONS, carotid_labels, carotid_terms, explain
-from radflow.readers.carotid_numbers import grade_of_percentage, percentage, thickness_mm, velocity_cm_s
+from radflow.readers.carotid.numbers import grade_of_percentage, percentage, thickness_mm, velocity_cm_s
 from radflow.reports import render_report
 from radflow.studies.phantoms.carotid import draw_carotid_text
 from radflow.studies.phantoms.carotid.report import truth_terms

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from radflow import readers
 from radflow.judges.rules.reasons import Reason
 from radflow.readers.carotid import TermEvidence, explain
-from radflow.readers.carotid_said import BESIDE_THE_AXIS
+from radflow.readers.carotid.said import BESIDE_THE_AXIS
 from radflow.sru import sru_grade
 
 SIDES = ("right", "left")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from radflow.readers.carotid_numbers import (
+from radflow.readers.carotid.numbers import (
     ACCELERATED_CM_S,
     THICKENED_MM,
     Percentage,
@@ -16,7 +16,7 @@ from radflow.readers.carotid_numbers import (
     thickness_mm,
     velocity_cm_s,
 )
-from radflow.readers.carotid_sides import Statement
+from radflow.readers.carotid.sides import Statement
 from radflow.readers.scope import Assertion, Mention
 
 _PREFIX: dict[Assertion, str] = {"present": "", "uncertain": "possible:", "absent": "no:", "aside": "past:"}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from radflow.readers.carotid import carotid_scope
-from radflow.readers.carotid_said import said
-from radflow.readers.carotid_sides import NOWHERE, Statement, statements
+from radflow.readers.carotid.labels import carotid_scope
+from radflow.readers.carotid.said import said
+from radflow.readers.carotid.sides import NOWHERE, Statement, statements
 from radflow.readers.facts import Detail, Fact, numbers
 from radflow.readers.tokens import Span, token_spans
 

@@ -24,8 +24,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from radflow.readers.carotid_said import Said, said
-from radflow.readers.carotid_sides import SIDES, statements
+from radflow.readers.carotid.said import Said, said
+from radflow.readers.carotid.sides import SIDES, statements
 from radflow.readers.labels import State, stronger
 from radflow.readers.lexicon import lexicon
 from radflow.readers.scope import Assertion, Scope

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from radflow.readers.carotid_numbers import number
+from radflow.readers.carotid.numbers import number
 from radflow.readers.scope import Mention, Reading, Scope
 from radflow.readers.tokens import Sentence, Span, token_spans
 

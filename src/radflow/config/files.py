@@ -18,7 +18,11 @@ from radflow.errors import MissingFileError, RecipeError, did_you_mean
 
 _PATHS = ("data.manifest", "data.root", "data.images", "data.reports", "judge.store")
 """Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
-_RETIRED = {("rft", "stale_updates"): 0, ("policy", "image_cache_gib"): 0.0}
+_RETIRED = {
+    ("rft", "stale_updates"): 0,
+    ("policy", "image_cache_gib"): 0.0,
+    ("evaluation", "confidence"): 0.95,
+}
 """Knobs that are gone, with the value that changes nothing: older runs have written every default out."""
 
 

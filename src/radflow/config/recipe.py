@@ -310,8 +310,6 @@ class Evaluation(Section):
     """Studies decoded together."""
     resamples: Count = 1_000
     """Bootstrap resamples behind each interval."""
-    confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
-    """Coverage of the intervals."""
     metrics: Names | None = None
     """Metrics of the tables, of those of ``radflow score``; all that apply and can be computed, without
     ``consistency``, when not given."""

@@ -195,3 +195,37 @@ def test_a_mistake_in_your_lexicon_is_named_with_its_file(tmp_path, content, mes
 def test_a_lexicon_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingFileError, match="found no such file"):
         chexpert_labeler(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Calcified nodule in the right lung.", "The nodule is densely calcified.", "Calcific apical nodules."],
+)
+def test_a_calcified_nodule_is_a_lesion_where_it_is_asked_for(text):
+    assert chexpert_rules([text])[0]["Lung Lesion"] is None
+    assert chexpert_labeler(calcified=True)([text])[0]["Lung Lesion"] == 1
+    assert explain(text).labels == chexpert_rules([text])[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["Noncalcified nodule.", "Non-calcified nodule.", "Calcified nodes and a nodule."]
+)
+def test_a_nodule_that_is_not_calcified_is_a_lesion(text):
+    assert chexpert_rules([text])[0]["Lung Lesion"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("CTR 0.58", 1),
+        ("CTR > 50%", 1),
+        ("CTR 50%", 0),
+        ("CTR is less than 50 %", 0),
+        ("CTR not over 50 %", 0),
+        ("CTR 62 percent", 1),
+        ("CTR of the film", None),
+        ("The cardiothoracic ratio is increased", 1),
+    ],
+)
+def test_a_cardiothoracic_ratio(text, state):
+    assert label(text)["Cardiomegaly"] == state

@@ -9,6 +9,7 @@ Doubt is weighed as CheXpert's own rules do (stanfordmlgroup/chexpert-labeler), 
 with theirs: "likely", "consistent with" and "representing" state; "probable", "possible", "suspicious for",
 "A versus B" and "A or B" are uncertain. What differs on purpose: "no new X" denies X; hedges that those rules
 do not know ("suggestive of", "concerning for", "unlikely") are uncertain; vascular congestion states Edema.
+A calcified nodule is a granuloma and no Lung Lesion, unless one asks for it (:func:`chexpert_labeler`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,18 @@ Labels = dict[str, State]
 
 _STATE: dict[Assertion, State] = {"present": 1, "uncertain": -1, "absent": 0, "aside": None}
 _LINKS = word_list("chexpert", "between a structure and its quality")
+_CALCIFIED = frozenset({"calcified", "calcific"})
+_CALCIFIED_WITHIN = 4  # words between a nodule and what calls it calcified
+_NON = frozenset({"non", "not", "without", "no"})
+_CALLED = frozenset({"is", "are", "densely", "appears", "appear", "which", "that", "and", ","})
+_NOT_OF_THE_NODULE = frozenset({"and", "or", ",", ";", "with", "near", "without"})
+_NOT_BEHIND_THE_NODULE = frozenset(
+    {"may", "might", "could", "possibly", "but", ";", "not", "with", "most", "some"}
+)
+_RATIO_WITHIN = 8  # words between a ratio and its number
+_ABOVE = frozenset({">", "≥", "over", "above", "exceed", "exceeding", "greater", "more"})
+_BELOW = frozenset({"<", "≤", "under", "below", "less"})
+_DENIED_WITHIN = 2  # words between "not" and "clear"
 
 
 class Statement(NamedTuple):
@@ -104,46 +117,52 @@ def chexpert_rules(texts: Sequence[str]) -> list[Labels]:
     return [label(text) for text in texts]
 
 
-def chexpert_labeler(extra: Path | None = None) -> Callable[[Sequence[str]], list[Labels]]:
+def chexpert_labeler(
+    extra: Path | None = None, *, calcified: bool = False
+) -> Callable[[Sequence[str]], list[Labels]]:
     """Make :func:`chexpert_rules` with phrases of your own added.
 
     Args:
         extra: a TOML file of ``[[finding]]``, ``[[structure]]``, ``[[ignore]]``, ... groups like those of
             ``lexicon/chexpert.toml``. A ``[[finding]]`` is named after its observation, or lists ``labels``.
 
+        calcified: whether a calcified nodule is a Lung Lesion too.
+
     Raises:
         MissingFileError: there is no such file.
         DataError: it is not a lexicon; it names an observation that is none; or a phrase of it already has
             another meaning.
     """
-    if extra is None:
+    if extra is None and not calcified:
         return chexpert_rules
     scope_of(extra)  # so that a mistake in the file shows now
-    return partial(_label_all, extra=extra)
+    return partial(_label_all, extra=extra, calcified=calcified)
 
 
-def _label_all(texts: Sequence[str], *, extra: Path) -> list[Labels]:
-    return [label(text, extra) for text in texts]
+def _label_all(texts: Sequence[str], *, extra: Path | None, calcified: bool) -> list[Labels]:
+    return [label(text, extra, calcified=calcified) for text in texts]
 
 
-def label(text: str, extra: Path | None = None) -> Labels:
-    """Label one report; see :func:`chexpert_rules`."""
-    return strongest(chain.from_iterable(map(statements, scope_of(extra).read(text))))
+def label(text: str, extra: Path | None = None, *, calcified: bool = False) -> Labels:
+    """Label one report; see :func:`chexpert_labeler`."""
+    readings = scope_of(extra).read(text)
+    return strongest(chain.from_iterable(statements(reading, calcified=calcified) for reading in readings))
 
 
 def strongest(said: Iterable[Statement]) -> Labels:
     """Labels of a report from everything it says."""
     labels: Labels = dict.fromkeys(CHEXPERT_OBSERVATIONS)
     for observation, state, _, _ in said:
-        labels[observation] = stronger(labels[observation], state)
+        if state is not None and state != labels[observation]:
+            labels[observation] = stronger(labels[observation], state)
     findings = CHEXPERT_OBSERVATIONS[:-2]
     if all(labels[observation] in (0, None) for observation in findings):
         labels["No Finding"] = 1
     return labels
 
 
-def statements(reading: Reading) -> Iterator[Statement]:
-    """Everything that one sentence says about the observations."""
+def statements(reading: Reading, *, calcified: bool = False) -> Iterator[Statement]:
+    """Everything that one sentence says about the observations; see :func:`chexpert_labeler`."""
     plain = True
     for mention in reading.mentions:
         entry = mention.match.entry
@@ -151,6 +170,8 @@ def statements(reading: Reading) -> Iterator[Statement]:
             state = _state(mention)
             if state == 1 and entry.data.get("weak"):
                 state = -1
+            if entry.data.get("calcifies") and not calcified and is_calcified(reading, mention):
+                state = None
             for observation in entry.data.get("labels", (entry.name,)):
                 yield Statement(observation, state, mention)
         elif entry.kind == "denial":
@@ -179,22 +200,48 @@ def linked(words: Sequence[str], mentions: Sequence[Mention]) -> Iterator[Statem
             waiting, forward, clause = [], None, mention.clause
         kind = mention.match.entry.kind
         if kind == "structure":
-            if forward is not None:
-                yield from _said(mention, forward)
+            if forward is not None and _is_of(forward, mention):
+                yield from _said(words, mention, forward)
             else:
                 waiting.append(mention)
+            if "percent" in mention.match.entry.data:
+                yield from _measured(words, mention)
         elif kind == "quality":
             start = mention.match.start
             follows = waiting and (words[start - 1] in _LINKS or waiting[-1].match.end == start)
             if follows:
                 for structure in waiting:
-                    yield from _said(structure, mention)
+                    yield from _said(words, structure, mention)
                 waiting, forward = [], None
             else:
                 forward = mention
 
 
-def _said(structure: Mention, quality: Mention) -> Iterator[Statement]:
+def _is_of(quality: Mention, structure: Mention) -> bool:
+    """Whether a quality in front of a structure may be said of it."""
+    near = quality.match.entry.data.get("near")
+    return not near or structure.match.start - quality.match.end <= 1
+
+
+def _measured(words: Sequence[str], structure: Mention) -> Iterator[Statement]:
+    """A cardiothoracic ratio with a number: ``CTR > 50 %``, ``CTR 0.58``."""
+    limit = structure.match.entry.data["percent"]
+    exceeds = None
+    behind = words[structure.match.end : structure.match.end + _RATIO_WITHIN]
+    for place, word in enumerate(behind):
+        if word[0].isdigit() and word.isascii() and word.replace(".", "", 1).isdigit():
+            value = float(word) * (1 if float(word) > 1 else 100)
+            above, below = _ABOVE.intersection(behind[:place]), _BELOW.intersection(behind[:place])
+            exceeds = value > limit or (value == limit and bool(above) and not below)
+            if "not" in behind[:place] and above:
+                exceeds = False
+            break
+    if exceeds is not None:
+        for observation in structure.match.entry.data["denied"]:
+            yield Statement(observation, int(exceeds), structure)
+
+
+def _said(words: Sequence[str], structure: Mention, quality: Mention) -> Iterator[Statement]:
     name, assertion = quality.match.entry.name, quality.assertion
     data = structure.match.entry.data
     if name in data.get("asserts", {}):
@@ -206,3 +253,37 @@ def _said(structure: Mention, quality: Mention) -> Iterator[Statement]:
     elif assertion in ("present", "uncertain"):
         for observation in data.get("denies", {}).get(name, ()):
             yield Statement(observation, 0, structure, quality)
+    elif name in data.get("denies", {}) and _is_denied(words, quality):
+        for observation in data.get("denied", ()):
+            yield Statement(observation, -1 if data.get("weak") else 1, structure, quality)
+
+
+def _is_denied(words: Sequence[str], quality: Mention) -> bool:
+    """``The lungs are not clear``, ``neither lung is clear``: the negation is about the quality itself."""
+    cue = quality.cue
+    if cue is None or not quality.match.entry.data.get("firm"):
+        return False
+    within = 2 * _DENIED_WITHIN if words[cue.start] == "neither" else _DENIED_WITHIN
+    return 0 <= quality.match.start - cue.end <= within
+
+
+def is_calcified(reading: Reading, nodule: Mention) -> bool:
+    """Whether a sentence calls a nodule calcified, in front of it or behind it.
+
+    >>> [label(text)["Lung Lesion"] for text in ("Calcified apical nodule.", "The nodule is calcified.")]
+    [None, None]
+    >>> label("Non-calcified nodule.")["Lung Lesion"]
+    1
+    """
+    words, (start, end, _) = reading.sentence.words, nodule.match
+    for place in range(start - 1, max(start - 2 - _CALCIFIED_WITHIN, -1), -1):
+        if words[place] in _NOT_OF_THE_NODULE:
+            break
+        if words[place] in _CALCIFIED:
+            return place == 0 or words[place - 1] not in _NON
+    for place in range(end, min(end + 2 * _CALCIFIED_WITHIN, len(words))):
+        if words[place] in _CALCIFIED:
+            return words[place - 1] in _CALLED and words[place - 1] not in _NON
+        if words[place] in _NOT_BEHIND_THE_NODULE:
+            break
+    return False

@@ -196,13 +196,11 @@ class Trie:
         """
         found: list[Match] = []
         root = self._root
-        start, count = 0, len(words)
-        while start < count:
-            node = root.get(words[start])
-            if node is None:
-                start += 1
+        end, count = 0, len(words)
+        for start, word in enumerate(words):
+            if start < end or word not in root:
                 continue
-            best, end, ahead = None, start + 1, start + 1
+            node, best, ahead = root[word], None, start + 1
             while node is not None:
                 if "" in node:
                     best, end = node[""], ahead
@@ -214,5 +212,4 @@ class Trie:
                 ahead += 1
             if best is not None:
                 found.append(Match(start, end, best))
-            start = end
         return found

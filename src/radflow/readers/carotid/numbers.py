@@ -47,6 +47,11 @@ _LIMITS = (  # -1 an upper limit, 1 a lower one
 _OR_EQUAL = (("or", "equal", "to"), ("and", "equal", "to"), ("or", "equal"))
 _OR_MORE = (("or", "more"), ("or", "greater"), ("or", "higher"), ("or", "above"), ("and", "above"))
 _RANGE_WORDS = frozenset({"to", "and", "~", "–", "through"})
+_RANGES = frozenset({"range", "ranging", "varying", "between", "anywhere"})  # in front of "from 50 to 69 %"
+_FORMERLY = frozenset({"previously", "formerly", "prior", "previous", "initially", "earlier"})
+_NOW = frozenset({"now", "currently", "today", "present", "presently"})
+_FORMERLY_WITHIN = 4  # words between such a word and the percentage it puts to another time
+_NOW_WITHIN = 8
 _LARGEST_IMT_MM = 8.0  # anything thicker is the size of a plaque or of the vessel
 
 
@@ -74,22 +79,50 @@ class Percentage(NamedTuple):
 
 
 def percentage(words: Sequence[str], start: int = 0, end: int | None = None) -> Percentage | None:
-    """The first percentage of ``words[start:end]``; of a change ("from ... to ...") what it is now.
+    """The first percentage of ``words[start:end]``; of a change what it is now.
+
+    Changes are "from 50 % to 80 %", "previously 50 %, now 80 %" and "was 50 %, is 80 %".
 
     >>> percentage("stenosis of 50 to 69 %".split())[:3]
     (50.0, 69.0, True)
     >>> percentage("less than 50 %".split())[:3]
     (49.0, 49.0, True)
+    >>> percentage("progressed from 50 % to 80 %".split())[:3], percentage("was 50 % , now 80 %".split())[:2]
+    ((80.0, 80.0, True), (80.0, 80.0))
     """
     end = len(words) if end is None else end
+    former = None
     for place in range(start + 1, end):
-        if words[place] in _PERCENT and number(words[place - 1]) is not None:
-            found = _percentage(words, start, place)
-            changed = found.start > start and words[found.start - 1] == "from"
-            if changed and words[found.end : found.end + 1] == ["to"]:  # "from 50-69 % to 70-99 %"
+        if words[place] not in _PERCENT or number(words[place - 1]) is None:
+            continue
+        found = _percentage(words, start, place)
+        if found.start > start and words[found.start - 1] == "from":
+            if words[found.end : found.end + 1] == ["to"]:  # "from 50-69 % to 70-99 %"
                 return percentage(words, found.end + 1, end) or found
+            return _changed(words, start, found)
+        if former is not None or not _is_former(words, start, found, end):
             return found
-    return None
+        former = found
+    return former
+
+
+def _changed(words: Sequence[str], start: int, found: Percentage) -> Percentage:
+    """Of "from 60 to 75 %" the later value; "from 50 to 69 %" is a grade, and "ranges from" says so."""
+    is_grade = found.high % 10 == 9 or not _RANGES.isdisjoint(
+        words[max(start, found.start - 3) : found.start]
+    )
+    later = number(words[found.end - 2])
+    return found if is_grade or later is None else found._replace(low=later, high=later)
+
+
+def _is_former(words: Sequence[str], start: int, found: Percentage, end: int) -> bool:
+    """Whether a percentage is of another time: ``previously 50 %``, ``50 %, now 80 %``."""
+    before = words[max(start, found.start - _FORMERLY_WITHIN) : found.start]
+    if not _FORMERLY.isdisjoint(before):
+        return True
+    behind = words[found.end : min(end, found.end + _NOW_WITHIN)]
+    now = next((place for place, word in enumerate(behind) if word in _NOW), len(behind))
+    return not _PERCENT.isdisjoint(behind[now:])
 
 
 def _percentage(words: Sequence[str], start: int, sign: int) -> Percentage:
@@ -104,9 +137,9 @@ def _percentage(words: Sequence[str], start: int, sign: int) -> Percentage:
         before = number(words[first - step]) if first - start >= step else None
         if before is not None:  # 50-69 %, 50 to 69 %
             first, low = first - step, before
+    limit, first = _limit(words, start, first, after)
     if high != low:
         return Percentage(min(low, high), max(low, high), True, first, after)
-    limit, first = _limit(words, start, first, after)
     if limit < 0:
         return Percentage(low - 1, low - 1, True, first, after)
     return Percentage(low, 100.0 if limit > 0 else high, limit > 0, first, after)

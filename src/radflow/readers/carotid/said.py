@@ -168,8 +168,10 @@ def _stenosis(given: _Sorted) -> Iterator[Said]:
 
 
 def _is_grade(given: _Sorted, found: Percentage) -> bool:
-    """Whether a percentage grades a stenosis that is not named: ``ICA: 50-69%.``"""
-    return found.bounded and bool(given.segments) and not given.kinds.keys() & {"resistance", "end", "imt"}
+    """Whether a percentage grades a stenosis that is not named: ``ICA: 50-69%``, ``RICA 70%``."""
+    if not found.bounded:  # "RICA 70 %": nothing else that the number could measure
+        return given.segments == ("ICA",) and given.kinds.keys() <= {"segment", "side", "vessel"}
+    return bool(given.segments) and not given.kinds.keys() & {"resistance", "end", "imt"}
 
 
 def _percent(given: _Sorted, named: Sequence[Mention], found: Percentage) -> Iterator[Said]:

@@ -14,9 +14,12 @@ from functools import lru_cache
 from typing import Any
 
 from radflow import readers
+from radflow.judges.rules.chest_details import detail_faults
 from radflow.judges.rules.chest_devices import DEVICES, device_faults
 from radflow.judges.rules.chest_knowledge import (
     ALL_NORMAL,
+    ASKED_ABOUT,
+    BARELY_NORMAL,
     CARRIED_BY,
     CHRONIC_LUNG,
     CRITICAL,
@@ -24,12 +27,19 @@ from radflow.judges.rules.chest_knowledge import (
     DENYING,
     HINTED_BY,
     HINTS_OVER_DENIALS,
+    MIDLINE,
+    NAMED_EDEMA,
     NOTABLE,
+    PARTIAL,
+    RESERVED,
     SIDED,
     SITED,
+    SLIGHT,
     STANDS_FOR,
+    UNCHANGED,
     WEIGHTY,
 )
+from radflow.judges.rules.chest_positions import position_faults
 from radflow.judges.rules.chest_statements import (
     LARGE,
     OBSERVATIONS,
@@ -40,6 +50,8 @@ from radflow.judges.rules.chest_statements import (
     read_section,
     read_statement,
 )
+from radflow.judges.rules.chest_unlabelled import DIAGNOSES, concludes, unlabelled_faults
+from radflow.judges.rules.chest_within import contradictions
 from radflow.judges.rules.reasons import Reason
 
 # Report sentences repeat: a few thousand distinct ones cover most of a data set.
@@ -88,12 +100,17 @@ def chest_faults(
         if not _readable(section, says_something):
             yield Reason(about="", what=f"nothing can be read in the {name}", sentence=None)
             return
+    yield from contradictions(premise, "Findings")
+    yield from contradictions(conclusion, "Impression")
     for claim in conclusion.statements:
         yield from _unsupported(claim, premise)
         yield from _denied(claim, premise, conclusion)
         yield from _misplaced(claim, premise)
         yield from _of_another_degree(claim, premise)
+    yield from detail_faults(premise, conclusion)
     yield from device_faults(premise, conclusion)
+    yield from position_faults(premise, conclusion)
+    yield from unlabelled_faults(premise, conclusion)
     yield from _left_out(premise, conclusion)
     if not any(conclusion.asserts(name) for name in OBSERVATIONS):
         yield from _falsely_normal(premise, conclusion)
@@ -101,17 +118,21 @@ def chest_faults(
 
 def _readable(section: Section, says_something: Callable[[str], bool]) -> bool:
     labelled = any(state is not None for state in section.labels.values())
-    return labelled or ALL_NORMAL.search(section.text) is not None or says_something(section.text)
+    known = labelled or any(words.search(section.text) for words in (ALL_NORMAL, UNCHANGED))
+    return known or says_something(section.text)
 
 
 def _unsupported(claim: Statement, premise: Section) -> Iterator[Reason]:
     for name in OBSERVATIONS:
         if claim.labels[name] not in (1, -1) or premise.asserts(name) or name == "Support Devices":
             continue
+        if claim.labels[name] == -1 and ASKED_ABOUT.search(claim.text):
+            continue
         carried = any(premise.asserts(other) for other in CARRIED_BY.get(name, ()))
-        hinted = _hinted(name, premise)
+        hinted = _hinted(name, claim, premise)
         if premise.labels[name] == 0:
-            if not (name == "Lung Opacity" and carried) and not (name in HINTS_OVER_DENIALS and hinted):
+            allowed = name in HINTS_OVER_DENIALS or _denied_in_part(name, premise)
+            if not (name == "Lung Opacity" and carried) and not (allowed and hinted):
                 yield Reason(
                     about=name, what="asserted in the Impression, denied in the Findings", sentence=claim.text
                 )
@@ -121,10 +142,17 @@ def _unsupported(claim: Statement, premise: Section) -> Iterator[Reason]:
             )
 
 
-def _hinted(name: str, premise: Section) -> bool:
+def _denied_in_part(name: str, premise: Section) -> bool:
+    """Whether every denial of it has a reserve: "no large effusion"."""
+    return all(RESERVED.search(ground.text) for ground in premise.statements if ground.labels[name] == 0)
+
+
+def _hinted(name: str, claim: Statement, premise: Section) -> bool:
     """Whether a sentence of the Findings that denies nothing has words for it."""
     if name not in HINTED_BY:
         return False
+    if name == "Cardiomegaly" and BARELY_NORMAL.search(premise.text):
+        return claim.labels[name] == -1 or SLIGHT.search(claim.text) is not None
     return any(
         HINTED_BY[name].search(ground.text)
         and (name in HINTS_OVER_DENIALS or not DENYING.search(ground.text))
@@ -139,6 +167,8 @@ def _denied(claim: Statement, premise: Section, conclusion: Section) -> Iterator
             continue
         if claim.sides and not any(_same_place(claim, ground) for ground in premise.about({name})):
             continue
+        if PARTIAL.search(claim.text) or (name == "Edema" and not _by_name(claim, premise)):
+            continue
         # "Clear lungs" denies every opacity, and is said over an old scar too.
         if name != "Lung Opacity" or _plainly(name, premise):
             yield Reason(
@@ -146,11 +176,24 @@ def _denied(claim: Statement, premise: Section, conclusion: Section) -> Iterator
             )
 
 
+def _by_name(claim: Statement, premise: Section) -> bool:
+    """Whether one of the two names edema; "no acute abnormality" is said over mild congestion too."""
+    return NAMED_EDEMA.search(claim.text) is not None or any(
+        ground.states(NAMED_EDEMA) for ground in premise.about({"Edema"})
+    )
+
+
 def _mentioned(name: str, premise: Section, conclusion: Section) -> bool:
     """Whether the Impression has it by its name, or by one that stands for it and not on the other side."""
     if conclusion.asserts(name) or (name == "Lung Opacity" and CHRONIC_LUNG.search(conclusion.text)):
         return True
+    if name not in CRITICAL and any(
+        name in diagnosis.labels and concludes(conclusion, diagnosis) for diagnosis in DIAGNOSES.values()
+    ):
+        return True
     sides = {side for ground in premise.about({name}) for side in ground.sides}
+    if name == "Pleural Effusion" and len(sides) != 1 and concludes(conclusion, DIAGNOSES["heart failure"]):
+        return True
     other = {_OPPOSITE[side] for side in sides} if len(sides) == 1 else None
     return any(claim.sides != other for claim in conclusion.about(STANDS_FOR.get(name, frozenset())))
 
@@ -197,6 +240,8 @@ def _misplaced(claim: Statement, premise: Section) -> Iterator[Reason]:
 def _elsewhere(name: str, claim: Statement, grounds: Sequence[Statement], *, sited: bool) -> Iterator[Reason]:
     sides = {side for ground in grounds for side in ground.sides}
     sites = {site for ground in grounds for site in ground.sites}
+    if name in MIDLINE:
+        return
     if len(claim.sides) == 1 and sides and not claim.sides & sides:
         what = f"{min(claim.sides)} in the Impression, {min(sides)} in the Findings"
     elif sited and claim.sites and sites and _apart(claim.sites, sites):
@@ -219,6 +264,9 @@ def _same_place(claim: Statement, ground: Statement) -> bool:
 def _of_another_degree(claim: Statement, premise: Section) -> Iterator[Reason]:
     for name, claimed in claim.degrees.items():
         degrees = {degree for ground in premise.statements for degree in ground.degrees.get(name, ())}
+        if not degrees and not premise.asserts(name) and name in HINTED_BY:
+            hints = [ground for ground in premise.statements if HINTED_BY[name].search(ground.text)]
+            degrees = {0 for ground in hints if SLIGHT.search(ground.text)}
         if degrees and _apart(claimed, degrees):
             what = "its degree in the Impression contradicts the Findings"
         elif not degrees and min(claimed) == LARGE and premise.asserts(name):

@@ -67,6 +67,9 @@ NOTABLE = frozenset({"Lung Opacity", "Lung Lesion", "Atelectasis", "Fracture", "
 SITED = frozenset({*PARENCHYMA, "Lung Lesion"})
 """What is said to be in a zone of the lung."""
 
+MIDLINE = frozenset({"Cardiomegaly", "Enlarged Cardiomediastinum"})
+"""What has no side."""
+
 CHRONIC_LUNG = re.compile(
     r"chronic|fibro|emphysem|interstiti|markings|airways|bronch|COPD|(?<!granulomatous )infect", re.IGNORECASE
 )
@@ -78,6 +81,36 @@ ALL_NORMAL = re.compile(
     r"|^\W*(?:normal|negative|unremarkable)\W*$",
     re.IGNORECASE,
 )
+UNCHANGED = re.compile(
+    r"\bstable\b|\bunchanged\b|\bno (?:\w+ ){0,3}changes?\b|\bunaltered\b|\bsimilar\b", re.IGNORECASE
+)
+"""An Impression that says no more than this stands where nothing needs to be said."""
+
+ASKED_ABOUT = re.compile(
+    r"not (?:\w+ )?excluded|cannot (?:be )?(?:\w+ )?exclud|rule[- ]out|recommend|\bif (?:clinically|indicated|there)|correlat",
+    re.IGNORECASE,
+)
+"""Beside what is only asked about."""
+
+PARTIAL = re.compile(r"\b(?:suspicious|overt|frank|worrisome)\b", re.IGNORECASE)
+"""A denial of a part: "no suspicious nodule" is said beside a granuloma."""
+
+RESERVED = re.compile(
+    r"\b(?:large|significant|definite|sizable|sizeable|gross|overt|frank|substantial)\b", re.IGNORECASE
+)
+"""Beside a denial that leaves room for a little of it."""
+
+NAMED_EDEMA = re.compile(r"edema|failure|overload", re.IGNORECASE)
+
+BARELY_NORMAL = re.compile(r"top.normal|upper limits?|high.normal|borderline", re.IGNORECASE)
+"""Of a heart: neither normal nor enlarged."""
+
+SLIGHT = re.compile(
+    r"\b(?:mild\w*|slight\w*|minimal\w*|borderline|upper|top|small|early|low|prominent|subtle)\b",
+    re.IGNORECASE,
+)
+"""Of a little of a finding."""
+
 DENYING = re.compile(r"\b(?:no|not|without|negative|normal|unremarkable|clear|free)\b", re.IGNORECASE)
 
 SIDED: dict[str, re.Pattern[str]] = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from radflow.judges.rules.chest_clauses import ABOUT_THE_LAST, Mention, read_mentions, stated
+from radflow.judges.rules.words import small
 from radflow.readers.labels import CHEXPERT_OBSERVATIONS, State, stronger
 
 Labels = Mapping[str, State]
@@ -17,7 +19,8 @@ _SENTENCE_END = re.compile(r"(?<=[.;!?])\s+(?=[A-Z0-9X])|\n+")
 _LIST_NUMBER = re.compile(r"[\d\s.)]*")
 
 _SIDES = re.compile(
-    r"\b(?P<left>left|lingula\w*)\b|\b(?P<right>right|(?<!left )middle lobe)\b"
+    r"\b(?P<left>left(?! (?:atri|ventric|heart))|lingula\w*)\b"
+    r"|\b(?P<right>right(?! (?:atri|ventric|heart)|(?= and left (?:atri|ventric)))|(?<!left )middle lobe)\b"
     r"|\b(?P<both>bilateral\w*|both|bibasilar|bibasal|biapical)\b",
     re.IGNORECASE,
 )
@@ -34,39 +37,39 @@ _DEGREE = re.compile(
     r"(?P<least>\b(?:borderline|top.normal|(?:upper|high)\s+(?:limits?\s+)?(?:of\s+)?normal)\b)"
     r"|(?P<small>\b(?:trace|tiny|minimal\w*|small|mild\w*|slight\w*|subtle|faint|subsegmental|platelike)\b)"
     r"|(?P<moderate>\bmoderate\w*\b)"
-    r"|(?P<large>\b(?:large|severe\w*|massive\w*|marked\w*|extensive\w*|gross|complete|tension)\b)",
+    r"|(?P<large>\b(?:large|severe\w*|massive\w*|marked\w*|extensive\w*|gross|(?<!near.)complete(?! resol| clear)"
+    r"|tension|florid|fulminant|siz(?:e)?able|huge|giant|profound|substantial|considerable)\b)",
     re.IGNORECASE,
 )
 LARGE = 2
 _RANK = {"least": 0, "small": 0, "moderate": 1, "large": LARGE}
 
 _CLAUSE_END = re.compile(r"[,;:]|\bwith\b|\band\b")
+_NOUN_WORDS = {
+    "Cardiomegaly": r"cardiomegaly|heart|cardiac",
+    "Enlarged Cardiomediastinum": r"mediastin",
+    "Edema": r"edema|congesti|cephaliz",
+    "Consolidation": r"consolidat",
+    "Pneumonia": r"pneumoni|infecti",
+    "Atelectasis": r"atelecta|collapse",
+    "Lung Opacity": r"opaci|infiltrat|air\s?space|haziness|interstiti|markings",
+    "Lung Lesion": r"nodul|\bmass\b|lesion",
+    "Pneumothorax": r"pneumothora",
+    "Pleural Effusion": r"effusion|pleural fluid|blunt",
+    "Pleural Other": r"thickening",
+    "Fracture": r"fractur|deformit|compression",
+}
+NOUNS = {name: re.compile(words, re.IGNORECASE) for name, words in _NOUN_WORDS.items()}
+"""Observation -> words that name it or its organ."""
+# What a word of degree can belong to.
 _NOUN = re.compile(
-    "|".join(
-        f"(?P<{name.replace(' ', '_')}>{words})"
-        for name, words in {
-            "Cardiomegaly": r"cardiomegaly|heart|cardiac",
-            "Enlarged Cardiomediastinum": r"mediastin",
-            "Edema": r"edema|congesti|cephaliz",
-            "Consolidation": r"consolidat",
-            "Pneumonia": r"pneumoni|infecti",
-            "Atelectasis": r"atelecta|collapse",
-            "Lung Opacity": r"opaci|infiltrat|air\s?space|haziness|interstiti|markings",
-            "Lung Lesion": r"nodul|\bmass\b|lesion",
-            "Pneumothorax": r"pneumothora",
-            "Pleural Effusion": r"effusion|pleural fluid|blunt",
-            "Pleural Other": r"thickening",
-            "Fracture": r"fractur|deformit",
-        }.items()
-    ),
-    re.IGNORECASE,
+    "|".join(f"(?P<{name.replace(' ', '_')}>{words})" for name, words in _NOUN_WORDS.items()), re.IGNORECASE
 )
-"""What a word of degree can belong to."""
 
 _PLAYED_DOWN = re.compile(
     r"minimal|mild|slight|borderline|stable|unchanged|chronic|scar|calcifi|granulom|\bold\b|healed|remote|"
     r"overl[ya]|artifact|subsegmental|atelecta|again|previous|resol|clearing|crowding|low lung|hypo|"
-    r"low volume|superimposed soft|clear airspace",
+    r"low volume|superimposed soft|clear airspace|fixation|fixated|nipple|persist",
     re.IGNORECASE,
 )
 _NOT_PLAYED_DOWN = re.compile(r"pneumonia|infiltrate|suspicious|neoplasm|malignan", re.IGNORECASE)
@@ -83,6 +86,8 @@ class Statement:
         sites: 0 upper, 1 middle, 2 lower; what it names of them.
         degrees: observation -> the degrees stated of it, 0 small, 1 moderate, 2 large.
         played_down: whether it says itself that what it describes is old, slight or not a disease.
+        mentions: what its clauses say of each finding.
+        small: the text in small letters.
     """
 
     text: str
@@ -91,6 +96,16 @@ class Statement:
     sites: frozenset[int]
     degrees: Mapping[str, frozenset[int]]
     played_down: bool
+    mentions: tuple[Mention, ...] = ()
+    small: str = ""
+    _states: dict[int, bool] = field(default_factory=dict, repr=False, compare=False)
+
+    def states(self, words: re.Pattern[str]) -> bool:
+        """Whether it has some words where it does not deny them; looked up once."""
+        known = self._states.get(id(words))
+        if known is None:
+            known = self._states[id(words)] = stated(words, self.small)
+        return known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +121,11 @@ class Section:
     statements: tuple[Statement, ...]
 
     @cached_property
+    def small(self) -> str:
+        """The text in small letters."""
+        return small(self.text)
+
+    @cached_property
     def labels(self) -> dict[str, State]:
         """The strongest state of each observation over the section."""
         merged: dict[str, State] = dict.fromkeys(OBSERVATIONS)
@@ -114,6 +134,21 @@ class Section:
                 if state is not None and name in merged:
                     merged[name] = stronger(merged[name], state)
         return merged
+
+    @cached_property
+    def mentions(self) -> list[Mention]:
+        """What it says of each finding, clause by clause; a sentence with "It" is about the last finding."""
+        found: list[Mention] = []
+        for statement in self.statements:
+            own: Sequence[Mention] = statement.mentions
+            if not own and found and ABOUT_THE_LAST.match(statement.text):
+                own = read_mentions(statement.text, statement.labels, found[-1])
+            found += own
+        return found
+
+    def stating(self, words: re.Pattern[str]) -> Statement | None:
+        """The first sentence that states what some words say."""
+        return next((statement for statement in self.statements if statement.states(words)), None)
 
     def asserts(self, name: str) -> bool:
         """Whether it states or hedges an observation."""
@@ -163,6 +198,8 @@ def read_statement(sentence: str, label: Callable[[str], Labels]) -> Statement:
         sites=frozenset(site for site, words in enumerate(_SITES) if words.search(sentence)),
         degrees=_degrees(sentence, labels),
         played_down=_PLAYED_DOWN.search(sentence) is not None and not _NOT_PLAYED_DOWN.search(sentence),
+        mentions=tuple(read_mentions(sentence, labels)),
+        small=small(sentence),
     )
 
 

@@ -25,6 +25,7 @@ from radflow.files import atomic_file, write_atomic
 from radflow.modality import modality_of
 from radflow.readers.chexpert import chexpert_labeler
 from radflow.reports.files import read_rows
+from radflow.reports.headers import read_headers
 from radflow.reports.language import LanguageCount
 from radflow.tables import Remarks
 from radflow.tables.writing import csv_writer
@@ -72,6 +73,7 @@ def label_command(screen: Console, errors: Console, reports: Path, options: Labe
         section=options.section,
         column=options.report_column,
         id_column=options.id_column,
+        headers=read_headers(options.headers),
         remarks=remarks,
     )
     first = next(texts, None)

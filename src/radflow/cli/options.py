@@ -26,6 +26,8 @@ class LabelOptions:
     """TOML file with phrases of your own, on top of chexpert-rules."""
     section: Literal["report", "findings", "impression"] = "report"
     """Label the whole report or one section."""
+    headers: Path | None = None
+    """TOML file with your own names of the sections, on top of those that are known."""
     report_column: ReportColumn = None
     """Where the report stands, when the column has none of the usual names."""
     id_column: str | None = None
@@ -67,6 +69,8 @@ class AgreeOptions:
     """Given twice: rules, openai:MODEL or local:FOLDER."""
     question: Literal["consistency", "criticality"] = "consistency"
     """Whether the Impression follows from the Findings, or whether the report is critical."""
+    headers: Path | None = None
+    """TOML file with your own names of the sections, on top of those that are known."""
     report_column: ReportColumn = None
     """Where the report stands, when the column has none of the usual names."""
     id_column: str | None = None

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from radflow.errors import DataError
 from radflow.evaluation.files.predictions import PREDICTIONS, REFERENCES, study_id
 from radflow.reports import parse_report, render_report
+from radflow.reports.headers import Headers
 from radflow.tables import Remarks, Row, find_column, missing, plain_name
 
 Section = Literal["report", "findings", "impression"]
@@ -25,6 +26,7 @@ def report_texts(
     section: Section = "report",
     column: str | None = None,
     id_column: str | None = None,
+    headers: Headers | None = None,
     remarks: Remarks | None = None,
 ) -> Iterator[tuple[str, str]]:
     """The id and the text of each row; case and blanks in the names of columns make no difference.
@@ -34,6 +36,7 @@ def report_texts(
         section: the whole report, or one section: from its own column, else as the parser finds it.
         column: where the report stands, when it is none of the usual names.
         id_column: where the id stands, likewise.
+        headers: names of the sections, where they are not the usual ones.
         remarks: takes how many rows have no id, and how to name its column.
 
     Yields:
@@ -50,13 +53,15 @@ def report_texts(
         study = study_id(row.fields, id_column, row.where)
         if study is None and remarks is not None:
             remarks.add("reports without an id, named by their number (--id-column names it)", row.where)
-        text = _text(row, fields, section, column)
+        text = _text(row, fields, section, column, headers)
         if not text and section == "report" and remarks is not None:
             remarks.add("reports without text", row.where)
         yield study or str(number), text
 
 
-def _text(row: Row, fields: Mapping[str, Any], section: Section, column: str | None) -> str:
+def _text(
+    row: Row, fields: Mapping[str, Any], section: Section, column: str | None, headers: Headers | None
+) -> str:
     where = row.where
     if column is not None:
         name = find_column(column, row.fields, where, "--report-column")
@@ -76,7 +81,7 @@ def _text(row: Row, fields: Mapping[str, Any], section: Section, column: str | N
         )
     if section == "report":
         return whole.strip()
-    report = parse_report(whole)
+    report = parse_report(whole, headers)
     return (report.findings if section == "findings" else report.impression) or ""
 
 

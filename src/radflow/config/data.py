@@ -84,6 +84,9 @@ class Data(Section):
     sections: Literal["both", "any"] | None = None
     """``both`` leaves out reports that lack Findings or Impression; ``any`` keeps those with one.
     When not given, the data set decides."""
+    headers: Path | None = None
+    """For ``table``: a TOML file with your own names of the sections, on top of those that are known
+    (docs/sections.md); relative to the recipe."""
     split: Literal["official", "rexrank"] = "official"
     """For ``chexpert-plus``, which has no official test: ``rexrank`` tests on the validation studies."""
     count: Count = 12_000

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from radflow.config.recipe import Recipe
 from radflow.errors import MissingFileError, RecipeError, did_you_mean
 
-_PATHS = ("data.manifest", "data.root", "data.images", "data.reports", "judge.store")
+_PATHS = ("data.manifest", "data.root", "data.images", "data.reports", "data.headers", "judge.store")
 """Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
 _RETIRED = {
     ("rft", "stale_updates"): 0,

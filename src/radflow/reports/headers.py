@@ -65,11 +65,25 @@ def read_headers(path: Path | None = None) -> Headers:
     shipped = tomllib.loads(files("radflow.reports").joinpath("headers.toml").read_text("utf-8"))
     names: dict[str, dict[str, None]] = {kind: {} for kind in _LISTS}
     own = {} if path is None else _own(path)
-    taken = {name: kind for language in own.values() for kind, listed in language.items() for name in listed}
+    taken = {
+        _plain(name): kind
+        for language in own.values()
+        for kind, listed in language.items()
+        for name in listed
+    }
     for language in (*own.values(), *shipped.values()):
         for kind, listed in language.items():
-            names[kind].update(dict.fromkeys(name for name in listed if taken.get(name, kind) == kind))
+            names[kind].update(
+                dict.fromkeys(name for name in listed if taken.get(_plain(name), kind) == kind)
+            )
     return _compiled(names)
+
+
+def _plain(name: str) -> str:
+    """A name without accents."""
+    return "".join(
+        letter for letter in unicodedata.normalize("NFD", name) if not unicodedata.combining(letter)
+    )
 
 
 def _own(path: Path) -> dict[str, dict[str, list[str]]]:

@@ -27,9 +27,9 @@ _ATTRIBUTE = re.compile(
 _ENTITY = re.compile(r"&(?:[a-z]{2,8}|#\d{1,6}|#x[0-9a-f]{1,6});", re.IGNORECASE)
 # Text that HTML emphasises, and whether its section may follow: "<b>Findings</b> are stable" is a sentence.
 _MARKED = re.compile(
-    r"(?<=[>.!?;:)\s])(?P<tags>(?:<(?:b|strong|u|em|i|span|font|h[1-6]|title|dt|p|div)(?:\s[^<>]*)?>\s*)+)"
+    r"(?<=[>.!?;:)\s])(?P<tags>(?:<(?:b|strong|u|em|i|span|font|h[1-6]|title|dt|p|div)(?:\s[^<>]*)?>\s{0,9}){1,4})"
     r"(?P<number>\(?\d{1,2}[.)]\s*)?(?P<inside>[^<>]{1,80})"
-    r"(?:</[A-Za-z1-6]+>\s*)+(?P<colon>[:–—-]?)(?=\s*(?:[A-Z\d<]|\Z)|(?<=[:–—-]))"
+    r"(?:</[A-Za-z1-6]+>\s{0,9}){1,4}(?P<colon>[:–—-]?)(?=\s*(?:[A-Z\d<]|\Z)|(?<=[:–—-]))"
 )
 _MANY_LINES = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+")
 

@@ -23,6 +23,7 @@ from radflow.judges.agreement import Agreement, agreement
 from radflow.judges.base import Pair
 from radflow.reports import Report, parse_report
 from radflow.reports.files import read_rows
+from radflow.reports.headers import read_headers
 from radflow.reports.language import LanguageCount
 from radflow.tables import Remarks
 from radflow.tables.writing import csv_writer
@@ -83,10 +84,13 @@ def _names(judges: Sequence[str], given: Mapping[str, str]) -> tuple[str, str]:
 
 def _read(path: Path, options: AgreeOptions, remarks: Remarks) -> list[_Row]:
     fields = list(read_rows(path, remarks))
-    named = partial(report_texts, fields, column=options.report_column, id_column=options.id_column)
+    headers = read_headers(options.headers)
+    named = partial(
+        report_texts, fields, column=options.report_column, id_column=options.id_column, headers=headers
+    )
     if options.question == "criticality":
         texts = named(remarks=remarks)
-        rows = [_Row(study, parse_report(text) if text else None) for study, text in texts]
+        rows = [_Row(study, parse_report(text, headers) if text else None) for study, text in texts]
     else:
         findings = named(section="findings", remarks=remarks)
         impressions = named(section="impression")

@@ -50,7 +50,7 @@ from radflow.judges.rules.chest_statements import (
     read_section,
     read_statement,
 )
-from radflow.judges.rules.chest_unlabelled import DIAGNOSES, concludes, unlabelled_faults
+from radflow.judges.rules.chest_unlabelled import DIAGNOSES, KNOWN_WORDS, concludes, unlabelled_faults
 from radflow.judges.rules.chest_within import contradictions
 from radflow.judges.rules.reasons import Reason
 
@@ -119,6 +119,7 @@ def chest_faults(
 def _readable(section: Section, says_something: Callable[[str], bool]) -> bool:
     labelled = any(state is not None for state in section.labels.values())
     known = labelled or any(words.search(section.text) for words in (ALL_NORMAL, UNCHANGED))
+    known = known or any(words.search(section.small) for words in KNOWN_WORDS)
     return known or says_something(section.text)
 
 
@@ -192,8 +193,10 @@ def _mentioned(name: str, premise: Section, conclusion: Section) -> bool:
     ):
         return True
     sides = {side for ground in premise.about({name}) for side in ground.sides}
-    if name == "Pleural Effusion" and len(sides) != 1 and concludes(conclusion, DIAGNOSES["heart failure"]):
-        return True
+    if name == "Pleural Effusion":
+        implying = ["fluid of the pleura"] + ["heart failure"] * (len(sides) != 1)
+        if any(concludes(conclusion, DIAGNOSES[diagnosis]) for diagnosis in implying):
+            return True
     other = {_OPPOSITE[side] for side in sides} if len(sides) == 1 else None
     return any(claim.sides != other for claim in conclusion.about(STANDS_FOR.get(name, frozenset())))
 

@@ -43,7 +43,9 @@ _SITES = (
         )
     ),
 )
-_CLAUSE_END = re.compile(r"[,;:](?!\d)|\b(?:and|with|but|while|whereas|however|although|versus|vs)\b\.?")
+_CLAUSE_END = re.compile(
+    r"[,;:](?!\d)|\b(?:and(?! tubes| lines)|with|but|while|whereas|however|although|versus|vs)\b\.?"
+)
 _NEW_STATEMENT = re.compile(
     r";|\b(?:but|however|while|whereas|although|except)\b"
     r"|,(?=[^,;]*?\b(?:is|are|was|were|there|has|have|remains?|shows?|appears?)\b)"

@@ -87,7 +87,8 @@ UNCHANGED = re.compile(
 """An Impression that says no more than this stands where nothing needs to be said."""
 
 ASKED_ABOUT = re.compile(
-    r"not (?:\w+ )?excluded|cannot (?:be )?(?:\w+ )?exclud|rule[- ]out|recommend|\bif (?:clinically|indicated|there)|correlat",
+    r"not (?:\w+ )?excluded|cannot (?:be )?(?:\w+ )?exclud|rule[- ]out|recommend|correlat"
+    r"|\bif (?:clinically|indicated|there)",
     re.IGNORECASE,
 )
 """Beside what is only asked about."""
@@ -96,7 +97,7 @@ PARTIAL = re.compile(r"\b(?:suspicious|overt|frank|worrisome)\b", re.IGNORECASE)
 """A denial of a part: "no suspicious nodule" is said beside a granuloma."""
 
 RESERVED = re.compile(
-    r"\b(?:large|significant|definite|sizable|sizeable|gross|overt|frank|substantial)\b", re.IGNORECASE
+    r"\b(?:large|significant|definite|si[sz]e?able|gross|overt|frank|substantial)\b", re.IGNORECASE
 )
 """Beside a denial that leaves room for a little of it."""
 

@@ -37,8 +37,9 @@ _DEGREE = re.compile(
     r"(?P<least>\b(?:borderline|top.normal|(?:upper|high)\s+(?:limits?\s+)?(?:of\s+)?normal)\b)"
     r"|(?P<small>\b(?:trace|tiny|minimal\w*|small|mild\w*|slight\w*|subtle|faint|subsegmental|platelike)\b)"
     r"|(?P<moderate>\bmoderate\w*\b)"
-    r"|(?P<large>\b(?:large|severe\w*|massive\w*|marked\w*|extensive\w*|gross|(?<!near.)complete(?! resol| clear)"
-    r"|tension|florid|fulminant|siz(?:e)?able|huge|giant|profound|substantial|considerable)\b)",
+    r"|(?P<large>\b(?:large|severe\w*|massive\w*|marked\w*|extensive\w*|gross"
+    r"|(?<!near.)complete(?! resol| clear)|tension|florid|fulminant|siz(?:e)?able|huge|giant|profound"
+    r"|substantial|considerable)\b)",
     re.IGNORECASE,
 )
 LARGE = 2

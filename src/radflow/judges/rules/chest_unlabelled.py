@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from radflow.judges.rules.chest_knowledge import ALL_NORMAL, PARENCHYMA
-from radflow.judges.rules.chest_statements import Section, Statement
+from radflow.judges.rules.chest_statements import OBSERVATIONS, Section, Statement
 from radflow.judges.rules.reasons import Reason
 from radflow.judges.rules.words import any_of, chest_words
 
@@ -42,6 +42,8 @@ DIAGNOSES = {
     )
     for name, told in chest_words()["diagnoses"].items()
 }
+KNOWN_WORDS = (*FREE_AIR.values(), *(diagnosis.words for diagnosis in DIAGNOSES.values()))
+"""Words that say something without a label."""
 _GRAVE = frozenset({"pneumoperitoneum", "pneumomediastinum"})  # what an Impression may not leave out
 
 _RESERVES = "otherwise|grossly|essentially|relatively|overall|mostly|remaining|rest"
@@ -55,6 +57,7 @@ _IN_THE_LUNG = any_of(("scar", "bulla", "bleb", "cavit", r"mass\b"))
 _BESIDE_THE_LUNG = re.compile(r"mediastin|hilar|pleura|chest wall")
 _BENIGN = re.compile(r"calcif|granulom")
 _LOOKED_FOR = re.compile(r"\b(?:evaluation|assessment|detection|exclusion) (?:of|for)\b|\bto exclude\b")
+_FINE = re.compile(r"\b(?:normal|unremarkable|clear)\b")
 # Beside a diagnosis that is asked about, or of another time.
 _NOT_CONCLUDED = any_of(
     (
@@ -163,9 +166,16 @@ def _diagnosis_faults(claim: Statement, premise: Section) -> Iterator[Reason]:
             yield Reason(about=name, what="without a basis in the Findings", sentence=claim.text)
 
 
+def _is_fine(ground: Statement) -> bool:
+    """Whether a sentence calls what it names normal."""
+    return _FINE.search(ground.small) is not None and not any(
+        ground.labels[name] == 1 for name in OBSERVATIONS
+    )
+
+
 def _carried(diagnosis: Diagnosis, premise: Section) -> bool:
     return (
         any(premise.asserts(label) for label in diagnosis.labels - {"lungs"})
-        or premise.stating(diagnosis.basis) is not None
+        or any(ground.states(diagnosis.basis) and not _is_fine(ground) for ground in premise.statements)
         or concludes(premise, diagnosis)
     )

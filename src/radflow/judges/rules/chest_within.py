@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from radflow.judges.rules.chest_clauses import LESS, MORE
-from radflow.judges.rules.chest_knowledge import ALL_NORMAL, CRITICAL
+from radflow.judges.rules.chest_knowledge import ALL_NORMAL, CRITICAL, SITED
 from radflow.judges.rules.chest_statements import LARGE, NOUNS, OBSERVATIONS, Section, Statement
 from radflow.judges.rules.chest_unlabelled import FREE_AIR, LUNGS_CLEAR, PARTS
 from radflow.judges.rules.reasons import Reason
@@ -28,9 +28,11 @@ _RESERVE = re.compile(
 # Beside a finding that may be none, or is none any more.
 _EXPLAINED = re.compile(
     r"\b(?:may|might|could|possib\w+|likely|probab\w+|overl\w+|artifact\w*|fat|hernia|soft tissues?|scar\w*"
-    r"|atelecta\w+|nipple|screw|hardware|leads?|granulom\w+|related to|represent\w*|clear(?:ed|ing)|resol\w+"
+    r"|nipple|screw|hardware|leads?|granulom\w+|related to|represent\w*|clear(?:ed|ing)|resol\w+"
     r"|x{3,}|surgical|calcif\w+|subpleural|previous\w*|prior)\b"
 )
+# An opacity that is none of the lung, or has a name that leaves a lung clear.
+_ELSEWHERE = {"Lung Opacity": re.compile("mediastin|atelecta"), "Lung Lesion": re.compile("mediastin")}
 _OF_THE_LUNG = frozenset({"Lung Opacity", "Consolidation", "Pneumonia", "Edema"})
 """What a clear lung does not have."""
 _NO_DEVICES = re.compile(
@@ -60,7 +62,7 @@ def _both(section: Section, observation: str) -> bool:
         return False
     states = [one for one in section.statements if _states(one, observation)]
     return any(
-        _same_place(one, other)
+        _same_place(one, other, sited=observation in SITED)
         for one, other in product(states, section.statements)
         if _denies(other, observation)
     )
@@ -69,7 +71,7 @@ def _both(section: Section, observation: str) -> bool:
 def _states(statement: Statement, observation: str) -> bool:
     if statement.labels[observation] != 1:
         return False
-    outside = observation in ("Lung Opacity", "Lung Lesion") and "mediastin" in statement.small
+    outside = observation in _ELSEWHERE and _ELSEWHERE[observation].search(statement.small)
     return observation == "Support Devices" or not (outside or _EXPLAINED.search(statement.small))
 
 
@@ -77,16 +79,17 @@ def _denies(statement: Statement, observation: str) -> bool:
     """Whether a sentence denies all of an observation, by its name or that of the organ."""
     if observation == "Support Devices":
         return statement.labels[observation] != 1 and _NO_DEVICES.search(statement.small) is not None
-    if statement.labels[observation] != 0 or _RESERVE.search(statement.small):
+    if statement.labels[observation] == 1 or _RESERVE.search(statement.small):
         return False
-    return NOUNS[observation].search(statement.text) is not None or (
-        observation in _OF_THE_LUNG and LUNGS_CLEAR.search(statement.small) is not None
-    )
+    if statement.labels[observation] == 0 and NOUNS[observation].search(statement.text):
+        return True
+    return observation in _OF_THE_LUNG and LUNGS_CLEAR.search(statement.small) is not None
 
 
-def _same_place(one: Statement, denial: Statement) -> bool:
+def _same_place(one: Statement, denial: Statement, *, sited: bool) -> bool:
     """Whether what is stated lies where the denial looks."""
-    return denial.sides <= one.sides if denial.sides else not denial.sites or bool(denial.sites & one.sites)
+    side = not denial.sides or bool(denial.sides & one.sides)
+    return side and not (sited and denial.sites and not denial.sites & one.sites)
 
 
 def _stated_and_not(section: Section, words: re.Pattern[str]) -> bool:

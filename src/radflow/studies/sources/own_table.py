@@ -18,6 +18,7 @@ from radflow.config.data import Columns
 from radflow.errors import DataError, MissingFileError, did_you_mean
 from radflow.modality import MODALITIES, ModalityName
 from radflow.reports import Report, parse_report
+from radflow.reports.headers import Headers, read_headers
 from radflow.studies.sources import Source
 from radflow.studies.sources.choice import Choice, Sections, report_of
 from radflow.studies.sources.embedded import cell_items, is_embedded, write_picture
@@ -67,6 +68,7 @@ def open_table(
     views: Views = "all",
     max_images: int | None = None,
     sections: Sections = "any",
+    headers: Path | None = None,
     images: Path | None = None,
     store: Path | None = None,
     seed: int = 0,
@@ -85,6 +87,7 @@ def open_table(
         views: which pictures of a study; needs a column for views, or image columns named after them.
         max_images: at most so many, frontal before lateral.
         sections: ``any`` keeps a report in which no sections are found, or one; ``both`` leaves it out.
+        headers: a TOML file with names of the sections, where they are not the usual ones.
         images: the folder that the paths of images start from, where it is not the root.
         store: the folder for pictures that the table holds itself; the engine names one.
         seed: places the patients, where no column says the split.
@@ -113,6 +116,7 @@ def open_table(
         separator=separator,
         modality=modality,
         choice=choice,
+        headers=read_headers(headers),
         store=store,
         seed=seed,
     )
@@ -221,6 +225,7 @@ class _OwnTable:
     separator: str
     modality: ModalityName
     choice: Choice
+    headers: Headers
     store: Path | None
     seed: int
 
@@ -282,7 +287,7 @@ class _OwnTable:
         text = self._one(rows, columns.report)
         if words(text) is None:
             return None
-        report = parse_report(str(text).strip())
+        report = parse_report(str(text).strip(), self.headers)
         return report_of(words(report.findings), words(report.impression)) or report
 
     def _split(self, rows: list[Row], patient: str) -> Split:

@@ -57,7 +57,7 @@ _IN_THE_LUNG = any_of(("scar", "bulla", "bleb", "cavit", r"mass\b"))
 _BESIDE_THE_LUNG = re.compile(r"mediastin|hilar|pleura|chest wall")
 _BENIGN = re.compile(r"calcif|granulom")
 _LOOKED_FOR = re.compile(r"\b(?:evaluation|assessment|detection|exclusion) (?:of|for)\b|\bto exclude\b")
-_FINE = re.compile(r"\b(?:normal|unremarkable|clear)\b")
+_FINE = re.compile(r"\b(?:normal|unremarkable)\b")
 # Beside a diagnosis that is asked about, or of another time.
 _NOT_CONCLUDED = any_of(
     (

@@ -62,9 +62,8 @@ def as_lines(text: str, headers: Headers) -> str:
     """Lay out a report as lines, its headers followed by colons.
 
     >>> from radflow.reports.headers import read_headers
-    >>> print(as_lines("<b>Findings</b><br>Clear &amp; normal.<br>", read_headers()).strip())
-    Findings:
-    Clear & normal.
+    >>> as_lines("<b>Findings</b> Clear &amp; normal.", read_headers()).split("\\n")[-1].strip()
+    'Clear & normal.'
     >>> print(as_lines('{"findings": "Clear.", "impression": "Normal."}', read_headers()))
     findings: Clear.
     <BLANKLINE>

@@ -33,7 +33,7 @@ def test_corpus_f1_equals_scikit_learn(pairs, uncertain):
     truth = np.array([vector(b, uncertain) for b in theirs])
     guess = np.array([vector(a, uncertain) for a in ours])
     result = corpus_label_f1(ours, theirs, OBSERVATIONS, uncertain)
-    for average in ("micro", "macro"):
+    for average in ("micro", "macro", "weighted"):
         oracle = f1_score(truth, guess, average=average, zero_division=0.0)
         assert getattr(result, average) == pytest.approx(oracle, abs=1e-12)
     per_class = f1_score(truth, guess, average=None, zero_division=0.0)
@@ -63,6 +63,7 @@ def test_corpus_chexpert_f1_equals_scikit_learn_in_all_its_forms(pairs):
             for name, average, undefined in (
                 ("micro", "micro", 0.0),
                 ("macro", "macro", 0.0),
+                ("weighted", "weighted", 0.0),
                 ("per_report", "samples", 1.0),
             ):
                 oracle = f1_score(truth, guess, average=average, zero_division=undefined)

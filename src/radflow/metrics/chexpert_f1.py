@@ -55,8 +55,8 @@ def corpus_chexpert_f1(
         reader: texts to labels; the default is ``chexpert-rules``.
 
     Returns:
-        ``{average}_f1_{observations}_uncertain_{state}`` to F1 in [0, 1], twelve of them: average ``micro``,
-        ``macro`` or ``per_report`` (see :class:`~radflow.metrics.label_f1.CorpusF1`); all ``14`` observations
+        ``{average}_f1_{observations}_uncertain_{state}`` to F1 in [0, 1], sixteen of them: average ``micro``,
+        ``macro``, ``weighted`` or ``per_report`` (see :class:`~radflow.metrics.label_f1.CorpusF1`); all ``14`` observations
         or the ``5`` of :data:`FIVE`; uncertain as ``positive`` or ``negative``. ``per_report`` is NaN where
         there are no pairs.
 
@@ -84,5 +84,6 @@ def corpus_forms(ours: Sequence[Labels], theirs: Sequence[Labels]) -> Mapping[st
             choices = f"f1_{len(observations)}_uncertain_{uncertain}"
             scores[f"micro_{choices}"] = corpus.micro
             scores[f"macro_{choices}"] = corpus.macro
+            scores[f"weighted_{choices}"] = corpus.weighted
             scores[f"per_report_{choices}"] = corpus.per_report
     return scores

@@ -25,6 +25,7 @@ class CorpusF1:
         micro: over all (report, observation) cells together.
         macro: mean over observations; one that neither side ever asserts counts 0, as in scikit-learn with
             ``zero_division=0`` and in the published CheXbert tables.
+        weighted: mean over observations, each by how many references assert it; 0 where none asserts any.
         per_report: mean over reports; one where neither side asserts anything counts 1, and NaN where there
             are no reports. scikit-learn's ``average="samples"`` with ``zero_division=1``.
         per_class: observation to F1.
@@ -32,6 +33,7 @@ class CorpusF1:
 
     micro: float
     macro: float
+    weighted: float
     per_report: float
     per_class: Mapping[str, float]
 
@@ -106,7 +108,7 @@ def corpus_label_f1(
     observations: Sequence[str],
     uncertain: str = "positive",
 ) -> CorpusF1:
-    """Micro, macro, per-report and per-class F1 over a corpus, for the named observations.
+    """Micro, macro, weighted, per-report and per-class F1 over a corpus, for the named observations.
 
     Raises:
         DataError: the lists differ in length, or no observation is named.
@@ -119,13 +121,15 @@ def corpus_label_f1(
         raise DataError("Expected at least one observation to score, got none.")
     ours = _matrix(generated, observations, uncertain)
     theirs = _matrix(reference, observations, uncertain)
-    hits, sizes = (ours & theirs).sum(axis=0), ours.sum(axis=0) + theirs.sum(axis=0)
+    support = theirs.sum(axis=0)
+    hits, sizes = (ours & theirs).sum(axis=0), ours.sum(axis=0) + support
     per_class = 2 * hits / np.maximum(sizes, 1)
     asserted = ours.sum(axis=1) + theirs.sum(axis=1)
     per_report = np.where(asserted == 0, 1.0, 2 * (ours & theirs).sum(axis=1) / np.maximum(asserted, 1))
     return CorpusF1(
         micro=float(2 * hits.sum() / max(sizes.sum(), 1)),
         macro=float(per_class.mean()),
+        weighted=float(per_class @ support / max(support.sum(), 1)),
         per_report=float(per_report.mean()) if len(per_report) else math.nan,
         per_class=dict(zip(observations, per_class.tolist(), strict=True)),
     )

@@ -75,6 +75,26 @@ def test_a_rexrank_reference_is_its_two_sections(write) -> None:
     assert second.reference == "Findings: None Impression: Normal."
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("", "section_"), ("generated_", "reference_")])
+def test_sections_in_columns_of_their_own(ours: str, theirs: str, write) -> None:
+    columns = [f"{side}{section}" for side in (ours, theirs) for section in ("Findings", "Impression")]
+    rows = ["a,Clear.,Normal.,Edema.,Failure.", "b,,Normal.,Edema.,", "c,,,Edema.,Failure."]
+    whole, half, nothing = read_predictions(
+        write("p.csv", "\n".join([f"id,{','.join(columns)}", *rows]) + "\n")
+    )
+    assert (whole.text, whole.reference) == (
+        "Findings: Clear. Impression: Normal.",
+        "Findings: Edema. Impression: Failure.",
+    )
+    assert (half.text, half.reference) == ("Impression: Normal.", "Findings: Edema. Impression: None")
+    assert nothing.text == ""  # the system wrote nothing: it is not given the reference
+
+
+def test_sections_alone_are_the_reference_of_a_file_of_references(write) -> None:
+    [record] = read_predictions(write("r.csv", "id,findings,impression\n7,Clear.,Normal.\n"))
+    assert record.truth == "Findings: Clear. Impression: Normal."
+
+
 def test_a_file_of_references_alone(write) -> None:
     [record] = read_predictions(write("r.csv", "id,ground_truth\n7,Normal.\n"))
     assert record == Prediction(study_id="7", text="Normal.", reference="Normal.")

@@ -46,7 +46,7 @@ def _corpus(summary: Mapping[str, Any]) -> str:
         + ", ".join(
             f"{average} of {count} {number(forms[f'{average}_f1_{count}_uncertain_{state}'])}"
             for count in (14, 5)
-            for average in ("micro", "macro")
+            for average in ("micro", "macro", "weighted")
         )
         for state in ("positive", "negative")
     ]

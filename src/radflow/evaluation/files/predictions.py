@@ -3,8 +3,11 @@
 A record has a study id and a prediction, and may carry its reference:
 
     study id      ``study_id``, ``id`` and its like (`IDS`; ReXrank: the key of the object)
-    prediction    ``model_prediction``, ``prediction``, ``report``, ``generated`` or ``text``
-    reference     ``reference``, ``ground_truth``, or ``section_findings`` with ``section_impression``
+    prediction    ``model_prediction``, ``prediction``, ``report``, ``generated`` or ``text``; or its sections
+                  apart: ``findings`` and ``impression``, with ``generated_``, ``predicted_`` or
+                  ``prediction_`` before both where the file has references too
+    reference     ``reference``, ``ground_truth``, or the sections with ``section_`` (ReXrank),
+                  ``reference_`` or ``ground_truth_`` before both
     patient       ``patient_id`` or ``subject_id``
     context       ``context`` or ``indication``: what was known before the study was read
     split         ``split``
@@ -30,7 +33,10 @@ from radflow.tables import TABLES, Remarks, ending, find_column, identifier, mis
 IDS = USUAL["study_id"]
 PREDICTIONS = ("model_prediction", "prediction", "report", "generated", "text")
 REFERENCES = ("reference", "ground_truth")
-SECTIONS = ("section_findings", "section_impression")
+SECTIONS = ("findings", "impression")
+OF_PREDICTION = ("generated_", "predicted_", "prediction_", "")
+OF_REFERENCE = ("section_", "reference_", "ground_truth_")
+"""What stands before the names of both sections."""
 PATIENTS = ("patient_id", "subject_id")
 CONTEXTS = ("context", "indication")
 
@@ -152,19 +158,22 @@ def _record(fields: Mapping[str, Any], columns: Columns, where: str) -> Predicti
     said = _named(fields, columns.reference, where, "--reference-column", columns.required)
     reference = _text(row, REFERENCES, where) if said is None else _text(fields, (said,), where)
     if reference is None and said is None:
-        sections = [_text(row, (name,), where) for name in SECTIONS]
+        sections = _sections(row, OF_REFERENCE, where)
         reference = render_report(*sections) if any(sections) else None
     said = _named(fields, columns.report, where, "--report-column", columns.required)
     if said is not None:
         text = _text(fields, (said,), where) or ""
     elif any(name in row for name in PREDICTIONS):
         text = _text(row, PREDICTIONS, where) or ""
+    elif sections := _sections(row, OF_PREDICTION, where):
+        named = zip(("Findings", "Impression"), sections, strict=True)
+        text = " ".join(f"{name}: {said}" for name, said in named if said)  # no None that nobody generated
     elif reference is not None:
         text = reference  # a file of references alone
     else:
         raise DataError(
-            f"{where}: expected a report in one of {', '.join(PREDICTIONS)}; found "
-            f"{', '.join(map(str, fields))}. Name it with --report-column."
+            f"{where}: expected a report in one of {', '.join(PREDICTIONS)}, or {' and '.join(SECTIONS)}; "
+            f"found {', '.join(map(str, fields))}. Name it with --report-column."
         )
     return Prediction(
         study_id=_unicode(study, where),
@@ -193,6 +202,15 @@ def _text(row: Mapping[str, Any], names: Sequence[str], where: str) -> str | Non
             raise DataError(f"{where}: {name!r} should be text, got {value!r:.40}")
         return _unicode(value, where)
     return None
+
+
+def _sections(row: Mapping[str, Any], before: Sequence[str], where: str) -> tuple[str | None, ...]:
+    """Findings and Impression, if the row has a column for one of them under one of the names."""
+    for prefix in before:
+        names = [prefix + section for section in SECTIONS]
+        if any(name in row for name in names):
+            return tuple(_text(row, (name,), where) for name in names)
+    return ()
 
 
 def _unicode(text: str, where: str) -> str:

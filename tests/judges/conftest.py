@@ -30,7 +30,7 @@ class Asked:
     @property
     def question(self) -> str:
         """The message with the texts in it."""
-        return self.body["messages"][1]["content"]
+        return _question(self.body)
 
     @property
     def structured(self) -> bool:
@@ -83,6 +83,10 @@ async def drip(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.02)
 
 
+def _question(body: dict[str, Any]) -> str:
+    return next(message["content"] for message in body["messages"] if message["role"] == "user")
+
+
 @dataclass
 class FakeServer:
     """Answers each request with what ``plan`` says; counts them."""
@@ -100,7 +104,7 @@ class FakeServer:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:]) if k}
                 body = json.loads(await reader.readexactly(int(headers["content-length"])))
-                question = body["messages"][1]["content"]
+                question = _question(body)
                 asked = Asked(body, headers, self._seen[question])
                 self._seen[question] += 1
                 self.asked.append(asked)

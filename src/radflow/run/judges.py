@@ -11,9 +11,9 @@ from radflow.config import Recipe
 from radflow.errors import RewardError
 from radflow.judges.base import CriticalityJudge
 from radflow.judges.llm.judge import LLMJudge
+from radflow.judges.verdicts.store import STORE
 from radflow.workspace import Workspace
 
-STORE = "verdicts.sqlite3"
 _CHANGE_ANSWERS = {"base_url", "identifiers", "votes", "temperature", "max_answer_tokens"}
 
 

@@ -160,6 +160,14 @@ def test_a_line_gives_back_the_verdict(fields):
     assert from_line(to_line(verdict)) == verdict
 
 
+@pytest.mark.parametrize("number", [0.0, 1.0, -0.6667, 0.5])
+def test_the_number_of_a_grading_stays_a_number(number):
+    verdict = stored_verdict(GPT, QUESTION, replace(ANSWER, verdict=number), keep_texts=False)
+    for again in (from_line(to_line(verdict)), from_row(to_row(verdict))):
+        assert again == verdict
+        assert type(again.verdict) is float
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

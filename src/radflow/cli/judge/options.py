@@ -14,7 +14,7 @@ from radflow.config import make_recipe
 from radflow.errors import RecipeError, did_you_mean
 from radflow.judges.base import CriticalityJudge
 from radflow.judges.llm.judge import LLMJudge
-from radflow.run.judges import STORE
+from radflow.judges.verdicts.store import STORE
 from radflow.workspace import bar
 
 _CHUNK = 512
@@ -77,8 +77,15 @@ def judge_knobs(
 def opened(name: str, knobs: config.Judge, errors: Console) -> Generator[CriticalityJudge]:
     """Make a judge; in the end close it and say what it asked, however the block ends."""
     judge = judges.load(name, knobs)
-    try:
+    with accounted(judge, errors):
         yield judge
+
+
+@contextmanager
+def accounted(judge: CriticalityJudge, errors: Console) -> Generator[None]:
+    """In the end close a judge and say what it asked, however the block ends."""
+    try:
+        yield
     finally:
         if isinstance(judge, LLMJudge):
             judge.close()

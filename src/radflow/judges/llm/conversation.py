@@ -17,15 +17,15 @@ from threading import Lock
 from typing import Any
 
 from radflow import config
-from radflow.judges.llm.answers import RESPONSE_FORMAT, Reply, parse_answer
+from radflow.judges.llm.answers import Reply
 from radflow.judges.llm.questions import (
     Answer,
+    Grading,
     JudgeError,
     JudgeUnavailableError,
     Message,
     Prompt,
     Question,
-    load_prompt,
 )
 from radflow.judges.llm.retry import Failure, Retry, Tries
 
@@ -35,6 +35,7 @@ Cost = Counter[str]
 """Of one question so far: ``calls``, ``prompt_tokens``, ``completion_tokens``."""
 
 _UNREADABLE = Failure(what="an answer that is not one clear yes or no", scope="call")
+_NO_NUMBER = Failure(what="an answer that is not in the form that was asked for", scope="call")
 _SHOWN = 2_000  # characters of an unreadable answer that the judge is shown again
 _CUT = Failure(what="an answer that was cut short by a limit or a filter", scope="call")
 
@@ -166,31 +167,35 @@ class Conversation:
                     self._stop_all(Failure(what=many, scope="endpoint"))
 
     async def _ask(self, question: Question) -> Answer | Failure:
-        """Votes until one side has the majority."""
-        prompt = load_prompt(question.kind)
+        """Votes until one side has the majority; a number needs one."""
+        prompt = question.prompt
+        wanted = 1 if question.grading else self._knobs.votes
         cost: Cost = Counter(calls=0, prompt_tokens=0, completion_tokens=0)
         said: list[str] = []
-        votes: Counter[bool] = Counter()
-        while not votes or max(votes.values()) <= self._knobs.votes // 2:
+        votes: Counter[bool | float] = Counter()
+        while not votes or max(votes.values()) <= wanted // 2:
             vote = await self._vote(prompt, question, cost)
             if isinstance(vote, Failure):
                 return vote
             votes[vote[0]] += 1
             said.append(vote[1])
-        return Answer(verdict=votes[True] > votes[False], said="\n".join(said), **cost)
+        return Answer(verdict=votes.most_common(1)[0][0], said="\n".join(said), **cost)
 
-    async def _vote(self, prompt: Prompt, question: Question, cost: Cost) -> tuple[bool, str] | Failure:
+    async def _vote(
+        self, prompt: Prompt | Grading, question: Question, cost: Cost
+    ) -> tuple[bool | float, str] | Failure:
         """One verdict and its words, asking again as often as allowed."""
         chat, reminder = prompt.messages(question), []
         tries = Tries(self._retry)
         while True:
-            reply = await self._call([*chat, *reminder], cost)
+            reply = await self._call(prompt, [*chat, *reminder], cost)
             if isinstance(reply, Reply):
-                verdict = parse_answer(reply.text) if reply.whole else None
+                verdict = prompt.read(reply.text) if reply.whole else None
                 if verdict is not None:
                     return verdict, reply.text
                 reminder = prompt.reminder(reply.text[:_SHOWN]) if reply.text.strip() else []
-                reply = _UNREADABLE if reply.whole else _CUT
+                unreadable = _NO_NUMBER if question.grading else _UNREADABLE
+                reply = unreadable if reply.whole else _CUT
             pause = tries.after(reply)
             if isinstance(pause, Failure):
                 return self._stop_all(pause) if pause.scope == "endpoint" else pause
@@ -198,39 +203,41 @@ class Conversation:
                 self._resume_at = max(self._resume_at, time.monotonic() + reply.wait)
             await self._sleep(pause)
 
-    async def _call(self, chat: list[Message], cost: Cost) -> Reply | Failure:
+    async def _call(self, prompt: Prompt | Grading, chat: list[Message], cost: Cost) -> Reply | Failure:
         """One request; the first goes alone where it is to find out about structured answers."""
+        if "response_format" not in prompt.request:
+            return await self._request(prompt, chat, cost, structured=False)
         if self._server.structured is None and self._first_call is None:
             self._first_call = asyncio.Event()
             try:
-                return await self._find_out(chat, cost)
+                return await self._find_out(prompt, chat, cost)
             finally:
                 self._first_call.set()
         if self._first_call is not None:
             await self._first_call.wait()
-        return await self._find_out(chat, cost)
+        return await self._find_out(prompt, chat, cost)
 
-    async def _find_out(self, chat: list[Message], cost: Cost) -> Reply | Failure:
+    async def _find_out(self, prompt: Prompt | Grading, chat: list[Message], cost: Cost) -> Reply | Failure:
         """Ask for a structured answer; where that is refused and a plain one is not, remember it."""
         if self._server.structured is not None:
-            return await self._request(chat, cost, structured=self._server.structured)
-        reply = await self._request(chat, cost, structured=True)
+            return await self._request(prompt, chat, cost, structured=self._server.structured)
+        reply = await self._request(prompt, chat, cost, structured=True)
         if isinstance(reply, Reply):
             self._server.structured = True
         elif reply.may_be_the_format:
-            reply = await self._request(chat, cost, structured=False)
+            reply = await self._request(prompt, chat, cost, structured=False)
             if isinstance(reply, Reply):
                 self._server.structured = False
         return reply
 
-    async def _request(self, chat: list[Message], cost: Cost, *, structured: bool) -> Reply | Failure:
-        request: dict[str, Any] = {
-            "messages": chat,
-            "temperature": self._knobs.temperature,
-            "max_tokens": self._knobs.max_answer_tokens,
-        }
-        if structured:
-            request["response_format"] = RESPONSE_FORMAT
+    async def _request(
+        self, prompt: Prompt | Grading, chat: list[Message], cost: Cost, *, structured: bool
+    ) -> Reply | Failure:
+        request = {"messages": chat, "temperature": self._knobs.temperature, **prompt.request}
+        if isinstance(prompt, Prompt) or "max_answer_tokens" in self._knobs.model_fields_set:
+            request["max_tokens"] = self._knobs.max_answer_tokens  # a bound for a word, not for a list
+        if not structured:
+            request.pop("response_format", None)
         async with self._slots:
             while (rest := self._resume_at - time.monotonic()) > 0 and not self._stop.is_set():
                 await self._sleep(rest + random.uniform(0, self._retry.backoff))

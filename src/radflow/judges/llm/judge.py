@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from radflow import config
@@ -24,13 +24,21 @@ from radflow.errors import RecipeError
 from radflow.judges.base import Pair
 from radflow.judges.llm.collapse import CollapseWatch
 from radflow.judges.llm.endpoint import Endpoint
-from radflow.judges.llm.questions import Answer, JudgeError, JudgeUnavailableError, Kind, Question
+from radflow.judges.llm.questions import (
+    Answer,
+    Grading,
+    JudgeError,
+    JudgeUnavailableError,
+    Question,
+)
+from radflow.judges.llm.retry import Retry
 from radflow.judges.privacy.gate import Gate, parse_address
 from radflow.judges.verdicts.rows import Identity, StoredVerdict, stored_verdict
-from radflow.judges.verdicts.store import VerdictStore
+from radflow.judges.verdicts.store import STORE, VerdictStore
 from radflow.reports import Report, render_report
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0  # seconds before an unreachable judge is tried again
+_TRIES, _LONG = 3, 600.0  # for one long answer: how often it is asked for, and the seconds it may take
 _OPENAI = "api.openai.com"
 _log = logging.getLogger(__name__)
 
@@ -63,6 +71,7 @@ class LLMJudge:
 
     Attributes:
         name: as the recipe writes it.
+        identity: whose verdicts these are.
         asked: questions put to the asker so far and answered.
         hits: answers given without asking.
         say: called with a line when it begins to wait; the log, unless somebody sets another.
@@ -78,10 +87,10 @@ class LLMJudge:
         gate: Gate | None = None,
         name: str | None = None,
     ) -> None:
-        self.name = name or identity.name
+        self.name, self.identity = name or identity.name, identity
         self.say: Callable[[str], None] = _log.warning
         self.asked = self.hits = 0
-        self._asker, self._store, self._identity, self._gate = asker, store, identity, gate
+        self._asker, self._store, self._gate = asker, store, gate
         self._knobs = knobs or config.Judge()
         self._watch = CollapseWatch(self.name, share=self._knobs.collapsed_share)
         self._closed, self._asking, self._counting = Event(), Lock(), Lock()
@@ -107,6 +116,14 @@ class LLMJudge:
         """
         return self._patiently("criticality", [(_as_written(report),) for report in reports])
 
+    def grade(self, grading: Grading, pairs: Sequence[Pair]) -> list[float]:
+        """Return the number that the model answers about each (reference, generated), in order.
+
+        Raises:
+            JudgeError: as for pairs, and so for the others.
+        """
+        return self._patiently(grading.kind, [(theirs, ours) for theirs, ours in pairs], grading)
+
     @property
     def collapsed(self) -> tuple[str, ...]:
         """One sentence per kind of question that nearly always got the same answer."""
@@ -129,11 +146,13 @@ class LLMJudge:
         self._closed.set()
         self._store.close()
 
-    def _patiently(self, kind: Kind, texts: Sequence[tuple[str, ...]]) -> list[bool]:
+    def _patiently(
+        self, kind: str, texts: Sequence[tuple[str, ...]], grading: Grading | None = None
+    ) -> list[Any]:
         begun, pause = time.monotonic(), _FIRST_PAUSE
         while True:
             try:
-                return self._answer(kind, texts)
+                return self._answer(kind, texts, grading)
             except JudgeUnavailableError as error:
                 waited = time.monotonic() - begun
                 if self._knobs.on_failure == "stop" or waited + pause > 3600 * self._knobs.longest_wait:
@@ -143,9 +162,9 @@ class LLMJudge:
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _answer(self, kind: Kind, texts: Sequence[tuple[str, ...]]) -> list[bool]:
-        questions = [Question(kind=kind, texts=each) for each in texts]
-        keys = [self._identity.key(question) for question in questions]
+    def _answer(self, kind: str, texts: Sequence[tuple[str, ...]], grading: Grading | None) -> list[Any]:
+        questions = [Question(kind=kind, texts=each, grading=grading) for each in texts]
+        keys = [self.identity.key(question) for question in questions]
         wanted = dict(zip(reversed(keys), reversed(questions), strict=True))  # the first spelling is asked
         found = self._store.get(wanted)
         asked: dict[bytes, StoredVerdict] = {}
@@ -160,7 +179,8 @@ class LLMJudge:
         with self._counting:
             self.asked += len(asked)
             self.hits += len(hits)
-        self._watch.add(kind, {key: verdict.verdict for key, verdict in found.items()})
+        if grading is None:
+            self._watch.add(kind, {key: bool(verdict.verdict) for key, verdict in found.items()})
         return [found[key].verdict for key in keys]
 
     def _ask(self, missing: Mapping[bytes, Question]) -> dict[bytes, StoredVerdict]:
@@ -180,7 +200,7 @@ class LLMJudge:
             sent = [replace(each, texts=tuple(self._gate.clean(each.texts))) for each in questions]
 
         def keep(index: int, answer: Answer) -> None:
-            new = stored_verdict(self._identity, questions[index], answer, keep_texts=self._store.keep_texts)
+            new = stored_verdict(self.identity, questions[index], answer, keep_texts=self._store.keep_texts)
             answered[new.key] = self._store.put(new)
 
         self._asker.ask(sent, keep)
@@ -192,8 +212,11 @@ class LLMJudge:
         return answered
 
 
-def llm_judge(name: str, knobs: config.Judge) -> LLMJudge:
+def llm_judge(name: str, knobs: config.Judge, grading: Grading | None = None) -> LLMJudge:
     """Put together the judge ``openai:<model>`` or ``local:<folder>``. Nothing is asked yet.
+
+    With a ``grading`` it is made for that: whole lists are written, so a request may take ten minutes unless
+    the knobs say otherwise, and what cannot be read is asked for three times.
 
     Raises:
         PrivacyError: the endpoint is not on this machine and the recipe does not let text go there.
@@ -205,21 +228,28 @@ def llm_judge(name: str, knobs: config.Judge) -> LLMJudge:
     kind, _, model = name.partition(":")
     if not model:
         raise RecipeError(f"Expected {kind}:<{'model' if kind == 'openai' else 'folder'}>, got {name!r}.")
-    gate = None
+    gate, asked, retry = None, {}, None
+    if grading is not None:
+        asked, retry = {"prompts": {grading.kind: grading.version}}, Retry(tries=_TRIES)
+        if "timeout" not in knobs.model_fields_set:
+            knobs = knobs.model_copy(update={"timeout": _LONG})
     if kind == "openai":
         gate = Gate(knobs)
-        asker: Asker = Endpoint(model, knobs, http_client=gate.http_client)
+        asker: Asker = Endpoint(model, knobs, retry=retry, http_client=gate.http_client)
         if not knobs.offline:
             gate.check(knobs.base_url)
             asker.check()
         gate = None if parse_address(knobs.base_url).loopback else gate
-        identity = Identity(judge=_way_of_asking(knobs, masked=gate is not None), model=model)
+        identity = Identity(judge=_way_of_asking(knobs, masked=gate is not None), model=model, **asked)
     else:
-        from radflow.judges.llm.local import LocalModel
+        if grading is not None:
+            from radflow.judges.llm.local_writer import LocalWriter as Local
+        else:
+            from radflow.judges.llm.local import LocalModel as Local
 
-        asker = LocalModel(model)
-        identity = Identity(judge=kind, model=asker.name_of_model)
-    path = knobs.store or Path(tempfile.mkdtemp(prefix="radflow-verdicts-")) / "verdicts.sqlite3"
+        asker = Local(model)
+        identity = Identity(judge=kind, model=asker.name_of_model, **asked)
+    path = knobs.store or Path(tempfile.mkdtemp(prefix="radflow-verdicts-")) / STORE
     return LLMJudge(asker, VerdictStore(path), identity=identity, knobs=knobs, gate=gate, name=name)
 
 

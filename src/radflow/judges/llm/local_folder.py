@@ -112,7 +112,9 @@ def folder_dtype(config: dict[str, Any]) -> str:
     return dtype if dtype in DTYPES else "float32"
 
 
-def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
+def load_model(
+    folder: Path, device: torch.device, dtype: torch.dtype, **of_tokenizer: Any
+) -> tuple[Any, Any]:
     """The tokenizer, and the model in evaluation mode. No code from the folder is run, and nothing fetched.
 
     Raises:
@@ -125,7 +127,7 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[
     here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quietly():
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), **here)
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), **here, **of_tokenizer)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 dtype=dtype,

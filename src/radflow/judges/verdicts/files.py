@@ -56,12 +56,12 @@ def import_verdicts(store: VerdictStore, path: Path) -> Imported:
                 verdict = from_line(line)
             except DataError as error:
                 raise DataError(f"{path}:{number}: {error}") from None
-            if verdicts.setdefault(verdict.key, verdict).verdict is not verdict.verdict:
+            if verdicts.setdefault(verdict.key, verdict).verdict != verdict.verdict:
                 raise DataError(f"{path}:{number}: expected one answer per key, got both; export again")
     if not store.keep_texts:
         verdicts = {key: _without_texts(verdict) for key, verdict in verdicts.items()}
     standing = store.add(list(verdicts.values()))
-    contradicted = sum(verdict.verdict is not verdicts[verdict.key].verdict for verdict in standing)
+    contradicted = sum(verdict.verdict != verdicts[verdict.key].verdict for verdict in standing)
     return Imported(
         added=len(verdicts) - len(standing), known=len(standing) - contradicted, contradicted=contradicted
     )

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from radflow.errors import DataError
 from radflow.judges.llm.questions import TEXTS, Answer, Question, load_prompt
@@ -34,6 +34,14 @@ SAID_WITH_TEXTS = 400
 _WORD = re.compile(r"\w+")
 _ANSWER_WORDS = frozenset({"answer", "yes", "no"})
 
+
+def _float(value: Any) -> float:
+    if type(value) is not float:
+        raise ValueError("expected a number with a point")
+    return value
+
+
+_Number = Annotated[float, BeforeValidator(_float), Field(allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -88,7 +96,7 @@ class StoredVerdict:
         judge, model: of the :class:`Identity`.
         prompt: version of the prompt.
         kind: of the question.
-        verdict: yes or no.
+        verdict: yes or no, or the number of a grading.
         said: the judge's own words, cut short; empty where they could hold the report's.
         prompt_tokens, completion_tokens: paid for the question and the answer, over all calls.
         calls: requests it took.
@@ -105,7 +113,7 @@ class StoredVerdict:
     model: str
     prompt: str
     kind: str
-    verdict: bool
+    verdict: bool | _Number
     said: str
     prompt_tokens: _Count
     completion_tokens: _Count
@@ -189,8 +197,8 @@ def from_row(row: Sequence[Any]) -> StoredVerdict | None:
     """The verdict in a row, or ``None`` where the row is not as it was written."""
     *values, check = row
     named = dict(zip(COLUMNS, values, strict=True))
-    if named["verdict"] in (0, 1):
-        named["verdict"] = bool(named["verdict"])  # SQLite has no booleans
+    if named["verdict"] in (0, 1) and isinstance(named["verdict"], int):
+        named["verdict"] = bool(named["verdict"])  # SQLite has no booleans; a number is a float
     if check != _check(named.values()):
         return None
     if named["texts"] is not None:

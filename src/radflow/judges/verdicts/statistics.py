@@ -84,7 +84,7 @@ def _summarise(
     return JudgeStatistics(
         **dict(zip(("judge", "model", "prompt", "kind"), of, strict=True)),
         verdicts=len(kept),
-        yes=sum(verdict.verdict for verdict in kept),
+        yes=sum(verdict.verdict is True for verdict in kept),
         misses=misses,
         hits=hits,
         spent=Cost(

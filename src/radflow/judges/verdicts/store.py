@@ -20,6 +20,9 @@ from threading import Lock
 from radflow.judges.verdicts.rows import COLUMNS, Of, StoredVerdict, from_row, to_row
 from radflow.sqlite import Kind, connect, named_errors, rows_of, transaction
 
+STORE = "verdicts.sqlite3"
+"""Its name in a folder where none was given."""
+
 _of_parents: list[sqlite3.Connection | None] = []
 _ALL = ", ".join((*COLUMNS, "hash"))
 _INSERT = f"INSERT OR REPLACE INTO verdicts ({_ALL}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})"

@@ -30,6 +30,7 @@ NETWORK_READERS: dict[str, str] = {
     "chexbert": "radflow.readers.networks.chexbert:CheXbert",
     "radgraph": "radflow.readers.networks.radgraph:RadGraph",
     "embeddings": "radflow.readers.networks.embeddings:load_embedder",
+    "ratescore": "radflow.readers.networks.rate:RateReader",
 }
 """prefix of "prefix:<folder>" -> "module:attribute" of what makes a reader from the folder and options."""
 
@@ -44,7 +45,8 @@ def load(name: str, **options: Any) -> Callable[..., Any]:
 
     Args:
         name: one of :data:`READERS`; ``prefix:folder`` with a prefix of :data:`NETWORK_READERS`
-            (``embeddings:folder@5`` is hidden layer 5); or a dotted path ``package.module:attribute``.
+            (``embeddings:folder@5`` is hidden layer 5, ``ratescore:NER+ENCODER`` two folders); or a
+            dotted path ``package.module:attribute``.
         options: :data:`OPTIONS`, for networks only.
 
     Returns:

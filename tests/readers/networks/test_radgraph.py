@@ -19,7 +19,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from transformers import BertConfig, BertTokenizerFast, PreTrainedTokenizerBase
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    BertTokenizerFast,
+    ModernBertConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from radflow.errors import DataError, MissingFileError
 from radflow.readers.networks.radgraph import RadGraph
@@ -34,6 +42,7 @@ LABELS = {
         for state in ("definitely present", "uncertain", "definitely absent")
     ],
 }
+LABELS["modern-radgraph-xl"] = LABELS["radgraph-xl"]
 RELATIONS = ["modify", "located_at", "suggestive_of"]
 WORDS = (
     *("no", "the", "heart", "lungs", "are", "clear", "is", "normal", "in", "size"),
@@ -71,16 +80,46 @@ ODD = [
 TEXTS = [*PLAIN, *ODD, *LONG]
 
 
-def write_archive(package, folder: Path, dataset: str, encoder: BertConfig, max_length: int) -> Path:
+def save_word_pieces(bert: Path) -> None:
+    """BERT's kind of tokenizer."""
+    letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    (bert / "vocab.txt").write_text("\n".join(dict.fromkeys([*tokens, *WORDS])))
+    BertTokenizerFast(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
+
+
+def byte_pairs() -> PreTrainedTokenizerFast:
+    """ModernBERT's kind of tokenizer: bytes, and the words that the merges of their letters make."""
+    tokens = Tokenizer(models.BPE())
+    tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokens.train_from_iterator(
+        WORDS * 3,
+        trainers.BpeTrainer(
+            vocab_size=320,
+            show_progress=False,
+            special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    tokens.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    names = {name: f"[{name[:-6].upper()}]" for name in ("pad_token", "unk_token", "cls_token", "sep_token")}
+    return PreTrainedTokenizerFast(tokenizer_object=tokens, **names)
+
+
+def write_archive(package, folder: Path, dataset: str, encoder: PreTrainedConfig, max_length: int) -> Path:
     """A folder as the package unpacks its archives; the weights are random."""
     home = folder / dataset
     bert, vocabulary = home / "bert", home / "vocabulary"
     vocabulary.mkdir(parents=True)
     encoder.save_pretrained(bert)
-    letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
-    (bert / "vocab.txt").write_text("\n".join(dict.fromkeys([*tokens, *WORDS])))
-    BertTokenizerFast(vocab=str(bert / "vocab.txt")).save_pretrained(bert)
+    if isinstance(encoder, ModernBertConfig):
+        byte_pairs().save_pretrained(bert)
+    else:
+        save_word_pieces(bert)
     (vocabulary / "non_padded_namespaces.txt").write_text("*tags\n*labels\n")
     (vocabulary / f"{dataset}__ner_labels.txt").write_text("\n".join(["", *LABELS[dataset], ""]))
     (vocabulary / f"{dataset}__relation_labels.txt").write_text("\n".join([*RELATIONS, ""]))
@@ -162,14 +201,18 @@ def package():
 
 @pytest.fixture(scope="module", params=LABELS)
 def archive(request, package, tmp_path_factory) -> Path:
-    encoder = BertConfig(
-        vocab_size=200,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=MAX_LENGTH,
-    )
+    shape = {
+        "vocab_size": 200,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": MAX_LENGTH,
+    }
+    special = {"pad_token_id": 0, "cls_token_id": 2, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3}
+    encoder = BertConfig(**shape)
+    if request.param.startswith("modern"):
+        encoder = ModernBertConfig(**shape | {"vocab_size": 320}, **special, local_attention=8)
     return write_archive(package, tmp_path_factory.mktemp("radgraph"), request.param, encoder, MAX_LENGTH)
 
 
@@ -214,7 +257,14 @@ def test_the_same_graph_alone_and_in_any_batch_and_order(reader, monkeypatch, ba
 
 
 def test_it_says_which_network_it_is(reader):
-    assert reader.name == {"radgraph": "RadGraph", "radgraph-xl": "RadGraph-XL"}[reader.dataset]
+    assert (
+        reader.name
+        == {
+            "radgraph": "RadGraph",
+            "radgraph-xl": "RadGraph-XL",
+            "modern-radgraph-xl": "Modern RadGraph-XL",
+        }[reader.dataset]
+    )
 
 
 def test_pairs_in_any_portion(reader, monkeypatch):

@@ -62,6 +62,7 @@ class TokenEmbedder:
         placement: device, dtype, batch_tokens; see :func:`~radflow.readers.networks.inference.place`.
         cache: ``"shared"``, a :class:`~radflow.readers.networks.text_cache.TextCache`, or ``None`` for none.
         name: what tables call it; made from ``model`` and ``layer`` unless given.
+        longest: most tokens of a text, special ones included.
 
     Raises:
         MissingFileError: there is no such folder and no such name that can be reached.
@@ -76,6 +77,7 @@ class TokenEmbedder:
         layer: int = -1,
         cache: TextCache | Literal["shared"] | None = "shared",
         name: str | None = None,
+        longest: int = MAX_TOKENS,
         **placement: Any,
     ) -> None:
         self._placement = place(**placement)
@@ -88,9 +90,9 @@ class TokenEmbedder:
         self._at_top = _shorten(self._model, self.layer) or self.layer == depth
         before, after = affixes(self._tokenizer)
         self._special = [*before, *after]
-        self._limit = _limit(self._model, self._tokenizer)
+        self._limit = min(longest, _limit(self._model, self._tokenizer))
         self._pad_id = _pad_id(self._model, self._tokenizer)
-        self._key = fingerprint(
+        self.fingerprint = fingerprint(
             self._model,
             _REVISION,
             self.layer,
@@ -113,7 +115,9 @@ class TokenEmbedder:
             one :class:`TokenVectors` per text; an empty text has no words, but special tokens. Texts beyond
             :data:`MAX_TOKENS`, or beyond what the model was made for, are cut.
         """
-        return [TokenVectors(**reading) for reading in self._cache.read(self._key, texts, self._compute)]
+        return [
+            TokenVectors(**reading) for reading in self._cache.read(self.fingerprint, texts, self._compute)
+        ]
 
     __call__ = embed
 

@@ -2,7 +2,8 @@
 
 The package that publishes them reads one report at a time inside a vendored AllenNLP. Here the same model
 (``radgraph_model.py``) reads batches, with the same graphs: words, labels, entities, relations and their
-order are those of ``radgraph.RadGraph`` 0.1.18, for ``radgraph`` and ``radgraph-xl``. Reports of like length
+order are those of ``radgraph.RadGraph`` 0.1.18, for ``radgraph``, ``radgraph-xl`` and ``modern-radgraph-xl``
+(ModernBERT below). Reports of like length
 go together and no report meets another, so a graph depends on its own text alone.
 """
 
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 
 Graph = dict[str, Any]
 
-_NAMES = {"radgraph": "RadGraph", "None": "RadGraph", "radgraph-xl": "RadGraph-XL"}
+_NAMES = {
+    "radgraph": "RadGraph",
+    "None": "RadGraph",
+    "radgraph-xl": "RadGraph-XL",
+    "modern-radgraph-xl": "Modern RadGraph-XL",
+}
 _REVISION = "radgraph/1"  # raise it when the same weights would read otherwise
 
 
@@ -37,8 +43,8 @@ class RadGraph:
             heads stay in float32.
 
     Attributes:
-        name: for tables, ``RadGraph`` or ``RadGraph-XL``.
-        dataset: what the model was trained on, ``radgraph`` or ``radgraph-xl``.
+        name: for tables, such as ``RadGraph-XL``.
+        dataset: what the model was trained on, such as ``radgraph-xl``.
         entity_labels, relation_labels: all that a graph may have.
         fingerprint: names the model in a cache.
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radflow.config import Evaluation, Recipe
+from radflow.config import Evaluation, Judge, Recipe
 from radflow.errors import DataError
 from radflow.evaluation import read_results
 from radflow.evaluation.evaluate import (
@@ -162,6 +162,22 @@ def test_a_run_is_scored_by_the_metrics_and_the_judge_it_names(
     assert results.labels["consistency"] == "Consistency (never)"
     assert results.gain["consistency"].mean == 0
     assert results.higher_is_better["consistency"]
+
+
+def test_a_run_asks_an_endpoint_for_its_metric(
+    fake, tmp_path: Path, predictions: dict[str, list[str]]
+) -> None:
+    answer = "[Clinically Significant Errors]:\nNo errors.\n\n[Matched Findings]:\n{}. x"
+    server = fake.start(lambda asked: fake.say(answer.format(int("garbled" not in asked.question))))
+    recipe = Recipe(name="fake", judge=Judge(base_url=server.url))
+    workspace = Workspace(tmp_path / "run", recipe)
+    tested = [replace(study(i, text), modality="chest-xray") for i, text in enumerate(TRUTH)]
+    knobs = Evaluation(resamples=50, cases=4, metrics=("chexpert_f1", "green:openai:m"))
+    results = evaluate_run(workspace, knobs, tested, predictions, HierarchicalReward(modality="chest-xray"))
+    assert results.systems[SFT]["green"].mean == 7 / 8
+    assert results.systems[RADFLOW]["green"].mean == 1.0
+    assert results.labels["green"] == "GREEN (m)"
+    assert (tmp_path / "run" / "verdicts.sqlite3").exists()
 
 
 def warnings(results) -> str:

@@ -4,6 +4,7 @@ import pytest
 from radflow.errors import DataError, MissingFileError
 from radflow.metrics import METRICS, RadCliqReaders, default_metrics, score
 from radflow.modality import MODALITIES
+from radflow.readers.networks.rate import Entities
 
 
 def graphs(texts):
@@ -31,7 +32,24 @@ def embed_reports(texts):
     return np.array([[len(t), 1.0] for t in texts])
 
 
+def entities(texts):
+    return [
+        Entities(vectors=np.eye(64)[[len(w) for w in t.split()]], types=("DISEASE",) * len(t.split()))
+        for t in texts
+    ]
+
+
+class Asked:
+    name = "asked"
+
+    def __call__(self, pairs):
+        return [float(reference == generated) for reference, generated in pairs]
+
+
 READERS = {
+    "ratescore": entities,
+    "green": Asked(),
+    "crimson": Asked(),
     "bertscore": OneHot(),
     "semb_score": embed_reports,
     "radgraph_f1": graphs,

@@ -152,7 +152,9 @@ def score(
         predictions: A table (CSV, JSON as ReXrank's, JSONL, Parquet, Excel; docs/datasets.md) with a study id
             and a report, and the reference unless `--reference` has it.
         reference: File with the reference reports, paired by study id.
-        metrics: Names separated by commas; all that apply when not given.
+        metrics: Names separated by commas; all that apply and need nothing more when not given. Some are
+            named with their model: ratescore:NER+ENCODER, green:FOLDER or green:openai:MODEL, and
+            crimson:openai:MODEL, which `--judge.key VALUE` says how to ask.
         modality: Decides which metrics apply.
         out: Folder for per-report scores (scores.csv), the summary (scores.json), the page (report.html) and
             what did not pair (unpaired.csv).

@@ -9,7 +9,9 @@ from typing import Any
 
 from radflow import config, readers
 from radflow.errors import DataError, MissingFileError
+from radflow.evaluation.named_models import load_named, split_names
 from radflow.evaluation.scoring import RADCLIQ
+from radflow.judges.llm.grader import Grader
 from radflow.metrics import (
     METRICS,
     RadCliqReaders,
@@ -83,17 +85,29 @@ class Chosen:
         """Whether consistency is asked for."""
         return CONSISTENCY in self.labels
 
+    @property
+    def graders(self) -> dict[str, Grader]:
+        """The metrics that a language model is asked for."""
+        return {name: reader for name, reader in self.readers.items() if isinstance(reader, Grader)}
+
 
 def choose(
-    metrics: Sequence[str] | None, modality: str, networks: Networks, *, judge: str = "rules"
+    metrics: Sequence[str] | None,
+    modality: str,
+    networks: Networks,
+    *,
+    judge: str = "rules",
+    knobs: config.Judge | None = None,
 ) -> Chosen:
     """Load what is needed.
 
     Args:
-        metrics: names; ``None`` is all that apply and can be computed, consistency among them.
+        metrics: names, some with their models (``named_models.py``); ``None`` is all that apply and can be
+            computed, consistency among them.
         modality: decides which apply.
         networks: what was given.
         judge: the name of who judges consistency.
+        knobs: how a language model is asked for a metric.
 
     Raises:
         DataError: an unknown metric, a network of chest reports for another modality, or another layer.
@@ -102,9 +116,11 @@ def choose(
     if modality != CHEST and networks.given:
         first = next(iter(networks.given))
         raise DataError(f"{networks.knob}{first} reads chest X-ray reports; the modality is {modality}")
-    asked = _names(metrics, modality, networks)
+    plain, models = (None, {}) if metrics is None else split_names(metrics)
+    asked = _names(plain, modality, networks)
     names = tuple(name for name in asked if name != CONSISTENCY)
     loaded = _load(networks)
+    loaded |= {name: load_named(name, model, knobs or config.Judge()) for name, model in models.items()}
     composed = bool(RADCLIQ.keys() & set(names))
     parts = ("radgraph_f1", "bertscore", "semb_score") if composed else ()
     given = {name: reader for name, reader in loaded.items() if name in (*names, *parts)}
@@ -126,16 +142,6 @@ def choose(
     return Chosen(modality=modality, readers=given, labels=labels, names=by, labeler=labeler)
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raise a `DataError` where one of some names is no metric, before anything is loaded.
-
-    >>> check_names(["bleu2", "consistency"])
-    """
-    for name in names:
-        if name != CONSISTENCY:
-            metric_label(name)
-
-
 def computable(modality: str, networks: Networks) -> tuple[str, ...]:
     """The metrics of pairs that apply to a modality and for which all networks are there."""
     extra = [name for name, needs in _NEEDS.items() if set(needs) <= networks.given.keys()]
@@ -150,7 +156,6 @@ def _names(metrics: Sequence[str] | None, modality: str, networks: Networks) -> 
     names = tuple(dict.fromkeys(metrics))
     if not names:
         raise DataError(f"{networks.knob}metrics: expected names out of {', '.join(METRICS)}; got none")
-    check_names(names)
     for name in names:
         if name == CONSISTENCY:
             continue

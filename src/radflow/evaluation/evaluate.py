@@ -32,6 +32,7 @@ from radflow.evaluation.scoring import Scorer, score_pairs
 from radflow.files import write_json, write_jsonl
 from radflow.judges import Judge
 from radflow.judges.base import told
+from radflow.judges.verdicts.store import STORE
 from radflow.metrics.table import higher_is_better
 from radflow.modality import modality_of
 from radflow.readers import labeler
@@ -110,7 +111,9 @@ def evaluate_run(
     judge = told(judge, modality) if judge else reward.judge
     networks = Networks.of(knobs)
     names = computable(modality, networks) if knobs.metrics is None else knobs.metrics
-    chosen = choose(names, modality, networks, judge=judge.name)
+    asking = workspace.recipe.judge
+    asking = asking.model_copy(update={"store": asking.store or workspace.path(STORE)})
+    chosen = choose(names, modality, networks, judge=judge.name, knobs=asking)
     scorer = Scorer(
         metrics=chosen.metrics,
         labeler=chosen.labeler,
@@ -139,6 +142,9 @@ def evaluate_run(
         drift["reference"] = {name: measured[f"reference_{name}"] for name in DRIFT}
         rows = _rows(studies, columns[system])
         write_jsonl(workspace.path("evaluation", "scores", f"{system}.jsonl"), rows)
+    for grader in chosen.graders.values():
+        workspace.say(f"evaluate: {grader.judge.account()}")
+        grader.judge.close()
     drift["reference"] = drift.pop("reference")  # the last one
     summaries = {system: bootstrap(found) for system, found in columns.items()}
     shown = {system: summary for system, summary in summaries.items() if system != SHUFFLED}

@@ -56,9 +56,9 @@ def corpus_chexpert_f1(
 
     Returns:
         ``{average}_f1_{observations}_uncertain_{state}`` to F1 in [0, 1], sixteen of them: average ``micro``,
-        ``macro``, ``weighted`` or ``per_report`` (see :class:`~radflow.metrics.label_f1.CorpusF1`); all ``14`` observations
-        or the ``5`` of :data:`FIVE`; uncertain as ``positive`` or ``negative``. ``per_report`` is NaN where
-        there are no pairs.
+        ``macro``, ``weighted`` or ``per_report`` (see :class:`~radflow.metrics.label_f1.CorpusF1`); all
+        ``14`` observations or the ``5`` of :data:`FIVE`; uncertain as ``positive`` or ``negative``.
+        ``per_report`` is NaN where there are no pairs.
 
     Raises:
         DataError: the lists differ in length.

@@ -39,6 +39,8 @@ class Metric:
         modality: the only modality it applies to, or ``None`` for any.
         reader: the reader it loads when given none, or ``None`` where it reads nothing.
         requires: official weights without which it raises, or ``None``.
+        by_default: whether it is computed where no metric is named.
+        model: what stands behind its name and a colon where it is asked for: ``FOLDER``; ``None`` is nothing.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Metric:
     modality: str | None = None
     reader: str | None = None
     requires: str | None = None
+    by_default: bool = True
+    model: str | None = None
 
     @property
     def arrow(self) -> str:
@@ -123,6 +127,37 @@ METRICS: dict[str, Metric] = {
             modality=CHEST,
             requires="RadGraph, distilroberta-base and CheXbert",
         ),
+        Metric(
+            name="temporal_f1",
+            target="radflow.metrics.temporal_f1:temporal_f1",
+            label="Temporal Entity F1",
+            modality=CHEST,
+            by_default=False,
+        ),
+        Metric(
+            name="ratescore",
+            target="radflow.metrics.ratescore:ratescore",
+            label="RaTEScore",
+            requires="RaTE-NER-Deberta and BioLORD-2023-C",
+            model="NER+ENCODER",
+        ),
+        Metric(
+            name="green",
+            target="radflow.metrics.asked.green:green",
+            label="GREEN",
+            modality=CHEST,
+            requires="GREEN-radllama2-7b or another model that was tuned for it",
+            model="FOLDER or green:openai:MODEL",
+        ),
+        Metric(
+            name="crimson",
+            target="radflow.metrics.asked.crimson:crimson",
+            label="CRIMSON",
+            range=(-1.0, 1.0),
+            modality=CHEST,
+            requires="a language model behind an endpoint",
+            model="openai:MODEL",
+        ),
         *(metric for modality, own in _OWN.items() if modality != CHEST for metric in own),
     )
 }
@@ -139,7 +174,11 @@ def default_metrics(modality: str) -> tuple[str, ...]:
     ('bleu2', 'bleu4', 'rouge_l', 'bertscore', 'keyword_match', 'carotid_f1')
     """
     modality_of(modality)
-    return tuple(name for name, m in METRICS.items() if m.requires is None and m.modality in (None, modality))
+    return tuple(
+        name
+        for name, m in METRICS.items()
+        if m.requires is None and m.by_default and m.modality in (None, modality)
+    )
 
 
 def higher_is_better(name: str) -> bool:

@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 from radflow import judges
 from radflow.config import Recipe, load_recipe
 from radflow.errors import MissingDependencyError, MissingFileError, NotWritableError, RadflowError
-from radflow.evaluation.choice import Networks, check_names
+from radflow.evaluation.choice import Networks
+from radflow.evaluation.named_models import folders_of
 from radflow.judges.llm.judge import LLMJudge
 from radflow.judges.llm.questions import JudgeUnavailableError
 from radflow.judges.privacy.gate import parse_address
@@ -101,7 +102,7 @@ def look_for_data(recipe: Recipe) -> str:
         source_options(recipe)
         table = data.root / data.table if data.root and data.table else None
         wanted |= {"data.root": data.root, "data.reports": data.reports, "data.table": table}
-    check_names(recipe.evaluation.metrics or ())
+    wanted |= folders_of(recipe.evaluation.metrics or ())
     networks = {f"evaluation.{name}": folder for name, folder in Networks.of(recipe.evaluation).given.items()}
     wanted |= {knob: Path(folder.partition("@")[0]) for knob, folder in networks.items()}
     for knob, path in wanted.items():

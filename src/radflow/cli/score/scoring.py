@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Literal
 from rich.console import Console
 
 from radflow import __version__, config, judges, readers
-from radflow.cli.judge.options import judge_knobs, judge_sections, opened
+from radflow.cli.judge.options import accounted, judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.cli.overrides import names_in
 from radflow.cli.score.baselines import baselines_of
@@ -27,6 +27,7 @@ from radflow.evaluation.files.predictions import Prediction, read_predictions
 from radflow.evaluation.files.rexrank import BOTH, write_submission
 from radflow.evaluation.files.scores import write_scores, write_unpaired
 from radflow.evaluation.files.store import ReportStore, Unpaired
+from radflow.evaluation.named_models import asks_a_model
 from radflow.evaluation.scoring import Scorer, forget_chunks, score_pairs
 from radflow.evaluation.summary import summarise_scores, worst_reports
 from radflow.files import write_atomic, write_json
@@ -72,9 +73,15 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
             that cannot be asked, a place that cannot be written.
     """
     names = None if options.metrics is None else names_in(options.metrics)
-    chosen = choose(names, options.modality, options.networks, judge=options.judge or "rules")
-    knobs = _judge_knobs(predictions, options, chosen)
+    knobs = _judge_knobs(predictions, options, names)
+    chosen = choose(names, options.modality, options.networks, judge=options.judge or "rules", knobs=knobs)
     with ExitStack() as stack:
+        for grader in chosen.graders.values():
+            stack.enter_context(accounted(grader.judge, errors))
+        if options.judge is not None and not chosen.consistency:
+            raise DataError(
+                f"--judge is asked for consistency, which --metrics leaves out; add {CONSISTENCY}"
+            )
         judge = judges.load("rules")
         if options.judge is not None:
             judge = stack.enter_context(opened(options.judge, knobs, errors))
@@ -98,7 +105,7 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
             baselines={name: write for name, (_, write) in baselines.items()},
         )
         with bar("score", len(store), errors) as advance:
-            key = _key(predictions, options, scorer, knobs) if options.out else ""
+            key = _key(predictions, options, scorer, chosen, knobs) if options.out else ""
             columns = score_pairs(store, scorer, out=options.out, key=key, advance=advance)
         ids, patients = store.ids()
         summary = summarise_scores(
@@ -118,13 +125,11 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
             _write(screen, options.out, written, summary, page)
 
 
-def _judge_knobs(predictions: Path, options: ScoreOptions, chosen: Chosen) -> config.Judge:
-    """Check what was said of a judge; its verdicts are kept in ``--out``, without it beside the reports."""
+def _judge_knobs(predictions: Path, options: ScoreOptions, metrics: Sequence[str] | None) -> config.Judge:
+    """How language models are asked; their answers are kept in ``--out``, without it beside the reports."""
     values = judge_sections(options.knobs)["judge"]
-    if values and options.judge is None:
+    if values and options.judge is None and not asks_a_model(metrics or ()):
         raise DataError(f"--judge.{next(iter(values))}: expected --judge NAME too, got none")
-    if options.judge is not None and not chosen.consistency:
-        raise DataError(f"--judge is asked for consistency, which --metrics leaves out; add {CONSISTENCY}")
     return judge_knobs(values, beside=options.out / "scores.csv" if options.out else predictions)
 
 
@@ -207,7 +212,9 @@ def _submit(screen: Console, store: ReportStore, predictions: Path, options: Sco
     screen.print(f"wrote {written:,} reports to {path}{missing}", markup=False)
 
 
-def _key(predictions: Path, options: ScoreOptions, scorer: Scorer, knobs: config.Judge) -> str:
+def _key(
+    predictions: Path, options: ScoreOptions, scorer: Scorer, chosen: Chosen, knobs: config.Judge
+) -> str:
     """Stands for everything the scores depend on."""
     files = (predictions, options.reference, options.train)
     networks = {name: folder_facts(folder) for name, folder in options.networks.given.items()}
@@ -220,6 +227,8 @@ def _key(predictions: Path, options: ScoreOptions, scorer: Scorer, knobs: config
             "track": options.track,
             "modality": options.modality,
             "networks": networks,
+            "models": {name: grader.identity for name, grader in chosen.graders.items()}
+            | {name: reader.fingerprint for name, reader in chosen.readers.items() if name == "ratescore"},
             "judge": options.judge and [options.judge, *judge_inputs(Recipe(judge=knobs), options.judge)],
         }
     )

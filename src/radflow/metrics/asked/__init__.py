@@ -1,0 +1,1 @@
+"""Metrics that are what a language model answers."""

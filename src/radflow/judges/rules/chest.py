@@ -9,6 +9,7 @@ cardiomegaly is usual, and no fault.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
@@ -54,17 +55,18 @@ from radflow.judges.rules.chest_unlabelled import DIAGNOSES, KNOWN_WORDS, conclu
 from radflow.judges.rules.chest_within import contradictions
 from radflow.judges.rules.reasons import Reason
 
-# Report sentences repeat: a few thousand distinct ones cover most of a data set.
-_SENTENCES_KEPT = 16384
+# Report sentences repeat: a few thousand distinct ones cover most of a data set. So do short Impressions.
+_SENTENCES_KEPT, _SECTIONS_KEPT = 16384, 4096
 _OPPOSITE = {"left": "right", "right": "left"}
 _SIDED = SIDED | DEVICES
+_ANY_SIDED = re.compile("|".join(words.pattern for words in _SIDED.values()), re.IGNORECASE)
 
 
 def chest_rules(
     labeler: Callable[[Sequence[str]], Sequence[Labels]] | None = None,
     graphs: Callable[[Sequence[str]], Sequence[Mapping[str, Any]]] | None = None,
 ) -> Callable[[str, str], Iterator[Reason]]:
-    """Make the rules: Findings and Impression to a reason per fault. Sentences are remembered.
+    """Make the rules: Findings and Impression to a reason per fault. Sentences and sections are remembered.
 
     Args:
         labeler: texts to CheXpert labels; ``None`` loads ``chexpert-rules``.
@@ -73,9 +75,10 @@ def chest_rules(
     """
     label = readers.load("chexpert-rules") if labeler is None else labeler
     graph = readers.load("radgraph-rules") if graphs is None else graphs
-    read = lru_cache(maxsize=_SENTENCES_KEPT)(
-        lambda sentence: read_statement(sentence, lambda text: label([text])[0])
+    sentence = lru_cache(maxsize=_SENTENCES_KEPT)(
+        lambda text: read_statement(text, lambda text: label([text])[0])
     )
+    read = lru_cache(maxsize=_SECTIONS_KEPT)(lambda text: read_section(text, sentence))
     return lambda findings, impression: chest_faults(
         findings, impression, read, lambda text: bool(graph([text])[0]["entities"])
     )
@@ -84,7 +87,7 @@ def chest_rules(
 def chest_faults(
     findings: str,
     impression: str,
-    read: Callable[[str], Statement],
+    read: Callable[[str], Section],
     says_something: Callable[[str], bool],
 ) -> Iterator[Reason]:
     """Yield a reason for each way in which the Impression does not follow.
@@ -92,10 +95,10 @@ def chest_faults(
     Args:
         findings: text.
         impression: text.
-        read: one sentence to its statement.
+        read: text to a section.
         says_something: whether a text without any label has any anatomy or observation in it.
     """
-    premise, conclusion = read_section(findings, read), read_section(impression, read)
+    premise, conclusion = read(findings), read(impression)
     for name, section in (("Findings", premise), ("Impression", conclusion)):
         if not _readable(section, says_something):
             yield Reason(about="", what=f"nothing can be read in the {name}", sentence=None)
@@ -112,7 +115,7 @@ def chest_faults(
     yield from position_faults(premise, conclusion)
     yield from unlabelled_faults(premise, conclusion)
     yield from _left_out(premise, conclusion)
-    if not any(conclusion.asserts(name) for name in OBSERVATIONS):
+    if not conclusion.asserted:
         yield from _falsely_normal(premise, conclusion)
 
 
@@ -124,8 +127,8 @@ def _readable(section: Section, says_something: Callable[[str], bool]) -> bool:
 
 
 def _unsupported(claim: Statement, premise: Section) -> Iterator[Reason]:
-    for name in OBSERVATIONS:
-        if claim.labels[name] not in (1, -1) or premise.asserts(name) or name == "Support Devices":
+    for name in OBSERVATIONS if claim.asserted else ():
+        if name not in claim.asserted or premise.asserts(name) or name == "Support Devices":
             continue
         if claim.labels[name] == -1 and ASKED_ABOUT.search(claim.text):
             continue
@@ -163,7 +166,7 @@ def _hinted(name: str, claim: Statement, premise: Section) -> bool:
 
 def _denied(claim: Statement, premise: Section, conclusion: Section) -> Iterator[Reason]:
     """What a sentence denies and the Findings state or hedge, unless the Impression has it in other words."""
-    for name in OBSERVATIONS:
+    for name in OBSERVATIONS if premise.asserted else ():
         if claim.labels[name] != 0 or not premise.asserts(name) or _mentioned(name, premise, conclusion):
             continue
         if claim.sides and not any(_same_place(claim, ground) for ground in premise.about({name})):
@@ -207,7 +210,7 @@ def _plainly(name: str, premise: Section) -> bool:
 
 
 def _left_out(premise: Section, conclusion: Section) -> Iterator[Reason]:
-    for name in OBSERVATIONS:
+    for name in OBSERVATIONS if premise.asserted & CRITICAL else ():
         heavy = CRITICAL if premise.labels[name] == 1 else CRITICAL_IN_DOUBT
         dropped = premise.asserts(name) and conclusion.labels[name] is None and name in heavy
         if dropped and not _mentioned(name, premise, conclusion):
@@ -219,7 +222,7 @@ def _left_out(premise: Section, conclusion: Section) -> Iterator[Reason]:
 def _falsely_normal(premise: Section, conclusion: Section) -> Iterator[Reason]:
     """An Impression without any positive, over Findings that do not allow it."""
     calls_normal = next((s.text for s in conclusion.statements if ALL_NORMAL.search(s.text)), None)
-    for name in OBSERVATIONS:
+    for name in OBSERVATIONS if premise.asserted else ():
         if calls_normal is not None and name in WEIGHTY and premise.labels[name] == 1:
             what = "asserted in the Findings, the Impression calls the study normal"
             yield Reason(about=name, what=what, sentence=calls_normal)
@@ -230,12 +233,14 @@ def _falsely_normal(premise: Section, conclusion: Section) -> Iterator[Reason]:
 
 def _misplaced(claim: Statement, premise: Section) -> Iterator[Reason]:
     """A side or a site that no sentence of the Findings about the same thing agrees with."""
-    for name in OBSERVATIONS:
-        if claim.labels[name] in (1, -1) and name != "Support Devices":
+    for name in OBSERVATIONS if claim.asserted else ():
+        if name in claim.asserted and name != "Support Devices":
             grounds = premise.about({name, *CARRIED_BY.get(name, ())})
             yield from _elsewhere(name, claim, grounds, sited=name in SITED)
-    for name, words in _SIDED.items():
-        if claim.sides and words.search(claim.text) and not DENYING.search(claim.text):
+    if not claim.sides or DENYING.search(claim.text):
+        return
+    for name, words in _SIDED.items() if _ANY_SIDED.search(claim.text) else ():
+        if words.search(claim.text):
             grounds = [ground for ground in premise.statements if words.search(ground.text)]
             yield from _elsewhere(name, claim, grounds, sited=False)
 

@@ -18,16 +18,18 @@ _NOUN, _NAMES = one_of(chest_words()["nouns"])
 _DEGREE, _DEGREES = one_of(chest_words()["degrees"])
 _CHANGE, _CHANGES = one_of(chest_words()["changes"])
 _RANK = {"least": 0, "small": 0, "moderate": 1, "large": 2}
+LESS_WORDS = any_of(chest_words()["changes"]["less"])
+LARGE_WORDS = any_of(chest_words()["degrees"]["large"])
+SMALL_WORDS = any_of((*chest_words()["degrees"]["least"], *chest_words()["degrees"]["small"]))
 MORE, LESS, SAME, NEW, OLD, KNOWN = "more", "less", "same", "new", "old", "known"
 DEVICES = "support devices"
 DEVICE_NOUNS = frozenset({"airway tube", "enteric tube", "venous catheter", "chest drain", DEVICES})
 # Named by what is there anyway: only a label says that something is wrong with it.
 _ORGANS = frozenset({"Cardiomegaly", "Enlarged Cardiomediastinum", "Lung Opacity", "Pneumonia"})
 
-_SIDE = re.compile(
-    r"\b(?P<left>left|lingula\w*|l[lu]l\b)|\b(?P<right>right|r[lum]l\b|(?<!left )middle lobe)\b"
-    r"|\b(?P<both>bilateral\w*|both|bibasilar|bibasal|biapical)\b"
-)
+_ONE_SIDE = r"\b(?P<left>left|lingula\w*|l[lu]l\b)|\b(?P<right>right|r[lum]l\b|(?<!left )middle lobe)\b"
+ONE_SIDE = re.compile(_ONE_SIDE)
+_SIDE = re.compile(_ONE_SIDE + r"|\b(?P<both>bilateral\w*|both|bibasilar|bibasal|biapical)\b")
 _SITES = (
     any_of((r"upper\b", r"apex\b", r"apices", r"(?:bi)?apical", r"suprahilar", r"[rl]ul\b")),
     any_of((r"mid", r"lingula", r"hil(?:ar|um|a)\b", r"\w*hilar", r"rml\b")),
@@ -126,9 +128,9 @@ def read_mentions(sentence: str, labels: Mapping[str, State], last: Mention | No
             return []
         clauses[0].nouns.append(last.noun)
         clauses[0].sides = clauses[0].sides or last.sides
+    all_sites = _sites(small(sentence))
     all_sides = frozenset[str]().union(*(clause.sides for clause in clauses))
     all_sides = all_sides if len(all_sides) == 1 else frozenset()
-    all_sites = _sites(small(sentence))
     found: list[Mention] = []
     for at, clause in enumerate(clauses):
         if clause.denies and not clause.nouns:
@@ -138,7 +140,7 @@ def read_mentions(sentence: str, labels: Mapping[str, State], last: Mention | No
                 continue
             before = next((one for one in reversed(found) if one.noun == noun and not clause.nouns), None)
             sides = clause.sides or (before.sides if before else all_sides)
-            sites = _sites(clause.small) or (before.sites if before else all_sites)
+            sites = (all_sites and _sites(clause.small)) or (before.sites if before else all_sites)
             mention = Mention(noun=noun, text=clause.text.strip(), sides=sides, sites=sites)
             found.append(_described(mention, clause.small))
     return found
@@ -161,7 +163,7 @@ def _described(mention: Mention, text: str) -> Mention:
 
 
 def _group(match: re.Match[str], names: Sequence[str]) -> str:
-    return names[int((match.lastgroup or "n0")[1:])]
+    return names[(match.lastindex or 1) - 1]
 
 
 def _clauses(sentence: str) -> list[_Clause]:

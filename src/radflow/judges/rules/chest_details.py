@@ -29,6 +29,8 @@ def detail_faults(premise: Section, conclusion: Section) -> Iterator[Reason]:
     """Yield a reason for each change, size or comparison of sides that the Findings contradict."""
     measured = _MILLIMETRES.search(premise.text) is not None
     for claim in conclusion.mentions:
+        if not (claim.changes or claim.degrees or claim.sizes or claim.larger):
+            continue
         grounds = _grounds(claim, premise.mentions)
         here = [ground for ground in grounds if _same_place(claim, ground)]
         for what in (

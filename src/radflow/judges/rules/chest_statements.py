@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -76,40 +76,65 @@ _PLAYED_DOWN = re.compile(
 _NOT_PLAYED_DOWN = re.compile(r"pneumonia|infiltrate|suspicious|neoplasm|malignan", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Statement:
-    """One sentence.
+    """One sentence. What it says beside its labels is read when first asked for, and kept.
 
     Attributes:
         text: as it stands in the section.
-        labels: CheXpert states of the sentence alone.
-        sides: ``left``, ``right``, both or none.
-        sites: 0 upper, 1 middle, 2 lower; what it names of them.
-        degrees: observation -> the degrees stated of it, 0 small, 1 moderate, 2 large.
-        played_down: whether it says itself that what it describes is old, slight or not a disease.
-        mentions: what its clauses say of each finding.
         small: the text in small letters.
+        labels: CheXpert states of the sentence alone.
+        asserted: the observations that it states or hedges.
     """
 
     text: str
+    small: str
     labels: Labels
-    sides: frozenset[str]
-    sites: frozenset[int]
-    degrees: Mapping[str, frozenset[int]]
-    played_down: bool
-    mentions: tuple[Mention, ...] = ()
-    small: str = ""
-    _states: dict[int, bool] = field(default_factory=dict, repr=False, compare=False)
+    asserted: frozenset[str]
+    _has: dict[int, bool] = field(default_factory=dict, repr=False)
+    _states: dict[int, bool] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def sides(self) -> frozenset[str]:
+        """``left``, ``right``, both or none."""
+        return _sides(self.text)
+
+    @cached_property
+    def sites(self) -> frozenset[int]:
+        """0 upper, 1 middle, 2 lower; what it names of them."""
+        return frozenset(site for site, words in enumerate(_SITES) if words.search(self.text))
+
+    @cached_property
+    def degrees(self) -> dict[str, frozenset[int]]:
+        """Observation -> the degrees stated of it, 0 small, 1 moderate, 2 large."""
+        return _degrees(self.text, self.labels)
+
+    @cached_property
+    def played_down(self) -> bool:
+        """Whether it says itself that what it describes is old, slight or not a disease."""
+        return _PLAYED_DOWN.search(self.text) is not None and not _NOT_PLAYED_DOWN.search(self.text)
+
+    @cached_property
+    def mentions(self) -> list[Mention]:
+        """What its clauses say of each finding."""
+        return read_mentions(self.text, self.labels)
+
+    def has(self, words: re.Pattern[str]) -> bool:
+        """Whether some words, in small letters, stand in it."""
+        known = self._has.get(id(words))
+        if known is None:
+            known = self._has[id(words)] = words.search(self.small) is not None
+        return known
 
     def states(self, words: re.Pattern[str]) -> bool:
-        """Whether it has some words where it does not deny them; looked up once."""
+        """Whether it has some words where it does not deny them."""
         known = self._states.get(id(words))
         if known is None:
             known = self._states[id(words)] = stated(words, self.small)
         return known
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Section:
     """One section, read.
 
@@ -120,6 +145,7 @@ class Section:
 
     text: str
     statements: tuple[Statement, ...]
+    _has: dict[int, bool] = field(default_factory=dict, repr=False)
 
     @cached_property
     def small(self) -> str:
@@ -141,23 +167,35 @@ class Section:
         """What it says of each finding, clause by clause; a sentence with "It" is about the last finding."""
         found: list[Mention] = []
         for statement in self.statements:
-            own: Sequence[Mention] = statement.mentions
+            own = statement.mentions
             if not own and found and ABOUT_THE_LAST.match(statement.text):
                 own = read_mentions(statement.text, statement.labels, found[-1])
             found += own
         return found
 
+    def has(self, words: re.Pattern[str]) -> bool:
+        """Whether some words, in small letters, stand in a sentence of it."""
+        known = self._has.get(id(words))
+        if known is None:
+            known = self._has[id(words)] = any(statement.has(words) for statement in self.statements)
+        return known
+
     def stating(self, words: re.Pattern[str]) -> Statement | None:
         """The first sentence that states what some words say."""
         return next((statement for statement in self.statements if statement.states(words)), None)
 
+    @cached_property
+    def asserted(self) -> frozenset[str]:
+        """The observations that it states or hedges."""
+        return frozenset().union(*(statement.asserted for statement in self.statements))
+
     def asserts(self, name: str) -> bool:
         """Whether it states or hedges an observation."""
-        return self.labels[name] in (1, -1)
+        return name in self.asserted
 
     def about(self, names: Set[str]) -> list[Statement]:
         """The sentences that state or hedge one of some observations."""
-        return [s for s in self.statements if any(s.labels[name] in (1, -1) for name in names)]
+        return [s for s in self.statements if not s.asserted.isdisjoint(names)]
 
 
 def read_section(text: str, read: Callable[[str], Statement]) -> Section:
@@ -182,7 +220,7 @@ def sentences(section: str) -> list[str]:
 
 
 def read_statement(sentence: str, label: Callable[[str], Labels]) -> Statement:
-    """Read one sentence; ``label`` gives its CheXpert labels.
+    """Make the statement of one sentence; ``label`` gives its CheXpert labels.
 
     >>> from radflow.readers.chexpert import label
     >>> statement = read_statement("Small effusion at the left base with severe cardiomegaly.", label)
@@ -192,16 +230,8 @@ def read_statement(sentence: str, label: Callable[[str], Labels]) -> Statement:
     {'Pleural Effusion': [0], 'Cardiomegaly': [2]}
     """
     labels = label(sentence)
-    return Statement(
-        text=sentence,
-        labels=labels,
-        sides=_sides(sentence),
-        sites=frozenset(site for site, words in enumerate(_SITES) if words.search(sentence)),
-        degrees=_degrees(sentence, labels),
-        played_down=_PLAYED_DOWN.search(sentence) is not None and not _NOT_PLAYED_DOWN.search(sentence),
-        mentions=tuple(read_mentions(sentence, labels)),
-        small=small(sentence),
-    )
+    asserted = frozenset(name for name in OBSERVATIONS if labels[name] in (1, -1))
+    return Statement(text=sentence, small=small(sentence), labels=labels, asserted=asserted)
 
 
 def _sides(sentence: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from radflow.judges.rules.chest_knowledge import ALL_NORMAL, PARENCHYMA
@@ -32,6 +33,7 @@ class Diagnosis(NamedTuple):
 
 
 _LUNGS = frozenset({*PARENCHYMA, "Lung Lesion", "Edema"})
+ANY_AIR = any_of(chain.from_iterable(chest_words()["free_air"].values()))
 FREE_AIR = {name: any_of(phrases) for name, phrases in chest_words()["free_air"].items()}
 PARTS = {name: Part(*map(any_of, part.values())) for name, part in chest_words()["parts"].items()}
 DIAGNOSES = {
@@ -42,6 +44,8 @@ DIAGNOSES = {
     )
     for name, told in chest_words()["diagnoses"].items()
 }
+_ANY_DIAGNOSIS = any_of(phrase for told in chest_words()["diagnoses"].values() for phrase in told["words"])
+_ANY_PART = any_of(phrase for part in chest_words()["parts"].values() for phrase in part["normal"])
 KNOWN_WORDS = (*FREE_AIR.values(), *(diagnosis.words for diagnosis in DIAGNOSES.values()))
 """Words that say something without a label."""
 _GRAVE = frozenset({"pneumoperitoneum", "pneumomediastinum"})  # what an Impression may not leave out
@@ -99,13 +103,13 @@ def unlabelled_faults(premise: Section, conclusion: Section) -> Iterator[Reason]
 
 def concludes(section: Section, diagnosis: Diagnosis) -> bool:
     """Whether a section states or hedges a diagnosis."""
-    return section.stating(diagnosis.words) is not None
+    return section.has(_ANY_DIAGNOSIS) and section.stating(diagnosis.words) is not None
 
 
 def _air_faults(premise: Section, conclusion: Section) -> Iterator[Reason]:
+    if not premise.has(ANY_AIR) and not conclusion.has(ANY_AIR):
+        return
     for name, words in FREE_AIR.items():
-        if not words.search(premise.small) and not words.search(conclusion.small):
-            continue
         claim = conclusion.stating(words)
         ground = next(
             (s for s in premise.statements if s.states(words) and not _LOOKED_FOR.search(s.small)), None
@@ -116,7 +120,7 @@ def _air_faults(premise: Section, conclusion: Section) -> Iterator[Reason]:
             yield Reason(about=name, what=what, sentence=claim.text)
         if not ground or claim:
             continue
-        normal = (s for s in conclusion.statements if ALL_NORMAL.search(s.text) or words.search(s.small))
+        normal = (s for s in conclusion.statements if ALL_NORMAL.search(s.text) or s.has(words))
         denial = next(normal, None)
         if denial is not None:
             what = "asserted in the Findings, denied in the Impression"
@@ -127,8 +131,10 @@ def _air_faults(premise: Section, conclusion: Section) -> Iterator[Reason]:
 
 
 def _part_faults(claim: Statement, premise: Section) -> Iterator[Reason]:
+    if not claim.has(_ANY_PART) or "acute" in claim.small:
+        return
     for name, part in PARTS.items():
-        if not part.normal.search(claim.small) or "acute" in claim.small:
+        if not claim.has(part.normal):
             continue
         ground = premise.stating(part.abnormal)
         if ground and not _on_the_other_side(claim, ground):
@@ -137,7 +143,7 @@ def _part_faults(claim: Statement, premise: Section) -> Iterator[Reason]:
 
 
 def _clear_faults(claim: Statement, premise: Section) -> Iterator[Reason]:
-    if not LUNGS_CLEAR.search(claim.small) or _LUNGS_CLEAR_AT_ALL.search(premise.small):
+    if not claim.has(LUNGS_CLEAR) or _LUNGS_CLEAR_AT_ALL.search(premise.small):
         return
     if any(_in_the_lung(ground) and not _on_the_other_side(claim, ground) for ground in premise.statements):
         what = "clear in the Impression, not in the Findings"
@@ -146,12 +152,12 @@ def _clear_faults(claim: Statement, premise: Section) -> Iterator[Reason]:
 
 def _in_the_lung(ground: Statement) -> bool:
     """Whether a sentence has something in the lung; a granuloma leaves it clear."""
-    if _BESIDE_THE_LUNG.search(ground.small):
+    if ground.has(_BESIDE_THE_LUNG):
         return False
     if any(ground.labels[name] == 1 for name in PARENCHYMA):
         return True
     lesion = ground.labels["Lung Lesion"] == 1 or ground.states(_IN_THE_LUNG)
-    return lesion and not _BENIGN.search(ground.small)
+    return lesion and not ground.has(_BENIGN)
 
 
 def _on_the_other_side(claim: Statement, ground: Statement) -> bool:
@@ -159,7 +165,7 @@ def _on_the_other_side(claim: Statement, ground: Statement) -> bool:
 
 
 def _diagnosis_faults(claim: Statement, premise: Section) -> Iterator[Reason]:
-    if _NOT_CONCLUDED.search(claim.small):
+    if not claim.has(_ANY_DIAGNOSIS) or claim.has(_NOT_CONCLUDED):
         return
     for name, diagnosis in DIAGNOSES.items():
         if claim.states(diagnosis.words) and not _carried(diagnosis, premise):
@@ -168,9 +174,7 @@ def _diagnosis_faults(claim: Statement, premise: Section) -> Iterator[Reason]:
 
 def _is_fine(ground: Statement) -> bool:
     """Whether a sentence calls what it names normal."""
-    return _FINE.search(ground.small) is not None and not any(
-        ground.labels[name] == 1 for name in OBSERVATIONS
-    )
+    return ground.has(_FINE) and not any(ground.labels[name] == 1 for name in OBSERVATIONS)
 
 
 def _carried(diagnosis: Diagnosis, premise: Section) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 
-from radflow.judges.rules.chest_clauses import LESS, MORE
+from radflow.judges.rules.chest_clauses import LARGE_WORDS, LESS, LESS_WORDS, MORE, ONE_SIDE, SMALL_WORDS
 from radflow.judges.rules.chest_knowledge import ALL_NORMAL, CRITICAL, SITED
 from radflow.judges.rules.chest_statements import LARGE, NOUNS, OBSERVATIONS, Section, Statement
-from radflow.judges.rules.chest_unlabelled import FREE_AIR, LUNGS_CLEAR, PARTS
+from radflow.judges.rules.chest_unlabelled import ANY_AIR, FREE_AIR, LUNGS_CLEAR, PARTS
 from radflow.judges.rules.reasons import Reason
 
 # Beside a denial that leaves something.
@@ -47,14 +48,23 @@ def contradictions(section: Section, name: str) -> Iterator[Reason]:
         section: Findings or Impression.
         name: what to call it.
     """
+    for thing in _contradictory(section):
+        yield Reason(about=thing, what=f"the {name} contradict themselves", sentence=None)
+
+
+@lru_cache(maxsize=4096)
+def _contradictory(section: Section) -> tuple[str, ...]:
     about = [
-        *(observation for observation in OBSERVATIONS if _both(section, observation)),
-        *(thing for thing, words in FREE_AIR.items() if _stated_and_not(section, words)),
+        *(name for name in OBSERVATIONS if name in section.asserted and _both(section, name)),
+        *(
+            thing
+            for thing, words in FREE_AIR.items()
+            if section.has(ANY_AIR) and _stated_and_not(section, words)
+        ),
         *_parts(section),
         *_of_two_kinds(section),
     ]
-    for thing in dict.fromkeys(about):
-        yield Reason(about=thing, what=f"the {name} contradict themselves", sentence=None)
+    return tuple(dict.fromkeys(about))
 
 
 def _both(section: Section, observation: str) -> bool:
@@ -72,18 +82,18 @@ def _states(statement: Statement, observation: str) -> bool:
     if statement.labels[observation] != 1:
         return False
     outside = observation in _ELSEWHERE and _ELSEWHERE[observation].search(statement.small)
-    return observation == "Support Devices" or not (outside or _EXPLAINED.search(statement.small))
+    return observation == "Support Devices" or not (outside or statement.has(_EXPLAINED))
 
 
 def _denies(statement: Statement, observation: str) -> bool:
     """Whether a sentence denies all of an observation, by its name or that of the organ."""
     if observation == "Support Devices":
         return statement.labels[observation] != 1 and _NO_DEVICES.search(statement.small) is not None
-    if statement.labels[observation] == 1 or _RESERVE.search(statement.small):
+    if statement.labels[observation] == 1 or statement.has(_RESERVE):
         return False
     if statement.labels[observation] == 0 and NOUNS[observation].search(statement.text):
         return True
-    return observation in _OF_THE_LUNG and LUNGS_CLEAR.search(statement.small) is not None
+    return observation in _OF_THE_LUNG and statement.has(LUNGS_CLEAR)
 
 
 def _same_place(one: Statement, denial: Statement, *, sited: bool) -> bool:
@@ -93,9 +103,7 @@ def _same_place(one: Statement, denial: Statement, *, sited: bool) -> bool:
 
 
 def _stated_and_not(section: Section, words: re.Pattern[str]) -> bool:
-    if not words.search(section.small):
-        return False
-    said = {one.states(words) for one in section.statements if words.search(one.small)}
+    said = {one.states(words) for one in section.statements if one.has(words)}
     return len(said) == 2
 
 
@@ -103,9 +111,7 @@ def _parts(section: Section) -> Iterator[str]:
     """Parts of the body that are called normal and are not, and a study called normal with what is not."""
     for name in ("aorta", "hila"):
         part = PARTS[name]
-        if not part.normal.search(section.small):
-            continue
-        fine = [s for s in section.statements if part.normal.search(s.small) and not _RESERVE.search(s.small)]
+        fine = [s for s in section.statements if s.has(part.normal) and not s.has(_RESERVE)]
         if fine and any(s.states(part.abnormal) for s in section.statements if s not in fine):
             yield name
     if any(ALL_NORMAL.fullmatch(one.text.strip(" .")) for one in section.statements):
@@ -114,6 +120,10 @@ def _parts(section: Section) -> Iterator[str]:
 
 def _of_two_kinds(section: Section) -> Iterator[str]:
     """One finding of one side that is both larger and smaller than before, or both small and large."""
+    if not section.has(ONE_SIDE) or not (
+        section.has(LESS_WORDS) or (section.has(LARGE_WORDS) and section.has(SMALL_WORDS))
+    ):
+        return
     seen: dict[tuple[str, str], list[tuple[set[str], set[int]]]] = {}
     for mention in section.mentions:
         if len(mention.sides) == 1:

@@ -16,9 +16,13 @@ def any_of(phrases: Iterable[str]) -> re.Pattern[str]:
 
 
 def one_of(groups: dict[str, list[str]]) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """A pattern of several lists with a group each, ``n0``, ``n1``, ..., and the names of the lists."""
-    listed = (f"(?P<n{at}>{'|'.join(phrases)})" for at, phrases in enumerate(groups.values()))
-    return re.compile(rf"\b(?:{'|'.join(listed)})"), tuple(groups)
+    """A pattern of several lists, with an empty group behind each phrase, and the list of each group.
+
+    Phrases that begin with a letter are told apart by it, which a group in front of them would prevent.
+    """
+    listed = [(phrase, name) for name, phrases in groups.items() for phrase in phrases]
+    pattern = "|".join(f"{phrase}()" for phrase, _ in listed)
+    return re.compile(rf"\b(?:{pattern})"), tuple(name for _, name in listed)
 
 
 @cache

@@ -153,10 +153,12 @@ def strongest(said: Iterable[Statement]) -> Labels:
     """Labels of a report from everything it says."""
     labels: Labels = dict.fromkeys(CHEXPERT_OBSERVATIONS)
     for observation, state, _, _ in said:
-        if state is not None and state != labels[observation]:
-            labels[observation] = stronger(labels[observation], state)
-    findings = CHEXPERT_OBSERVATIONS[:-2]
-    if all(labels[observation] in (0, None) for observation in findings):
+        known = labels[observation]
+        if known is None:
+            labels[observation] = state
+        elif state is not None and state != known:
+            labels[observation] = stronger(known, state)
+    if not any(labels[observation] for observation in CHEXPERT_OBSERVATIONS[:-2]):
         labels["No Finding"] = 1
     return labels
 

@@ -19,9 +19,9 @@ class Span(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sentence:
-    """One sentence.
+    """One sentence. Not frozen, because a frozen one takes thrice as long to make.
 
     Attributes:
         words: normalised words and the punctuation that carries scope.

@@ -198,7 +198,7 @@ class Trie:
         root = self._root
         end, count = 0, len(words)
         for start, word in enumerate(words):
-            if start < end or word not in root:
+            if word not in root or start < end:
                 continue
             node, best, ahead = root[word], None, start + 1
             while node is not None:

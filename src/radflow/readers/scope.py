@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from radflow.readers.lexicon import Entry, Match, Trie, lexicon, word_list
 from radflow.readers.tokens import Sentence, sentences
@@ -65,8 +65,7 @@ class Mention:
     cue: Match | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One sentence and the mentions in it, in order."""
 
     sentence: Sentence
@@ -102,26 +101,27 @@ class Scope:
 
 
 class _Pass:
-    """One walk over the matches of one sentence."""
+    """One walk over the matches of one sentence. What it starts with stands on the class, which is faster."""
+
+    active: Match | None = None  # the cue in force
+    active_from = 0  # first mention it can have reached
+    until = 0  # word behind which it no longer reaches; 0 where nothing says so
+    listed = False  # whether it stands in a heading, over a list
+    clause = 0
+    clause_start = 0  # first mention of the clause: how far back a later cue reaches
+    item_start = 0  # first mention since the last comma that did not continue a list
+    item_at = 0  # and the word behind that comma
+    list_start = 0  # first mention of the list that the last mention stands in
+    verb = False  # whether the clause had a verb since its last comma
+    titled = False  # whether the first mention stands in front of a colon
+    unchanged = False  # behind "no change in": what "or" joins is all there
+    listing = False  # whether a cue behind a list is about all of it
+    or_ahead: list[bool] | None = None  # worked out when first asked for
 
     def __init__(self, words: Sequence[str], matches: Sequence[Match]) -> None:
         self.words = words
         self.matches = matches
         self.mentions: list[Mention] = []
-        self.active: Match | None = None  # the cue in force
-        self.active_from = 0  # first mention it can have reached
-        self.until = 0  # word behind which it no longer reaches; 0 where nothing says so
-        self.listed = False  # whether it stands in a heading, over a list
-        self.clause = 0
-        self.clause_start = 0  # first mention of the clause: how far back a later cue reaches
-        self.item_start = 0  # first mention since the last comma that did not continue a list
-        self.item_at = 0  # and the word behind that comma
-        self.list_start = 0  # first mention of the list that the last mention stands in
-        self.verb = False  # whether the clause had a verb since its last comma
-        self.titled = False  # whether the first mention stands in front of a colon
-        self.unchanged = False  # behind "no change in": what "or" joins is all there
-        self.listing = False  # whether a cue behind a list is about all of it
-        self.or_ahead: list[bool] | None = None  # worked out when first asked for
 
     def run(self) -> list[Mention]:
         for number, match in enumerate(self.matches):

@@ -126,9 +126,10 @@ def _compiled(names: Mapping[str, Iterable[str]]) -> Headers:
         f"(?:{one['findings']}){links}(?:{one['impression']})|(?:{one['impression']}){links}(?:{one['findings']})"
     )
     named = "|".join(f"(?P<{kind}>{one[kind]})" for kind in KINDS)
+    begins = _any_of(sorted({name[:3] for kind in KINDS[1:] for name in names[kind]}))
     header = rf"""
         (?<![\w*/-]) (?P<markup>[\["'] | [*_]{{0,3}})
-        (?:{named})
+        (?={begins}) (?:{named})
         (?![^\W_]|[/-])
         (?: (?P<colon> (?:[ ]?\([^()\n\r:]{{1,30}}\) | [ ]by[ ][^\n\r:]{{1,40}})? [\]"']?
                        {_BLANK}{{0,3}} [*_]{{0,3}} {_BLANK}{{0,3}} [:：] [*_]{{0,3}} )

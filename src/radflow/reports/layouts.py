@@ -83,7 +83,7 @@ def as_lines(text: str, headers: Headers) -> str:
         text = _without_tags(text, headers)
     if "|" in text:
         text = _without_rows(text, headers)
-    if _QUOTED.search(text):
+    if ('"' in text or "'" in text or "[" in text or "]" in text or "{" in text) and _QUOTED.search(text):
         text = _without_keys(text, headers)
     return text
 

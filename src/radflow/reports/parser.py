@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from radflow.reports.headers import KINDS, Headers, Kind, read_headers
 from radflow.reports.layouts import as_lines
@@ -39,15 +38,14 @@ _REACH = 80  # characters looked back from a header; a constant, so that the tim
 # A line drawn under a header or between two sections; YAML's mark of a text over several lines.
 _RULE = r"(?:-{3,}+|={3,}+|_{5,}+|\*{3,}+)[^\S\n\r]*+"
 _RULE_ABOVE = re.compile(rf"\s*+(?:{_RULE}|[|>][+-]?)(?=[\n\r])")
+_RULES_BEGIN, _RULES_END = tuple("-=_*|>"), tuple("-=_*")
 _RULE_BELOW = re.compile(rf"[\n\r]\s*+{_RULE}\Z")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Header:
+class _Header(NamedTuple):
     kind: Kind
     start: int  # where the section before it ends
     body: int  # where its own section begins
-    numbered: bool
     open_markup: str = ""  # "**Findings: clear.**" closes what it opened behind its section
 
 
@@ -127,7 +125,7 @@ def parse_report(text: str, headers: Headers | None = None) -> Report:
 def _passages(text: str, names: Headers) -> list[tuple[Kind, str]]:
     """The text cut at its headers, each piece with the kind of its header; the first piece has none."""
     headers = _final(_settled(list(_headers(text, names)), text))
-    headers = [_Header(kind="opening", start=0, body=0, numbered=False), *headers]
+    headers = [_Header(kind="opening", start=0, body=0), *headers]
     ends = [header.start for header in headers[1:]] + [len(text)]
     return [
         (header.kind, _body(text[header.body : end], header.open_markup))
@@ -137,11 +135,12 @@ def _passages(text: str, names: Headers) -> list[tuple[Kind, str]]:
 
 def _body(text: str, open_markup: str) -> str:
     """A section without the lines drawn around it, and without the end of markdown that its header opened."""
-    above = _RULE_ABOVE.match(text)
-    text = text[above.end() if above else 0 :].strip()
-    if below := _RULE_BELOW.search(text[-_REACH:]):
-        text = text[: len(text) - len(below.group())].rstrip()
-    return text.removesuffix(open_markup).rstrip()
+    body = text.strip()
+    if body.startswith(_RULES_BEGIN) and (above := _RULE_ABOVE.match(text)):
+        body = text[above.end() :].strip()
+    if body.endswith(_RULES_END) and (below := _RULE_BELOW.search(body[-_REACH:])):
+        body = body[: len(body) - len(below.group())].rstrip()
+    return body.removesuffix(open_markup).rstrip()
 
 
 def _settled(headers: list[_Header], text: str) -> list[_Header]:
@@ -160,7 +159,7 @@ def _settled(headers: list[_Header], text: str) -> list[_Header]:
         )
         sure = maybe[0] if len(maybe) == 1 and not known and (means == "findings" or above) else None
         headers = [
-            replace(header, kind=means) if header is sure else header
+            header._replace(kind=means) if header is sure else header
             for header in headers
             if header is sure or header.kind != kind
         ]
@@ -192,12 +191,13 @@ def _headers(text: str, names: Headers) -> Iterator[_Header]:
     """Every header, in order, that stands where a header can stand."""
     numbered = False
     for match in names.header.finditer(_small(text)):
-        before = text[max(0, match.start() - _REACH) : match.start()]
-        place, prefix = _place(before, whole=match.start() <= _REACH)
-        if not _accepted(match, text, place, before, names):
-            continue
         start = match.start()
-        if place == "line" and prefix is not None:
+        before = text[max(0, start - _REACH) : start]
+        place, prefix = _place(before, whole=start <= _REACH)
+        kind = next(kind for kind in KINDS if match[kind] is not None)
+        if not _accepted(kind, match, text, place, before, names):
+            continue
+        if prefix is not None:
             start -= len(prefix.group())
             numbered = prefix["number"] is not None
         elif numbered and (number := _INLINE_NUMBER.search(before)):
@@ -205,10 +205,9 @@ def _headers(text: str, names: Headers) -> Iterator[_Header]:
         markup = match["markup"]
         closed = set(match.group()[len(markup) :]) & set("*_\"'")
         yield _Header(
-            kind=_kind(match),
+            kind=kind,
             start=start,
             body=match.end(),
-            numbered=numbered,
             open_markup="" if closed or markup == "[" else markup,
         )
 
@@ -217,10 +216,6 @@ def _small(text: str) -> str:
     """In small letters, each character at its place: the small "İ" is two characters long."""
     small = text.lower()
     return small if len(small) == len(text) else "".join(c if len(c.lower()) > 1 else c.lower() for c in text)
-
-
-def _kind(match: re.Match[str]) -> Kind:
-    return next(kind for kind in KINDS if match[kind] is not None)
 
 
 def _place(before: str, *, whole: bool) -> tuple[_Place | None, re.Match[str] | None]:
@@ -240,9 +235,10 @@ def _place(before: str, *, whole: bool) -> tuple[_Place | None, re.Match[str] | 
     return ("sentence" if before.rstrip().endswith(_SENTENCE_END) else "word"), None
 
 
-def _accepted(match: re.Match[str], text: str, place: _Place | None, before: str, names: Headers) -> bool:
+def _accepted(
+    kind: Kind, match: re.Match[str], text: str, place: _Place | None, before: str, names: Headers
+) -> bool:
     """Whether a header word in this place, case and form is a header (see `parse_report`, "Places")."""
-    kind = _kind(match)
     name = text[slice(*match.span(kind))]
     capital = name[0].isupper()
     if place is None or (match["markup"] == "[") != ("]" in match.group()):

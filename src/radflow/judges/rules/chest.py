@@ -9,7 +9,6 @@ cardiomegaly is usual, and no fault.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
@@ -59,7 +58,6 @@ from radflow.judges.rules.reasons import Reason
 _SENTENCES_KEPT, _SECTIONS_KEPT = 16384, 4096
 _OPPOSITE = {"left": "right", "right": "left"}
 _SIDED = SIDED | DEVICES
-_ANY_SIDED = re.compile("|".join(words.pattern for words in _SIDED.values()), re.IGNORECASE)
 
 
 def chest_rules(
@@ -237,12 +235,16 @@ def _misplaced(claim: Statement, premise: Section) -> Iterator[Reason]:
         if name in claim.asserted and name != "Support Devices":
             grounds = premise.about({name, *CARRIED_BY.get(name, ())})
             yield from _elsewhere(name, claim, grounds, sited=name in SITED)
-    if not claim.sides or DENYING.search(claim.text):
-        return
-    for name, words in _SIDED.items() if _ANY_SIDED.search(claim.text) else ():
-        if words.search(claim.text):
-            grounds = [ground for ground in premise.statements if words.search(ground.text)]
-            yield from _elsewhere(name, claim, grounds, sited=False)
+    for name in _sided(claim.text) if claim.sides else ():
+        grounds = [ground for ground in premise.statements if _SIDED[name].search(ground.text)]
+        yield from _elsewhere(name, claim, grounds, sited=False)
+
+
+@lru_cache(maxsize=_SENTENCES_KEPT)
+def _sided(sentence: str) -> tuple[str, ...]:
+    """What a sentence that denies nothing names of what has a side and no label."""
+    named = (name for name, words in _SIDED.items() if words.search(sentence))
+    return () if DENYING.search(sentence) else tuple(named)
 
 
 def _elsewhere(name: str, claim: Statement, grounds: Sequence[Statement], *, sited: bool) -> Iterator[Reason]:

@@ -71,6 +71,7 @@ _COMPARED = re.compile(
     r"(?:one |of (?:the two|which) )?(?:is )?(?:on|in|at)\s+the\s+(?P<b>right|left)\b"
 )
 _OTHER = {"left": "right", "right": "left"}
+_DIGIT = re.compile(r"\d")
 _UNIT = re.compile(r"(?<=\d)\s*-?\s*(?P<unit>mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)\b")
 
 
@@ -156,7 +157,7 @@ def _described(mention: Mention, text: str) -> Mention:
     mention.changes = {_group(match, _CHANGES) for match in _CHANGE.finditer(text)}
     if mention.noun == "Fracture" and "acute" in text:
         mention.changes.add(NEW)
-    if any(letter.isdigit() for letter in text):
+    if _DIGIT.search(text):
         spelt = _UNIT.sub(lambda unit: " mm" if unit["unit"][:2] in ("mm", "mi") else " cm", text)
         mention.sizes = [(number.low, number.high) for number in numbers(spelt) if number.unit == "mm"]
     return mention

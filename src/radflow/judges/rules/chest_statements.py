@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -84,12 +84,14 @@ class Statement:
         text: as it stands in the section.
         small: the text in small letters.
         labels: CheXpert states of the sentence alone.
+        named: the observations that it states, hedges or denies.
         asserted: the observations that it states or hedges.
     """
 
     text: str
     small: str
     labels: Labels
+    named: Sequence[str]
     asserted: frozenset[str]
     _has: dict[int, bool] = field(default_factory=dict, repr=False)
     _states: dict[int, bool] = field(default_factory=dict, repr=False)
@@ -157,9 +159,8 @@ class Section:
         """The strongest state of each observation over the section."""
         merged: dict[str, State] = dict.fromkeys(OBSERVATIONS)
         for statement in self.statements:
-            for name, state in statement.labels.items():
-                if state is not None and name in merged:
-                    merged[name] = stronger(merged[name], state)
+            for name in statement.named:
+                merged[name] = stronger(merged[name], statement.labels[name])
         return merged
 
     @cached_property
@@ -230,8 +231,9 @@ def read_statement(sentence: str, label: Callable[[str], Labels]) -> Statement:
     {'Pleural Effusion': [0], 'Cardiomegaly': [2]}
     """
     labels = label(sentence)
-    asserted = frozenset(name for name in OBSERVATIONS if labels[name] in (1, -1))
-    return Statement(text=sentence, small=small(sentence), labels=labels, asserted=asserted)
+    named = [name for name in OBSERVATIONS if labels[name] is not None]
+    asserted = frozenset(name for name in named if labels[name] != 0)
+    return Statement(text=sentence, small=small(sentence), labels=labels, named=named, asserted=asserted)
 
 
 def _sides(sentence: str) -> frozenset[str]:

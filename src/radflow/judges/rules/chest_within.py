@@ -111,9 +111,13 @@ def _parts(section: Section) -> Iterator[str]:
     """Parts of the body that are called normal and are not, and a study called normal with what is not."""
     for name in ("aorta", "hila"):
         part = PARTS[name]
+        if not section.has(part.normal):
+            continue
         fine = [s for s in section.statements if s.has(part.normal) and not s.has(_RESERVE)]
         if fine and any(s.states(part.abnormal) for s in section.statements if s not in fine):
             yield name
+    if section.asserted.isdisjoint(CRITICAL):
+        return
     if any(ALL_NORMAL.fullmatch(one.text.strip(" .")) for one in section.statements):
         yield from (name for name in CRITICAL if any(_states(one, name) for one in section.statements))
 

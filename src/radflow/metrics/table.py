@@ -110,6 +110,13 @@ METRICS: dict[str, Metric] = {
         ),
         *_OWN[CHEST],
         Metric(
+            name="finding_match",
+            target="radflow.metrics.finding_match:finding_match",
+            label="FindingMatch (rules)",
+            modality=CHEST,
+            reader="chest-facts",
+        ),
+        Metric(
             name="radcliq_v0",
             target="radflow.metrics.composite:radcliq_v0",
             label="RadCliQ-v0",

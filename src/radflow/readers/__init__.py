@@ -19,6 +19,7 @@ __all__ = ["CHEXPERT_OBSERVATIONS", "NETWORK_READERS", "READERS", "State", "labe
 READERS: dict[str, str] = {
     "chexpert-rules": "radflow.readers.chexpert:chexpert_rules",
     "radgraph-rules": "radflow.readers.radgraph:radgraph_rules",
+    "chest-facts": "radflow.readers.chest_facts:chest_facts_of",
     "carotid-terms": "radflow.readers.carotid:carotid_terms",
     "carotid-labels": "radflow.readers.carotid:carotid_labels",
     "criticality-rules": "radflow.readers.criticality:criticality_rules",

@@ -85,6 +85,11 @@ def chest_facts(text: str) -> list[Fact]:
     return [one for fact in (*known, *other) for one in _by_side(fact)]
 
 
+def chest_facts_of(texts: Sequence[str]) -> list[list[Fact]]:
+    """Read many reports, as `radflow.readers.load("chest-facts")` does."""
+    return [chest_facts(text) for text in texts]
+
+
 def _heads(reading: Reading, text: str, tokens: Sequence[Span]) -> Iterator[_Head]:
     """The findings of one sentence, each with its modifiers and places."""
     words = reading.sentence.words

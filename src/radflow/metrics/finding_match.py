@@ -1,0 +1,166 @@
+"""FindingMatch: does the report state the findings of its reference, on the same side, as large, and no others?
+
+Label F1 does not see a side, and RadGraph F1 may rank "Lungs are not clear" above a paraphrase of "Lungs are
+clear". Here both reports are read as facts (:mod:`radflow.readers.facts`), and each fact is worth what the best
+fact of the other report confirms of it:
+
+    credit = same finding (1, or 0.5 for a kind of it) x same polarity (1, 0.7 for a hedge, 0 for the opposite)
+             x a factor for each detail that differs or that only one of the two has
+
+The score is the F1 of the two weighted means. Findings weigh most. A denial weighs little, so that a list of what
+is not there earns little; one of something that the other report states weighs as much as a finding. What is
+said twice counts once. Weights and factors were set by hand (docs/gaming.md has what they were checked on).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from radflow.metrics.pairs import Reader, check_pairs, read_pairs
+from radflow.readers.facts import Fact
+from radflow.readers.labels import CHEXPERT_OBSERVATIONS
+
+DEFAULT_READER = "chest-facts"
+_PARENTS: Mapping[str, str] = {
+    "Atelectasis": "Lung Opacity",
+    "Consolidation": "Lung Opacity",
+    "Edema": "Lung Opacity",
+    "Lung Lesion": "Lung Opacity",
+    "Pneumonia": "Consolidation",
+    "Cardiomegaly": "Enlarged Cardiomediastinum",
+}
+"""CheXpert's hierarchy of observations: each is a kind of the other."""
+_KIND_OF = 0.5
+_HEDGED = 0.7
+_DIFFERENT: Mapping[str, float] = {
+    "side": 0.1,
+    "zone": 0.6,
+    "anatomy": 0.6,
+    "kind": 0.5,
+    "degree": 0.6,
+    "number": 0.7,
+    "age": 0.7,
+    "change": 0.8,
+}
+"""Factor where the two say different things on an axis."""
+_UNSAID: Mapping[str, float] = {"side": 0.85, "zone": 0.9, "anatomy": 0.9, "kind": 0.9, "degree": 0.9, "size": 0.9}
+"""Factor where only one of the two says anything on an axis."""
+_OTHER_AXES = 0.95
+_WEIGHT, _MINOR, _DENIAL, _UNCONFIRMED = 1.0, 0.5, 0.1, 0.05
+"""Of an observation, of another finding, of a denial, and of a denial where the other report is silent."""
+_LIMITS = ("side", "zone", "anatomy", "kind", "degree", "age")
+"""What a denial can be limited to: "no large effusion" denies no small one."""
+_LEAST_OF_SIZES = 0.3
+_SUMMARIES = frozenset({"No Finding"})
+
+
+def finding_match(
+    generated: Sequence[str], reference: Sequence[str], reader: Reader | None = None
+) -> Float[np.ndarray, " N"]:
+    """Weighted F1 between the facts of each pair, in [0, 1]; both empty is 1.0. Higher is better.
+
+    Args:
+        generated: generated reports.
+        reference: their references.
+        reader: texts to lists of facts; the default is ``chest-facts``.
+
+    Raises:
+        DataError: the lists differ in length.
+
+    >>> said = ["Small left effusion.", "Small right effusion.", "No effusion."]
+    >>> finding_match(said, ["Small left effusion."] * 3).round(2).tolist()
+    [1.0, 0.1, 0.0]
+    """
+    return finding_match_from_facts(*read_pairs(generated, reference, reader, DEFAULT_READER))
+
+
+def finding_match_from_facts(
+    generated: Sequence[Sequence[Fact]], reference: Sequence[Sequence[Fact]]
+) -> Float[np.ndarray, " N"]:
+    """FindingMatch of facts that were read before.
+
+    >>> finding_match_from_facts([[], []], [[], [Fact(finding="Edema", state=1, span=(0, 5))]]).tolist()
+    [1.0, 0.0]
+    """
+    check_pairs(generated, reference)
+    scores = [_f1(_told(ours), _told(theirs)) for ours, theirs in zip(generated, reference, strict=True)]
+    return np.asarray(scores, dtype=np.float64)
+
+
+_Told = Mapping[tuple[str, int, frozenset[str]], Sequence[Fact]]
+"""What a report says, once each: finding, polarity and side to the facts that say so."""
+
+
+def _told(facts: Sequence[Fact]) -> _Told:
+    told: dict[tuple[str, int, frozenset[str]], list[Fact]] = defaultdict(list)
+    for fact in facts:
+        if fact.finding not in _SUMMARIES:
+            told[fact.finding, fact.state, fact.values("side")].append(fact)
+    return told
+
+
+def _f1(ours: _Told, theirs: _Told) -> float:
+    if not ours and not theirs:
+        return 1.0
+    precision, recall = _confirmed(ours, theirs), _confirmed(theirs, ours)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _confirmed(told: _Told, other: _Told) -> float:
+    """The weighted share of what one report says that the other confirms."""
+    facts = [fact for group in other.values() for fact in group]
+    weights, credits = [], []
+    for group in told.values():
+        credit = float(np.mean([max((_credit(fact, one) for one in facts), default=0.0) for fact in group]))
+        weights.append(_weight(group[0], facts, credit))
+        credits.append(credit)
+    return float(np.average(credits, weights=weights)) if weights else 0.0
+
+
+def _weight(fact: Fact, others: Sequence[Fact], credit: float) -> float:
+    if fact.state:
+        return _WEIGHT if fact.finding in CHEXPERT_OBSERVATIONS else _MINOR
+    if any(other.state and _denies(fact, other) for other in others):
+        return _WEIGHT
+    return _DENIAL if credit else _UNCONFIRMED
+
+
+def _denies(denial: Fact, fact: Fact) -> bool:
+    """Whether a denial is about what a fact states: the same finding, or all of its kind."""
+    name: str | None = fact.finding
+    while name is not None and name != denial.finding:
+        name = _PARENTS.get(name)
+    limits = ((denial.values(axis), fact.values(axis)) for axis in _LIMITS)
+    return name is not None and all(not limit or limit & said for limit, said in limits)
+
+
+def _credit(fact: Fact, other: Fact) -> float:
+    """What another fact confirms of a fact, in [0, 1]; the same both ways."""
+    if bool(fact.state) != bool(other.state):
+        return 0.0
+    credit = 1.0 if fact.state == other.state else _HEDGED
+    if fact.finding != other.finding:
+        if other.finding != _PARENTS.get(fact.finding) and fact.finding != _PARENTS.get(other.finding):
+            return 0.0
+        credit *= _KIND_OF
+    for axis in sorted({detail.axis for detail in (*fact.details, *other.details)}):
+        mine, theirs = fact.values(axis), other.values(axis)
+        if mine & theirs:
+            continue
+        if axis == "size" and mine and theirs:
+            credit *= _size_ratio(fact, other)
+        elif mine and theirs:
+            credit *= _DIFFERENT.get(axis, _OTHER_AXES)
+        elif fact.state:
+            credit *= _UNSAID.get(axis, _OTHER_AXES)
+    return credit
+
+
+def _size_ratio(fact: Fact, other: Fact) -> float:
+    """The lesser measurement over the greater, of the two that are closest; at least the factor of a miss."""
+    mine, theirs = ([d.high or 0.0 for d in one.details if d.axis == "size"] for one in (fact, other))
+    return max([_LEAST_OF_SIZES, *(min(a, b) / max(a, b) for a in mine for b in theirs if a and b)])

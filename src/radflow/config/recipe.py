@@ -157,6 +157,11 @@ class Reward(Section):
     """Weight of R_consistent; the paper's is 1."""
     gamma: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of R_imp; the paper does not give its value."""
+    domain_metric: str | None = None
+    """What R_domain is; the modality's metric of content by default, as in the paper. ``finding_match`` sees the
+    side, place and degree of what is found in a chest, and what is denied."""
+    impression_metric: str | None = None
+    """What R_imp is; the modality's F1 of labels by default, as in the paper. Labels have no side."""
     judge: str = "rules"
     """Who says whether the Impression follows from the Findings: ``rules``; ``openai:<model>`` behind any
     OpenAI-compatible endpoint; ``local:<folder>`` with a causal language model. ``[judge]`` says how."""

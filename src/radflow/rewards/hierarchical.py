@@ -59,9 +59,12 @@ class HierarchicalReward:
         consistency_weight: weight of R_consistent; the paper's is 1.
         labeler: the expert of Eq. 6; ``None`` takes the modality's.
         domain_reader: graphs or key terms for R_domain; ``None`` takes the modality's.
+        domain_metric: of `radflow.rewards.domain.trainable`, for R_domain; ``None`` takes the modality's, as the
+            paper does.
+        impression_metric: the same for R_imp.
 
     Raises:
-        DataError: the modality is unknown, or a weight is negative.
+        DataError: the modality is unknown, a weight is negative, or a metric cannot be trained on.
         RecipeError: the judge is unknown.
 
     >>> study = Study(
@@ -84,6 +87,8 @@ class HierarchicalReward:
         consistency_weight: float = 1.0,
         labeler: Reader | None = None,
         domain_reader: Reader | None = None,
+        domain_metric: str | None = None,
+        impression_metric: str | None = None,
     ) -> None:
         self.weights = {
             "syntax": syntax_weight,
@@ -96,8 +101,8 @@ class HierarchicalReward:
                 raise DataError(f"Expected the weight of {part} to be 0 or more, got {weight}.")
         self.modality = modality
         self.judge = told(load_judge(judge) if isinstance(judge, str) else judge, modality)
-        self._domain = DomainReward(modality, domain_reader)
-        self._impression = ImpressionReward(modality, labeler)
+        self._domain = DomainReward(modality, domain_reader, domain_metric)
+        self._impression = ImpressionReward(modality, labeler, impression_metric)
 
     def __call__(self, study: Study, texts: Sequence[str]) -> list[Reward]:
         """Reward the completions of one study, in order.

@@ -6,16 +6,20 @@ where the paper's expert gives probabilities (Eq. 6). They are binarised, uncert
 The paper calls the F1 of Eq. 7 "macro F1", which is defined over a corpus. A reward belongs to one report, so
 ours is the F1 between the two sets of positive labels. Where neither Impression asserts anything the two
 agree, and the term is 1.0. Where either report has no Impression the term is skipped: ``None``, never 0.
+Labels have no side; FindingMatch in their place does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing import Any
+
 from radflow import readers
-from radflow.metrics import Reader, ReadOnce, label_f1
-from radflow.metrics.label_f1 import Labels
+from radflow.metrics import Reader, ReadOnce
+from radflow.modality import attribute, modality_of
 from radflow.reports import Report
+from radflow.rewards.domain import trained_on
 
 
 class ImpressionReward:
@@ -23,14 +27,17 @@ class ImpressionReward:
 
     Args:
         modality: decides the labeler.
-        labeler: texts to labels; ``None`` loads the modality's.
+        labeler: texts to what the metric reads; ``None`` loads the metric's.
+        metric: another metric of :func:`~radflow.rewards.domain.trainable`; ``None`` is the F1 of labels.
 
     Raises:
-        DataError: the modality is unknown.
+        DataError: the modality is unknown, or the metric cannot be trained on.
     """
 
-    def __init__(self, modality: str, labeler: Reader | None = None) -> None:
-        self._read: ReadOnce[Labels] = ReadOnce(readers.labeler(modality) if labeler is None else labeler)
+    def __init__(self, modality: str, labeler: Reader | None = None, metric: str | None = None) -> None:
+        labels = trained_on(metric, modality) or modality_of(modality).labels
+        self._measure = attribute(labels.target)
+        self._read: ReadOnce[Any] = ReadOnce(readers.load(labels.reader) if labeler is None else labeler)
 
     def __call__(self, generated: Sequence[Report], reference: Sequence[Report]) -> list[float | None]:
         """F1 in [0, 1] for each pair, or ``None`` where the term is skipped."""
@@ -41,7 +48,7 @@ class ImpressionReward:
             for i, (ours, theirs) in enumerate(pairs)
             if ours.impression is not None and theirs.impression is not None
         ]
-        labels = self._read([report.impression or "" for i in scored for report in pairs[i]])
-        for i, value in zip(scored, label_f1(labels[0::2], labels[1::2]).tolist(), strict=True):
+        ours, theirs = ([pairs[i][side].impression or "" for i in scored] for side in (0, 1))
+        for i, value in zip(scored, self._measure(ours, theirs, self._read).tolist(), strict=True):
             rewards[i] = value
         return rewards

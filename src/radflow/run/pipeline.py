@@ -102,6 +102,8 @@ class Pipeline:
             syntax_weight=knobs.syntax,
             domain_weight=knobs.domain,
             consistency_weight=knobs.consistency,
+            domain_metric=knobs.domain_metric,
+            impression_metric=knobs.impression_metric,
         )
 
     def _inputs(self, stage: str) -> str:

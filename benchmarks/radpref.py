@@ -3,14 +3,16 @@
     git clone https://github.com/rajpurkarlab/CRIMSON
     python benchmarks/radpref.py --data CRIMSON [--resamples 2000] [--seed 0]
 
-RadPref (Baharoon et al. 2026, arXiv 2603.06183; MIT licence) has 100 chest studies with two reports each, rated
-1 to 5 by three radiologists. ``agreement``: of the pairs whose mean ratings differ, the share that a metric
-orders alike; equal scores count one half, and ``ties`` says how many. ``tau``: Kendall's tau-b of score and mean
-rating over all 200 reports. ``agreement_above``: of pairs whose mean ratings differ by 1 or more.
+RadPref (Baharoon et al. 2026, arXiv 2603.06183; MIT licence) has 100 chest studies with two reports each,
+rated 1 to 5 by three radiologists. ``agreement``: of the pairs whose mean ratings differ, the share that a
+metric orders alike; equal scores count one half, and ``ties`` says how many. ``tau``: Kendall's tau-b of
+score and mean rating over all 200 reports. ``agreement_above``: of pairs whose mean ratings differ by 1 or
+more.
 
-RadJudge has rankings of short reports, each with what it tests. A ranking is right where all of its comparisons
-are: "=" within 0.01, as in its own test suite; comparisons that hang on the patient's age or indication, which no
-metric of ours is told, are set aside. Intervals are 95 %, from resampling studies or rankings.
+RadJudge has rankings of short reports, each with what it tests. A ranking is right where all of its
+comparisons are: "=" within 0.01, as in its own test suite; comparisons that hang on the patient's age or
+indication, which no metric of ours is told, are set aside. Intervals are 95 %, from resampling studies or
+rankings.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ def radpref(folder, resamples, seed):
     result = {"agreement": {}, "agreement_above": {}, "tau": {}, "ties": {}}
     for name in NAMES:
         scores = np.stack(
-            [signed(name, [row[f"{side}_report"] for row in rows], reference) for side in ("C1", "C2")], axis=1
+            [signed(name, [row[f"{side}_report"] for row in rows], reference) for side in ("C1", "C2")],
+            axis=1,
         )
         right = (np.sign(scores[:, 0] - scores[:, 1]) * np.sign(gap) + 1) / 2
         for key, kept in (("agreement", gap != 0), ("agreement_above", np.abs(gap) >= 1)):
@@ -73,7 +76,10 @@ def radpref(folder, resamples, seed):
             result[key][name]["of"] = len(decided)
         result["ties"][name] = int((right[gap != 0] == 0.5).sum())
         result["tau"][name] = interval(
-            lambda i, s=scores: kendalltau(s[i].ravel(), rating[i].ravel()).statistic, len(rows), resamples // 4, seed
+            lambda i, s=scores: kendalltau(s[i].ravel(), rating[i].ravel()).statistic,
+            len(rows),
+            resamples // 4,
+            seed,
         )
     return {"studies": len(rows), "raters": len(raters), "decided": int((gap != 0).sum()), **result}
 
@@ -98,15 +104,20 @@ def radjudge(file):
             expected = test["expected_ranking"]
             for name in NAMES:
                 texts = [c["text"] for c in candidates.values()]
-                found = dict(zip(candidates, signed(name, texts, [test["ground_truth"]] * len(texts)), strict=True))
-                is_right = all(holds(one, found) for one in ([expected] if isinstance(expected, str) else expected))
+                found = dict(
+                    zip(candidates, signed(name, texts, [test["ground_truth"]] * len(texts)), strict=True)
+                )
+                is_right = all(
+                    holds(one, found) for one in ([expected] if isinstance(expected, str) else expected)
+                )
                 right[name][category["category"]].append(is_right)
     return {
         "rankings": of,
         "set_aside": aside,
         "right": {name: share([x for xs in kinds.values() for x in xs]) for name, kinds in right.items()},
         "by_category": {
-            name: {kind: f"{sum(xs)}/{len(xs)}" for kind, xs in kinds.items()} for name, kinds in right.items()
+            name: {kind: f"{sum(xs)}/{len(xs)}" for kind, xs in kinds.items()}
+            for name, kinds in right.items()
         },
     }
 
@@ -123,7 +134,9 @@ def share(answers):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="a checkout of rajpurkarlab/CRIMSON")
     parser.add_argument("--resamples", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)

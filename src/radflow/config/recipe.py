@@ -158,8 +158,8 @@ class Reward(Section):
     gamma: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of R_imp; the paper does not give its value."""
     domain_metric: str | None = None
-    """What R_domain is; the modality's metric of content by default, as in the paper. ``finding_match`` sees the
-    side, place and degree of what is found in a chest, and what is denied."""
+    """What R_domain is; the modality's metric of content by default, as in the paper. ``finding_match`` sees
+    the side, place and degree of what is found in a chest, and what is denied."""
     impression_metric: str | None = None
     """What R_imp is; the modality's F1 of labels by default, as in the paper. Labels have no side."""
     judge: str = "rules"

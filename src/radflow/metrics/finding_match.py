@@ -1,15 +1,17 @@
-"""FindingMatch: does the report state the findings of its reference, on the same side, as large, and no others?
+"""FindingMatch: does the report state the findings of its reference, on the same side, as large, and no
+others?
 
-Label F1 does not see a side, and RadGraph F1 may rank "Lungs are not clear" above a paraphrase of "Lungs are
-clear". Here both reports are read as facts (:mod:`radflow.readers.facts`), and each fact is worth what the best
-fact of the other report confirms of it:
+Label F1 does not see a side, and RadGraph F1 may rank "Lungs are not clear" above a paraphrase of "Lungs
+are clear". Here both reports are read as facts (:mod:`radflow.readers.facts`), and each fact is worth what
+the best fact of the other report confirms of it:
 
-    credit = same finding (1, or 0.5 for a kind of it) x same polarity (1, 0.7 for a hedge, 0 for the opposite)
-             x a factor for each detail that differs or that only one of the two has
+credit = same finding (1, or 0.5 for a kind of it) x same polarity (1, 0.7 for a hedge, 0 for the opposite)
+x a factor for each detail that differs or that only one of the two has
 
-The score is the F1 of the two weighted means. Findings weigh most. A denial weighs little, so that a list of what
-is not there earns little; one of something that the other report states weighs as much as a finding. What is
-said twice counts once. Weights and factors were set by hand (docs/gaming.md has what they were checked on).
+The score is the F1 of the two weighted means. Findings weigh most. A denial weighs little, so that a list
+of what is not there earns little; one of something that the other report states weighs as much as a
+finding. What is said twice counts once. Weights and factors were set by hand (docs/gaming.md has what they
+were checked on).
 """
 
 from __future__ import annotations
@@ -47,7 +49,14 @@ _DIFFERENT: Mapping[str, float] = {
     "change": 0.8,
 }
 """Factor where the two say different things on an axis."""
-_UNSAID: Mapping[str, float] = {"side": 0.85, "zone": 0.9, "anatomy": 0.9, "kind": 0.9, "degree": 0.9, "size": 0.9}
+_UNSAID: Mapping[str, float] = {
+    "side": 0.85,
+    "zone": 0.9,
+    "anatomy": 0.9,
+    "kind": 0.9,
+    "degree": 0.9,
+    "size": 0.9,
+}
 """Factor where only one of the two says anything on an axis."""
 _OTHER_AXES = 0.95
 _WEIGHT, _MINOR, _DENIAL, _UNCONFIRMED = 1.0, 0.5, 0.1, 0.05

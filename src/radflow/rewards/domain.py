@@ -1,8 +1,8 @@
 """R_domain (Eq. 5): medical correctness of the Findings.
 
-RadGraph F1 for chest radiographs, KeyWordMatch for carotid ultrasound, or another metric that reads by rules, as
-FindingMatch, which sees sides and denials. Findings are compared with Findings.
-Where the generated report or its reference has no sections, full text is compared with full text, so that a
+RadGraph F1 for chest radiographs, KeyWordMatch for carotid ultrasound, or another metric that reads by
+rules, as FindingMatch, which sees sides and denials. Findings are compared with Findings. Where the
+generated report or its reference has no sections, full text is compared with full text, so that a
 completion without headers still meets its reference on equal terms. The paper reads with the RadGraph
 network; by default we read by rules.
 """
@@ -67,7 +67,10 @@ def trainable(modality: str) -> tuple[str, ...]:
     return tuple(
         name
         for name, metric in METRICS.items()
-        if metric.modality == modality and metric.reader and not metric.requires and metric.range == (0.0, 1.0)
+        if metric.modality == modality
+        and metric.reader
+        and not metric.requires
+        and metric.range == (0.0, 1.0)
     )
 
 

@@ -59,8 +59,8 @@ class HierarchicalReward:
         consistency_weight: weight of R_consistent; the paper's is 1.
         labeler: the expert of Eq. 6; ``None`` takes the modality's.
         domain_reader: graphs or key terms for R_domain; ``None`` takes the modality's.
-        domain_metric: of `radflow.rewards.domain.trainable`, for R_domain; ``None`` takes the modality's, as the
-            paper does.
+        domain_metric: of `radflow.rewards.domain.trainable`, for R_domain; ``None`` takes the modality's, as
+            the paper does.
         impression_metric: the same for R_imp.
 
     Raises:

@@ -12,7 +12,6 @@ Labels have no side; FindingMatch in their place does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from typing import Any
 
 from radflow import readers

@@ -1,0 +1,242 @@
+"""What does a reward pay to a report that did not look, or that is wrong? Prints one JSON object.
+
+    python benchmarks/gaming.py [--modality chest-xray carotid-us] [--studies 300] [--seed 0] > gaming.json
+    python benchmarks/gaming.py --table gaming.json [--before older.json]      # Markdown, for docs/gaming.md
+
+References are real reports of Open-i with both sections, and reports of carotid phantoms. Four kinds of
+systems:
+
+- ``honest``: the reference in other words (``paraphrase``), and the report of the study whose findings are
+  most alike (``nearest by tags``: it sees the answer, in Open-i's MeSH tags or the phantom's truth).
+- ``blind``: systems that see no picture, from the most frequent normal report to the report of the nearest
+  indication. Each should earn less than ``nearest by tags``.
+- ``wrong``: the reference with one fault of content. Each should earn less than ``paraphrase`` does, on the
+  studies whose report the fault changes.
+- ``form``: the reference padded, shuffled or without headers; a reward should pay less for it, but a metric
+  of content may not mind.
+
+``cost`` is that difference, of the same studies; ``ordered`` that its whole 95 % interval (bootstrap over
+studies) lies above 0. ``blind_over_tags`` is what the best-paid blind system earns over what ``nearest by
+tags`` earns. Every reward of `REWARDS` is measured whole, and each of its terms and each metric of the
+modality alone. It is the acceptance test of a new term: run it before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from gaming_systems import CAROTID, CASES, CHEST, Systems, text
+
+from radflow import judges, readers
+from radflow.evaluation.intervals import bootstrap_interval
+from radflow.metrics import METRICS, ReadOnce, score
+from radflow.reports import parse_report
+from radflow.rewards import PARTS, HierarchicalReward
+from radflow.studies import Study
+
+PAPER = "paper"
+FINDINGS = {"domain_metric": "finding_match", "impression_metric": "finding_match"}
+REWARDS = {
+    CHEST: {
+        PAPER: {},
+        "findings": FINDINGS,
+        "findings x 2": {**FINDINGS, "domain_weight": 2.0, "gamma": 2.0},
+    },
+    CAROTID: {PAPER: {}, "content x 2": {"domain_weight": 2.0, "gamma": 2.0}},
+}
+"""Knobs of `HierarchicalReward` by name; those of a metric that this version lacks are left out."""
+KINDS = ("blind", "wrong", "form")
+NOT_TRAINED_ON = {"bertscore"}  # of the metrics that need no weights; it needs a download
+POOL = {CHEST: None, CAROTID: 3000}
+
+
+# ---- measuring ---------------------------------------------------------------------------------------------
+
+
+class AskedOnce:
+    """A judge that answers a pair once, for all rewards."""
+
+    def __init__(self, modality):
+        judge = judges.load("rules")
+        self.name = judge.name
+        self._ask = ReadOnce(
+            judge.for_modality(modality) if hasattr(judge, "for_modality") else judge, size=100_000
+        )
+
+    def __call__(self, pairs):
+        return self._ask(pairs)
+
+
+def measures(modality):
+    """Name to a function (studies, texts) giving columns of numbers, NaN where a term is skipped."""
+    judge, columns = AskedOnce(modality), {}
+    for name, knobs in REWARDS[modality].items():
+        if any(knob.endswith("metric") and metric not in METRICS for knob, metric in knobs.items()):
+            continue
+        reward = HierarchicalReward(modality=modality, judge=judge, **knobs)
+        columns[name] = partial(_reward, reward, name, knobs)
+    own = [
+        name
+        for name, metric in METRICS.items()
+        if metric.modality in (None, modality) and metric.requires is None and name not in NOT_TRAINED_ON
+    ]
+    given = {
+        name: ReadOnce(readers.load(METRICS[name].reader), size=100_000)
+        for name in own
+        if METRICS[name].reader
+    }
+
+    def alone(studies, texts):
+        found = score(texts, [study.reference.canonical for study in studies], own, readers=given)
+        return {f"metric: {name}": values for name, values in found.items()}
+
+    return [*columns.values(), alone]
+
+
+def _reward(reward, name, knobs, studies, texts):
+    is_first = name == PAPER
+    rows = [row[0] for row in reward.score_many(studies, [[one] for one in texts])]
+    columns = {f"reward: {name}": np.array([row.total for row in rows])}
+    for part in (
+        PARTS if is_first else [part for part in ("domain", "impression") if f"{part}_metric" in knobs]
+    ):
+        values = [np.nan if row.parts[part] is None else row.parts[part] for row in rows]
+        columns[f"term: {part}" if is_first else f"term: {part} ({name})"] = np.array(values)
+    return columns
+
+
+def interval(values, seed, digits=3):
+    values = np.asarray(values, dtype=float)
+    if not np.isfinite(values).any():
+        return None
+    found = bootstrap_interval(values, resamples=1000, seed=seed)
+    return {key: round(float(getattr(found, key)), digits) for key in ("mean", "low", "high")}
+
+
+def measure(modality, count, seed):
+    pool = CASES[modality](POOL[modality])
+    cases = random.Random(seed).sample(pool, count)
+    studies = {
+        case.number: Study(
+            study_id=str(case.number),
+            patient_id=str(case.number),
+            images=(),
+            reference=parse_report(text(case.findings, case.impression)),
+            modality=modality,
+        )
+        for case in cases
+    }
+    by_name, asked = {}, measures(modality)
+    kinds = {}
+    for name, (kind, write) in Systems(modality, pool, seed).of().items():
+        written = {case.number: write(case) for case in cases}
+        kept = [number for number, made in written.items() if made is not None]
+        kinds[name] = kind
+        columns = {}
+        for ask in asked:
+            columns |= ask([studies[number] for number in kept], [written[number] for number in kept])
+        by_name[name] = {column: dict(zip(kept, values, strict=True)) for column, values in columns.items()}
+    return summarise(by_name, kinds, seed)
+
+
+def summarise(by_name, kinds, seed):
+    earned, cost, ordered = {}, {}, {}
+    columns = list(by_name["reference"])
+    for name, found in by_name.items():
+        earned[name] = {c: interval(list(found[c].values()), seed) for c in columns}
+        earned[name]["studies"] = len(found[columns[0]])
+        better = {"blind": "nearest by tags", "wrong": "paraphrase", "form": "paraphrase"}.get(kinds[name])
+        if better:
+            cost[name] = {
+                c: interval([by_name[better][c][number] - value for number, value in found[c].items()], seed)
+                for c in columns
+            }
+    for column in columns:
+        rows = {name: found[column] for name, found in cost.items()}
+        ordered[column] = {
+            kind: {
+                "share": round(float(np.mean([bool(r and r["low"] > 0) for r in of.values()])), 3),
+                "of": len(of),
+                "not": [name for name, r in of.items() if not (r and r["low"] > 0)],
+            }
+            for kind in KINDS
+            for of in [{name: r for name, r in rows.items() if kinds[name] == kind}]
+        }
+    tags = {c: earned["nearest by tags"][c]["mean"] for c in columns}
+    blind = [name for name, kind in kinds.items() if kind == "blind"]
+    best = {c: max((earned[n][c]["mean"], n) for n in blind if earned[n][c]) for c in columns}
+    return {
+        "blind_over_tags": {
+            c: {"ratio": round(best[c][0] / tags[c], 3) if tags[c] > 0 else None, "system": best[c][1]}
+            for c in columns
+        },
+        "ordered": ordered,
+        "earned": earned,
+        "cost": cost,
+        "kinds": kinds,
+    }
+
+
+# ---- the table ---------------------------------------------------------------------------------------------
+
+
+def table(found, before):
+    """Markdown: what each system earns, and what it costs beside the honest one."""
+    for modality, after in found["modalities"].items():
+        old = before["modalities"][modality] if before else None
+        columns = [c for c in after["earned"]["reference"] if c.startswith(("reward", "metric"))]
+        shown = [
+            (c, which)
+            for c in columns
+            for which in ([old] if old and c in old["earned"]["reference"] else []) + [after]
+        ]
+        heads = [c.partition(": ")[2] + (", before" if which is old and old else "") for c, which in shown]
+        print(f"\n**{modality}**, {found['studies']} references\n")
+        print(f"| system | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
+        for name, kind in after["kinds"].items():
+            cells = []
+            for column, which in shown:
+                value = which["earned"].get(name, {}).get(column)
+                cost = which["cost"].get(name, {}).get(column)
+                fault = " ✗" if kind != "honest" and not (cost and cost["low"] > 0) else ""
+                cells.append("" if value is None else f"{value['mean']:.2f}{fault}")
+            print(f"| {name} | {' | '.join(cells)} |")
+        for kind in KINDS:
+            cells = [
+                f"{(before if w is old else found)['ordered'][modality][c][kind]['share']:.0%}"
+                for c, w in shown
+            ]
+            print(f"| *{kind} that earn less* | {' | '.join(cells)} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--modality", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--studies", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", type=Path, help="what this command printed: print its Markdown table")
+    parser.add_argument("--before", type=Path, help="the same of an older version, beside it")
+    options = parser.parse_args()
+    if options.table:
+        before = json.loads(options.before.read_text(encoding="utf-8")) if options.before else None
+        return table(json.loads(options.table.read_text(encoding="utf-8")), before)
+    found = {modality: measure(modality, options.studies, options.seed) for modality in options.modality}
+    head = {
+        key: {modality: part.pop(key) for modality, part in found.items()}
+        for key in ("blind_over_tags", "ordered")
+    }
+    print(
+        json.dumps({**head, "modalities": found, "studies": options.studies, "seed": options.seed}, indent=1)
+    )
+    return None
+
+
+if __name__ == "__main__":
+    main()

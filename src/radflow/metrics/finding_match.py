@@ -1,12 +1,11 @@
-"""FindingMatch: does the report state the findings of its reference, on the same side, as large, and no
-others?
+"""FindingMatch: does a report state what its reference states, on the same side and as large, and no more?
 
 Label F1 does not see a side, and RadGraph F1 may rank "Lungs are not clear" above a paraphrase of "Lungs
 are clear". Here both reports are read as facts (:mod:`radflow.readers.facts`), and each fact is worth what
 the best fact of the other report confirms of it:
 
-credit = same finding (1, or 0.5 for a kind of it) x same polarity (1, 0.7 for a hedge, 0 for the opposite)
-x a factor for each detail that differs or that only one of the two has
+    credit = same finding (1, or 0.5 for a kind of it) x same polarity (1, 0.7 for a hedge, 0 for the opposite)
+             x a factor for each detail that differs or that only one of the two has
 
 The score is the F1 of the two weighted means. Findings weigh most. A denial weighs little, so that a list
 of what is not there earns little; one of something that the other report states weighs as much as a

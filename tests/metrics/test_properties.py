@@ -11,7 +11,12 @@ from radflow.modality import MODALITIES
 from radflow.readers import load
 
 NAMES = tuple(dict.fromkeys(name for modality in MODALITIES for name in default_metrics(modality)))
-LABEL_METRICS = ("chexpert_f1", "carotid_f1", "keyword_match")  # nothing against nothing is agreement: 1
+LABEL_METRICS = (
+    "chexpert_f1",
+    "carotid_f1",
+    "keyword_match",
+    "finding_match",
+)  # nothing against nothing is agreement: 1
 SENTENCES = (
     "No pleural effusion.",
     "Small left pleural effusion, unchanged.",

@@ -1,5 +1,6 @@
 import pytest
 
+from radflow.errors import DataError
 from radflow.metrics import bleu2, rouge_l
 from radflow.reports import Report, parse_report
 from radflow.rewards.consistency import consistency_reward
@@ -78,3 +79,23 @@ def test_uncertain_counts_as_positive_in_the_impression(state, expected):
     states = {"generated": {"Edema": state}, "reference": {"Edema": 1}}
     term = ImpressionReward("chest-xray", lambda texts: [states[text] for text in texts])
     assert term([report("f", "generated")], [report("f", "reference")]) == [expected]
+
+
+def test_domain_and_impression_can_be_another_metric_that_sees_the_side():
+    ours, theirs = (report(f"Small {side} effusion.", f"{side} effusion.") for side in ("left", "right"))
+    assert DomainReward("chest-xray", metric="finding_match")([ours], [theirs])[0] < 0.2
+    assert ImpressionReward("chest-xray")([ours], [theirs]) == [1.0]
+    (value,) = ImpressionReward("chest-xray", metric="finding_match")([ours], [theirs])
+    assert value < 0.2
+
+
+@pytest.mark.parametrize(
+    ("modality", "metric"),
+    [("carotid-us", "finding_match"), ("chest-xray", "bertscore"), ("chest-xray", "x")],
+)
+def test_a_metric_that_cannot_be_trained_on_is_refused(modality, metric):
+    for term in (DomainReward, ImpressionReward):
+        with pytest.raises(
+            DataError, match=f"Expected a metric for the reward of {modality} among .*{metric}"
+        ):
+            term(modality, metric=metric)

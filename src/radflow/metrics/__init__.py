@@ -3,6 +3,7 @@
 from radflow.metrics.bertscore import Rescaled, bertscore
 from radflow.metrics.chexpert_f1 import chexpert_f1, corpus_chexpert_f1
 from radflow.metrics.composite import RadCliqReaders
+from radflow.metrics.finding_match import finding_match, finding_match_from_facts
 from radflow.metrics.keyword_match import keyword_match, keyword_match_from_terms
 from radflow.metrics.label_f1 import CorpusF1, corpus_label_f1, label_f1, positives, texts_label_f1
 from radflow.metrics.lexical import bleu2, bleu4, rouge_l
@@ -28,6 +29,8 @@ __all__ = [
     "corpus_chexpert_f1",
     "corpus_label_f1",
     "default_metrics",
+    "finding_match",
+    "finding_match_from_facts",
     "inverse_radcliq_v1",
     "keyword_match",
     "keyword_match_from_terms",

@@ -4,7 +4,7 @@ Label F1 does not see a side, and RadGraph F1 may rank "Lungs are not clear" abo
 are clear". Here both reports are read as facts (:mod:`radflow.readers.facts`), and each fact is worth what
 the best fact of the other report confirms of it:
 
-    credit = same finding (1, or 0.5 for a kind of it) x same polarity (1, 0.7 for a hedge, 0 for the opposite)
+    credit = same finding (1; a kind of it 0.5) x same polarity (1; a hedge 0.7; the opposite 0)
              x a factor for each detail that differs or that only one of the two has
 
 The score is the F1 of the two weighted means. Findings weigh most. A denial weighs little, so that a list

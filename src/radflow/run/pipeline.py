@@ -30,6 +30,7 @@ from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_fol
 from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_texts, load_policy
 from radflow.policy.prompts import prompt_text
 from radflow.rewards import HierarchicalReward
+from radflow.rewards.domain import trained_on
 from radflow.run.judges import Judges, judge_inputs
 from radflow.run.model_card import write_cards
 from radflow.run.named_model import TINY
@@ -177,6 +178,8 @@ class Pipeline:
                 prepare_studies(self.workspace, self.recipe, self._judges.of(self.recipe.data.triage))
 
         self._stage("prepare", work)
+        for metric in (self.recipe.reward.domain_metric, self.recipe.reward.impression_metric):
+            trained_on(metric, self.modality)  # now, and not hours later at RFT
 
     def sft(self) -> None:
         """Supervised fine-tuning."""

@@ -86,7 +86,7 @@ def look_for_data(recipe: Recipe) -> str:
     Raises:
         MissingFileError: one of them is not there.
         RecipeError: the data set does not take a knob.
-        DataError: a metric of the evaluation that there is not.
+        DataError: a metric of the evaluation or of the reward that there is not.
     """
     data = recipe.data
     if data.source == "manifest":
@@ -102,7 +102,8 @@ def look_for_data(recipe: Recipe) -> str:
         source_options(recipe)
         table = data.root / data.table if data.root and data.table else None
         wanted |= {"data.root": data.root, "data.reports": data.reports, "data.table": table}
-    wanted |= folders_of(recipe.evaluation.metrics or ())
+    trained = filter(None, (recipe.reward.domain_metric, recipe.reward.impression_metric))
+    wanted |= folders_of((*(recipe.evaluation.metrics or ()), *trained))
     networks = {f"evaluation.{name}": folder for name, folder in Networks.of(recipe.evaluation).given.items()}
     wanted |= {knob: Path(folder.partition("@")[0]) for knob, folder in networks.items()}
     for knob, path in wanted.items():

@@ -188,7 +188,7 @@ class Systems:
         self.calm_findings = parse_report(self.template).findings
         self.nearest = NearestContext([case.indication for case in pool])
         self.label = ReadOnce(readers.load(LABELS[modality]))
-        abnormal = Counter(text(c.findings, c.impression) for c in pool if not c.is_normal)
+        abnormal = Counter(text(c.findings, c.impression) for c in pool if self.states(c.impression))
         self.abnormal = abnormal.most_common(1)[0][0]
 
     def dice(self, case):

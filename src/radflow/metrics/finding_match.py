@@ -9,14 +9,17 @@ the best fact of the other report confirms of it:
 
 The score is the F1 of the two weighted means. Findings weigh most. A denial weighs little, so that a list
 of what is not there earns little; one of something that the other report states weighs as much as a
-finding. What is said twice counts once. Weights and factors were set by hand (docs/gaming.md has what they
-were checked on).
+finding. What is said twice counts once. Findings beyond CheXpert's have many names ("tortuous aorta",
+"tortuosity of the aorta"): there the stems of words count that the two have in common. Weights and factors
+were set by hand (docs/gaming.md has what they were checked on).
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -64,6 +67,21 @@ _LIMITS = ("side", "zone", "anatomy", "kind", "degree", "age")
 """What a denial can be limited to: "no large effusion" denies no small one."""
 _LEAST_OF_SIZES = 0.3
 _SUMMARIES = frozenset({"No Finding"})
+_ENDING = re.compile(
+    r"(?:ifications?|ified|ations?|at(?:ed|ous)|ions?|ened|ening|ments?|osity|ous|sis|tic|ive|ing|ed|ia|ic|s|a)$"
+)
+_SAME = {
+    "hyperexpans": "hyperinfl",
+    "hyperexpand": "hyperinfl",
+    "adenopathy": "lymphadenopathy",
+    "degenerat": "degener",
+    "granuloma": "granulom",
+    "aor": "aort",
+    "scarr": "scar",
+    "spinal": "spine",
+}
+_SAYS_NOTHING = frozenset({"change", "chang", "finding", "structure", "appearance"})
+_LEAST_IN_COMMON = 0.3
 
 
 def finding_match(
@@ -99,16 +117,35 @@ def finding_match_from_facts(
     return np.asarray(scores, dtype=np.float64)
 
 
-_Told = Mapping[tuple[str, int, frozenset[str]], Sequence[Fact]]
-"""What a report says, once each: finding, polarity and side to the facts that say so."""
+_Told = Mapping[tuple[frozenset[str], int, frozenset[str]], Sequence[Fact]]
+"""What a report says, once each: names, polarity and side to the facts that say so."""
 
 
 def _told(facts: Sequence[Fact]) -> _Told:
-    told: dict[tuple[str, int, frozenset[str]], list[Fact]] = defaultdict(list)
+    told: dict[tuple[frozenset[str], int, frozenset[str]], list[Fact]] = defaultdict(list)
     for fact in facts:
         if fact.finding not in _SUMMARIES:
-            told[fact.finding, fact.state, fact.values("side")].append(fact)
+            told[_names(fact), fact.state, fact.values("side")].append(fact)
     return told
+
+
+@lru_cache(maxsize=65536)
+def _names(fact: Fact) -> frozenset[str]:
+    """What a finding goes by: CheXpert's name, or the stems of its words with its qualities and its place."""
+    if fact.finding in CHEXPERT_OBSERVATIONS:
+        return frozenset({fact.finding})
+    said = " ".join((fact.finding, *fact.values("quality"), *fact.values("anatomy")))
+    stems = (_ENDING.sub("", word) for word in said.lower().split())
+    return (frozenset(_SAME.get(stem, stem) for stem in stems) - _SAYS_NOTHING) or frozenset({fact.finding})
+
+
+def _in_common(fact: Fact, other: Fact) -> float:
+    """How much two findings are the same one, in [0, 1], whatever is said of them."""
+    if fact.finding in CHEXPERT_OBSERVATIONS or other.finding in CHEXPERT_OBSERVATIONS:
+        return float(fact.finding == other.finding)
+    mine, theirs = _names(fact), _names(other)
+    share = len(mine & theirs) / len(mine | theirs)
+    return share if share >= _LEAST_IN_COMMON else 0.0
 
 
 def _f1(ours: _Told, theirs: _Told) -> float:
@@ -142,8 +179,10 @@ def _denies(denial: Fact, fact: Fact) -> bool:
     name: str | None = fact.finding
     while name is not None and name != denial.finding:
         name = _PARENTS.get(name)
+    if name is None and not _in_common(denial, fact):
+        return False
     limits = ((denial.values(axis), fact.values(axis)) for axis in _LIMITS)
-    return name is not None and all(not limit or limit & said for limit, said in limits)
+    return all(not limit or limit & said for limit, said in limits)
 
 
 def _credit(fact: Fact, other: Fact) -> float:
@@ -151,11 +190,12 @@ def _credit(fact: Fact, other: Fact) -> float:
     if bool(fact.state) != bool(other.state):
         return 0.0
     credit = 1.0 if fact.state == other.state else _HEDGED
-    if fact.finding != other.finding:
-        if other.finding != _PARENTS.get(fact.finding) and fact.finding != _PARENTS.get(other.finding):
-            return 0.0
+    if other.finding == _PARENTS.get(fact.finding) or fact.finding == _PARENTS.get(other.finding):
         credit *= _KIND_OF
-    for axis in sorted({detail.axis for detail in (*fact.details, *other.details)}):
+    else:
+        credit *= _in_common(fact, other)
+    named = () if fact.finding in CHEXPERT_OBSERVATIONS else ("quality", "anatomy")  # in the names already
+    for axis in sorted({detail.axis for detail in (*fact.details, *other.details)}.difference(named)):
         mine, theirs = fact.values(axis), other.values(axis)
         if mine & theirs:
             continue

@@ -50,6 +50,7 @@ REWARDS = {
     CAROTID: {PAPER: {}, "content x 2": {"domain_weight": 2.0, "gamma": 2.0}},
 }
 """Knobs of `HierarchicalReward` by name; those of a metric that this version lacks are left out."""
+RESAMPLES = 1000
 KINDS = ("blind", "wrong", "form")
 NOT_TRAINED_ON = {"bertscore"}  # of the metrics that need no weights; it needs a download
 POOL = {CHEST: None, CAROTID: 3000}
@@ -64,12 +65,13 @@ class AskedOnce:
     def __init__(self, modality):
         judge = judges.load("rules")
         self.name = judge.name
-        self._ask = ReadOnce(
-            judge.for_modality(modality) if hasattr(judge, "for_modality") else judge, size=100_000
-        )
+        self._ask = judge.for_modality(modality) if hasattr(judge, "for_modality") else judge
+        self._answers = {}
 
     def __call__(self, pairs):
-        return self._ask(pairs)
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._answers]
+        self._answers |= zip(new, self._ask(new), strict=True)
+        return [self._answers[pair] for pair in pairs]
 
 
 def measures(modality):
@@ -114,12 +116,12 @@ def interval(values, seed, digits=3):
     values = np.asarray(values, dtype=float)
     if not np.isfinite(values).any():
         return None
-    found = bootstrap_interval(values, resamples=1000, seed=seed)
+    found = bootstrap_interval(values, resamples=RESAMPLES, seed=seed)
     return {key: round(float(getattr(found, key)), digits) for key in ("mean", "low", "high")}
 
 
-def measure(modality, count, seed):
-    pool = CASES[modality](POOL[modality])
+def measure(modality, pool, count, seed):
+    """What every system earns on ``count`` cases of a pool, what it costs, which are ordered as wanted."""
     cases = random.Random(seed).sample(pool, count)
     studies = {
         case.number: Study(
@@ -227,7 +229,10 @@ def main():
     if options.table:
         before = json.loads(options.before.read_text(encoding="utf-8")) if options.before else None
         return table(json.loads(options.table.read_text(encoding="utf-8")), before)
-    found = {modality: measure(modality, options.studies, options.seed) for modality in options.modality}
+    found = {
+        modality: measure(modality, CASES[modality](POOL[modality]), options.studies, options.seed)
+        for modality in options.modality
+    }
     head = {
         key: {modality: part.pop(key) for modality, part in found.items()}
         for key in ("blind_over_tags", "ordered")

@@ -50,6 +50,7 @@ def test_the_official_run_has_every_metric_from_its_network(asked: list[str]) ->
         "semb_score": "SembScore (CHEXBERT:C)",
         "radgraph_f1": "RadGraph F1 (RADGRAPH:R)",
         "chexpert_f1": "CheXpert F1 (CHEXBERT:C)",
+        "finding_match": "FindingMatch (rules)",
         **{
             f"radcliq_{v}": f"RadCliQ-{v} (RADGRAPH:R; EMBEDDINGS:D@5, rescaled; CHEXBERT:C)"
             for v in ("v0", "v1")

@@ -188,32 +188,37 @@ def summarise(by_name, kinds, seed):
 
 
 def table(found, before):
-    """Markdown: what each system earns, and what it costs beside the honest one."""
+    """Markdown: what each system earns; the older version only where something differs by 0.01."""
     for modality, after in found["modalities"].items():
-        old = before["modalities"][modality] if before else None
-        columns = [c for c in after["earned"]["reference"] if c.startswith(("reward", "metric"))]
-        shown = [
-            (c, which)
-            for c in columns
-            for which in ([old] if old and c in old["earned"]["reference"] else []) + [after]
-        ]
-        heads = [c.partition(": ")[2] + (", before" if which is old and old else "") for c, which in shown]
+        old = before["modalities"][modality]["earned"] if before else {}
+        shown = []
+        for column in after["earned"]["reference"]:
+            if not column.startswith(("reward", "metric")):
+                continue
+            if column in old.get("reference", {}) and moved(old, after["earned"], column):
+                shown.append((column, before))
+            shown.append((column, found))
+        heads = [c.partition(": ")[2] + (", before" if of is before else "") for c, of in shown]
         print(f"\n**{modality}**, {found['studies']} references\n")
         print(f"| system | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
-        for name, kind in after["kinds"].items():
-            cells = []
-            for column, which in shown:
-                value = which["earned"].get(name, {}).get(column)
-                cost = which["cost"].get(name, {}).get(column)
-                fault = " ✗" if kind != "honest" and not (cost and cost["low"] > 0) else ""
-                cells.append("" if value is None else f"{value['mean']:.2f}{fault}")
+        for name in after["kinds"]:
+            cells = [cell(of["modalities"][modality], name, c) for c, of in shown]
             print(f"| {name} | {' | '.join(cells)} |")
         for kind in KINDS:
-            cells = [
-                f"{(before if w is old else found)['ordered'][modality][c][kind]['share']:.0%}"
-                for c, w in shown
-            ]
-            print(f"| *{kind} that earn less* | {' | '.join(cells)} |")
+            shares = [f"{of['ordered'][modality][c][kind]['share']:.0%}" for c, of in shown]
+            print(f"| *{kind} that earn less* | {' | '.join(shares)} |")
+
+
+def moved(old, new, column):
+    names = [name for name in new if name in old and old[name][column] and new[name][column]]
+    return any(abs(old[name][column]["mean"] - new[name][column]["mean"]) >= 0.01 for name in names)
+
+
+def cell(measured, name, column):
+    """What a system earns, with a cross where it does not earn surely less than the honest one."""
+    earned, cost = measured["earned"][name][column], measured["cost"].get(name, {}).get(column)
+    is_ordered = measured["kinds"][name] == "honest" or (cost and cost["low"] > 0)
+    return f"{earned['mean']:.2f}{'' if is_ordered else ' ✗'}" if earned else ""
 
 
 def main():

@@ -178,7 +178,7 @@ class Pipeline:
                 prepare_studies(self.workspace, self.recipe, self._judges.of(self.recipe.data.triage))
 
         self._stage("prepare", work)
-        for metric in (self.recipe.reward.domain_metric, self.recipe.reward.impression_metric):
+        for metric in filter(None, (self.recipe.reward.domain_metric, self.recipe.reward.impression_metric)):
             trained_on(metric, self.modality)  # now, and not hours later at RFT
 
     def sft(self) -> None:

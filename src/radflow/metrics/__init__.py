@@ -2,14 +2,13 @@
 
 from radflow.metrics.bertscore import Rescaled, bertscore
 from radflow.metrics.chexpert_f1 import chexpert_f1, corpus_chexpert_f1
-from radflow.metrics.composite import RadCliqReaders
 from radflow.metrics.finding_match import finding_match, finding_match_from_facts
 from radflow.metrics.keyword_match import keyword_match, keyword_match_from_terms
 from radflow.metrics.label_f1 import CorpusF1, corpus_label_f1, label_f1, positives, texts_label_f1
 from radflow.metrics.lexical import bleu2, bleu4, rouge_l
 from radflow.metrics.naming import metric_label
 from radflow.metrics.pairs import Reader, ReadOnce
-from radflow.metrics.radcliq import inverse_radcliq_v1, radcliq
+from radflow.metrics.radcliq import RadCliqReaders, inverse_radcliq_v1, radcliq
 from radflow.metrics.radgraph_f1 import radgraph_f1, radgraph_f1_from_graphs
 from radflow.metrics.semb_score import semb_score
 from radflow.metrics.table import METRICS, Metric, default_metrics, score

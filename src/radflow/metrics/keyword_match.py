@@ -11,8 +11,7 @@ from collections.abc import Sequence, Set
 import numpy as np
 from jaxtyping import Float
 
-from radflow.metrics.pairs import Reader, check_pairs, read_pairs
-from radflow.metrics.sets import set_f1
+from radflow.metrics.pairs import Reader, check_pairs, read_pairs, set_f1
 
 DEFAULT_READER = "carotid-terms"
 

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.errors import DataError
-from radflow.metrics.pairs import Reader, check_pairs, read_pairs
-from radflow.metrics.sets import set_f1
+from radflow.metrics.pairs import Reader, check_pairs, read_pairs, set_f1
 
 Labels = Mapping[str, int | None]
 """Observation to 1 (positive), 0 (negated), -1 (uncertain) or None (not mentioned)."""

@@ -1,8 +1,8 @@
-"""What every metric needs before it starts: pairs that are pairs, and each text read once."""
+"""What metrics share: pairs that are pairs, each text read once, and F1 between two sets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence, Set
 from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
@@ -100,3 +100,24 @@ class ReadOnce(Generic[Reading]):
         readings = [fresh[text] if text in fresh else self._readings[text] for text in texts]
         self._readings.update(fresh)
         return readings
+
+
+def set_f1(generated: Set[Hashable], reference: Set[Hashable], *, both_empty: float) -> float:
+    """Return ``2 |A & B| / (|A| + |B|)``, in [0, 1].
+
+    Equal to the harmonic mean of precision and recall with 0 where either is undefined.
+
+    Args:
+        generated: what the generated report says.
+        reference: what the reference says.
+        both_empty: the value where neither says anything. RadGraph F1 takes 0, label F1 and KeyWordMatch 1.
+
+    >>> set_f1({"plaque", "stenosis"}, {"plaque"}, both_empty=1.0)
+    0.6666666666666666
+    >>> set_f1(set(), {"plaque"}, both_empty=1.0), set_f1(set(), set(), both_empty=1.0)
+    (0.0, 1.0)
+    """
+    total = len(generated) + len(reference)
+    if total == 0:
+        return both_empty
+    return 2 * len(generated & reference) / total

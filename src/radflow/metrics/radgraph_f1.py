@@ -23,8 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from radflow.errors import DataError, did_you_mean
-from radflow.metrics.pairs import Reader, check_pairs, read_pairs
-from radflow.metrics.sets import set_f1
+from radflow.metrics.pairs import Reader, check_pairs, read_pairs, set_f1
 
 Graph = Mapping[str, Any]
 DEFAULT_READER = "radgraph-rules"

@@ -118,7 +118,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="radcliq_v0",
-            target="radflow.metrics.composite:radcliq_v0",
+            target="radflow.metrics.radcliq:radcliq_v0",
             label="RadCliQ-v0",
             higher_is_better=False,
             range=UNBOUNDED,
@@ -127,7 +127,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="radcliq_v1",
-            target="radflow.metrics.composite:radcliq_v1",
+            target="radflow.metrics.radcliq:radcliq_v1",
             label="RadCliQ-v1",
             higher_is_better=False,
             range=UNBOUNDED,

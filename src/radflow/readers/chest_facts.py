@@ -8,6 +8,7 @@ go to the nearest finding of their sentence: none is passed over.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,11 +78,16 @@ def chest_facts(text: str) -> list[Fact]:
     tokens = token_spans(text)
     evidence = [found for found in explain(text).evidence if found.state is not None]
     heads = [head for reading in radgraph_scope().read(text) for head in _heads(reading, text, tokens)]
-    known = [_observation(found, heads, text) for found in evidence]
-    covered = [span for found in evidence for span in (found.phrase, found.quality) if span is not None]
-    other = [
-        fact for head in heads if not any(_meet(head.span, span) for span in covered) for fact in _named(head)
-    ]
+    places = _Places(heads)
+    known = [_observation(found, places, text) for found in evidence]
+    covered = {
+        at
+        for found in evidence
+        for span in (found.phrase, found.quality)
+        if span is not None
+        for at in places.meeting(span)
+    }
+    other = [fact for at, head in enumerate(heads) if at not in covered for fact in _named(head)]
     return [one for fact in (*known, *other) for one in _by_side(fact)]
 
 
@@ -102,6 +108,8 @@ def _heads(reading: Reading, text: str, tokens: Sequence[Span]) -> Iterator[_Hea
     }
     if not heads:
         return
+    order, starts = list(heads), [head.node.start for head in heads.values()]
+    places = _Places(list(heads.values()))
     owners: dict[int, set[int]] = defaultdict(set)
     links = relations(words, nodes)
     for source, relation, target in links:
@@ -117,12 +125,12 @@ def _heads(reading: Reading, text: str, tokens: Sequence[Span]) -> Iterator[_Hea
         if at in heads and not (node.kind == "predicate" and owners[at]):
             continue
         word = " ".join(words[node.start : node.end])
-        for owner in owners[at] or {_nearest(node, heads)}:
+        for owner in owners[at] or {order[_nearest(node.start, starts)]}:
             _describe(heads[owner], node, word, spans[at])
     sentence = reading.sentence.span(tokens)
     for number in numbers(text[slice(*sentence)]):
         span = Span(number.span.start + sentence.start, number.span.end + sentence.start)
-        nearest = min(heads.values(), key=lambda head: _distance(head.span, span))
+        nearest = min(places.around(span), key=lambda head: _distance(head.span, span))
         axis = "number" if number.unit == "th" else "size"
         nearest.details.append(
             Detail(axis=axis, value=number.text, span=span, low=number.low, high=number.high)
@@ -130,8 +138,30 @@ def _heads(reading: Reading, text: str, tokens: Sequence[Span]) -> Iterator[_Hea
     yield from heads.values()
 
 
-def _nearest(node: Node, heads: Mapping[int, _Head]) -> int:
-    return min(heads, key=lambda at: abs(heads[at].node.start - node.start))
+class _Places:
+    """Findings in the order of the text, found by place without a look at each of them."""
+
+    def __init__(self, heads: Sequence[_Head]) -> None:
+        self.heads = heads
+        self._starts = [head.span.start for head in heads]
+        self._longest = max((head.span.end - head.span.start for head in heads), default=0)
+
+    def meeting(self, span: Span) -> list[int]:
+        """The positions of those that share a character with a span."""
+        first = bisect_left(self._starts, span.start - self._longest)
+        last = bisect_left(self._starts, span.end)
+        return [at for at in range(first, last) if _meet(self.heads[at].span, span)]
+
+    def around(self, span: Span) -> Sequence[_Head]:
+        """The last two before a span and the first two after."""
+        at = bisect_left(self._starts, span.start)
+        return self.heads[max(0, at - 2) : at + 2]
+
+
+def _nearest(start: int, starts: Sequence[int]) -> int:
+    """Which of the rising ``starts`` is nearest; the earlier of two."""
+    after = bisect_left(starts, start)
+    return min(range(max(0, after - 1), min(after + 1, len(starts))), key=lambda at: abs(starts[at] - start))
 
 
 def _distance(first: Span, second: Span) -> int:
@@ -154,10 +184,10 @@ def _describe(head: _Head, node: Node, word: str, span: Span) -> None:
         head.details.append(Detail(axis=axis, value=word, span=span))
 
 
-def _observation(found: Evidence, heads: Sequence[_Head], text: str) -> Fact:
+def _observation(found: Evidence, places: _Places, text: str) -> Fact:
     """A statement of the labeler, with the details of the words that it rests on."""
     rests_on = [span for span in (found.quality, found.phrase) if span is not None]
-    mine = [head for head in heads if any(_meet(head.span, span) for span in rests_on)]
+    mine = [places.heads[at] for at in sorted({at for span in rests_on for at in places.meeting(span)})]
     details = [
         detail
         for head in mine

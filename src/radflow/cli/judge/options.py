@@ -63,7 +63,7 @@ def judge_knobs(
     Raises:
         RecipeError: a knob that there is not, or a value that does not fit.
 
-    >>> knobs = judge_knobs({"votes": "3"}, beside=Path("out/studies.jsonl"))
+    >>> knobs = judge_knobs({"votes": "3", "temperature": "0.7"}, beside=Path("out/studies.jsonl"))
     >>> knobs.votes, knobs.store.as_posix()
     (3, 'out/verdicts.sqlite3')
     """

@@ -1,25 +1,19 @@
 """The recipe: every knob of a run, and its file.
 
-A recipe is a sparse TOML file over the models of ``recipe.py`` and ``data.py``: what it does not name keeps
-the default. Unknown keys are errors, with a suggestion. ``load_recipe("r.toml", {"rft.steps": "20"})``
-applies overrides the way ``radflow run r.toml --rft.steps 20`` does.
+A recipe is a sparse TOML file over the models of this package, one module per group of sections: what it does
+not name keeps the default. Unknown keys are errors, with a suggestion.
+``load_recipe("r.toml", {"rft.steps": "20"})`` applies overrides the way
+``radflow run r.toml --rft.steps 20`` does.
 """
 
 from radflow.config.data import Columns, Data
 from radflow.config.files import dump_recipe, knob_of, knobs, load_recipe, make_recipe, suggest_option
 from radflow.config.places import without_folders
-from radflow.config.recipe import (
-    Evaluation,
-    Exploration,
-    Judge,
-    Policy,
-    Recipe,
-    Reward,
-    Rft,
-    Sft,
-    Tiny,
-)
+from radflow.config.policy import Policy, Tiny
+from radflow.config.recipe import Evaluation, Recipe
+from radflow.config.reward import Judge, Reward
 from radflow.config.section import Section
+from radflow.config.training import Exploration, Rft, Sft
 
 __all__ = [
     "Columns",

@@ -1,0 +1,82 @@
+"""The recipe's section ``policy``: the vision-language model that writes reports."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from radflow.config.section import Count, Positive, Section
+
+
+class Tiny(Section):
+    """The embedded default policy: a LLaVA-type model built from a configuration, trained from scratch."""
+
+    image_size: Count = 96
+    """Edge in pixels of what the vision tower sees."""
+    patch_size: Count = 16
+    """Edge in pixels of one visual token."""
+    vision_width: Count = 96
+    """Width of the vision tower."""
+    vision_layers: Count = 2
+    """Layers of the vision tower."""
+    text_width: Count = 128
+    """Width of the language model."""
+    text_layers: Count = 3
+    """Layers of the language model."""
+    heads: Count = 4
+    """Attention heads of both."""
+    vocabulary: Annotated[int, Field(ge=300)] = 4_000
+    """Largest vocabulary learnt from the training split; frequent words become one token."""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Tiny:
+        for name, whole, part in (
+            ("image_size", self.image_size, self.patch_size),
+            ("vision_width", self.vision_width, self.heads),
+            ("text_width", self.text_width, 2 * self.heads),  # rotary embeddings turn pairs
+        ):
+            if whole % part:
+                raise ValueError(f"expected {name} to be a multiple of {part}, got {whole}")
+        return self
+
+
+class Policy(Section):
+    """The vision-language model that writes reports."""
+
+    model: str = "tiny"
+    """``tiny``, or the name or folder of any ``AutoModelForImageTextToText``."""
+    tiny: Tiny = Tiny()
+    lora_rank: Count = 8
+    """Rank of the adapters on the language model (the paper's value)."""
+    lora_alpha: Count = 16
+    """Scale of the adapters: the update is multiplied by alpha / rank."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """``auto``: bfloat16 on an accelerator that has it, float32 elsewhere."""
+    prompt: str = "Write the findings and impression."
+    """The instruction; indication and comparison follow where the study has them."""
+    prompt_context: bool = True
+    """Whether the indication and comparison are part of the prompt."""
+    prompt_prior: bool = False
+    """Whether the report of the patient's previous study is part of the prompt, if the manifest has one."""
+    max_prompt_tokens: Count = 2_048
+    """A longer prompt is an error that names the study."""
+    image_tokens: Count = 900
+    """At most about this many tokens per image, for models to which a larger image is more tokens: Qwen-VL,
+    InternVL, Idefics3, SmolVLM. 900 are 840 x 840 pixels to Qwen2.5-VL and one tile of 448 x 448 to
+    InternVL (1,280: four tiles); two such images fit into ``max_prompt_tokens``. The processor's own limit
+    holds where it is lower."""
+    max_new_tokens: Count = 160
+    """Longest report, in tokens."""
+    image_features: Literal["memory", "disk", "off"] = "memory"
+    """Where the output of a frozen vision tower is kept: in memory, also in the run's folder, or nowhere."""
+    image_features_gib: Positive = 2.0
+    """At most this many GiB of them in each place; the least recently used go first."""
+    image_workers: Annotated[int, Field(ge=0)] = 2
+    """Threads that decode and resize the next batch's images while the model works; 0: none. No result
+    depends on it."""
+    image_square: Literal["pad", "crop"] = "pad"
+    """What happens to an image that the model's processor would crop to a square (CLIP's and LLaVA 1.5's do):
+    padded with black first, so that its borders are seen, or cropped."""
+    trust_remote_code: bool = False
+    """Whether code that comes with a model may run. Never set by radflow itself."""

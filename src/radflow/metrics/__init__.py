@@ -2,6 +2,7 @@
 
 from radflow.metrics.bertscore import Rescaled, bertscore
 from radflow.metrics.chexpert_f1 import chexpert_f1, corpus_chexpert_f1
+from radflow.metrics.corpus_f1 import Corpus, corpus_f1
 from radflow.metrics.finding_match import finding_match, finding_match_from_facts
 from radflow.metrics.keyword_match import keyword_match, keyword_match_from_terms
 from radflow.metrics.label_f1 import CorpusF1, corpus_label_f1, label_f1, positives, texts_label_f1
@@ -15,6 +16,7 @@ from radflow.metrics.table import METRICS, Metric, default_metrics, score
 
 __all__ = [
     "METRICS",
+    "Corpus",
     "CorpusF1",
     "Metric",
     "RadCliqReaders",
@@ -26,6 +28,7 @@ __all__ = [
     "bleu4",
     "chexpert_f1",
     "corpus_chexpert_f1",
+    "corpus_f1",
     "corpus_label_f1",
     "default_metrics",
     "finding_match",

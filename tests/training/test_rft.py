@@ -9,18 +9,17 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from radflow.capo import group_advantage
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import DataError, RewardError, TrainingError
 from radflow.files import read_json, read_jsonl
 from radflow.policy import Policy, load_policy, sample_groups
+from radflow.reports import parse_report
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training import rft
 from radflow.training.rft import run_rft
 from radflow.training.rollout import Rollout
 from radflow.training.sft import run_sft
-from radflow.training.step_log import advantage_shares
 from radflow.training.validation import Validation
 
 RFT = {
@@ -221,22 +220,55 @@ def test_a_step_logs_what_an_engineer_looks_for(train: Callable, open_run: Calla
     assert raw["peak_memory_gib"] > 0 < raw["tokens_per_second"]
 
 
-def test_the_terms_add_up_to_the_advantage() -> None:
-    draw = np.random.default_rng(0)
-    parts = {term: draw.random((3, 4)) for term in PARTS}
-    parts["impression"][0] = math.nan  # skipped
-    weights = {"syntax": 0.5, "domain": 1.0, "consistency": 1.0, "impression": 2.0}
-    totals = sum(weights[term] * np.nan_to_num(values) for term, values in parts.items())
-    rollout = Rollout(
-        groups=(),
-        rewards=totals,
-        parts=parts,
-        advantage=group_advantage(torch.from_numpy(totals)).flatten(),
-        clip=torch.ones(12),
-        critical=torch.ones(12, dtype=torch.bool),
+@pytest.mark.parametrize("advantage", ["sum", "decoupled"])
+def test_balanced_classes_weigh_the_same_in_a_step(
+    train: Callable, open_run: Callable, dozen: list[Study], monkeypatch: pytest.MonkeyPatch, advantage: str
+) -> None:
+    class Terms(Likes):
+        def score_many(self, studies: Any, texts: Any) -> list[list[Reward]]:
+            return [
+                [
+                    Reward(total=len(t) / 100, parts={**dict.fromkeys(PARTS), "syntax": len(t) / 100})
+                    for t in group
+                ]
+                for group in texts
+            ]
+
+    seen: list[Rollout] = []
+
+    def keep(forward: Any, model: Any, rollout: Rollout, *more: Any, **options: Any) -> Any:
+        seen.append(rollout)
+        return update_policy(forward, model, rollout, *more, **options)
+
+    update_policy = rft.update_policy
+    monkeypatch.setattr(rft, "update_policy", keep)
+    normal = [
+        replace(s, reference=parse_report("Findings: Clear lungs. Impression: Normal.")) for s in dozen[:9]
+    ]
+    for balance in (False, True):
+        knobs = {
+            **RFT,
+            "steps": 1,
+            "studies_per_step": 12,
+            "advantage": advantage,
+            "balance_classes": balance,
+        }
+        workspace, recipe = open_run(f"balance-{balance}", rft=knobs)
+        train(workspace, recipe, studies=[*normal, *dozen[9:]], reward=Terms(length))
+    plain, balanced = (
+        {
+            g.study.study_id: row.abs().mean()
+            for g, row in zip(r.groups, r.advantage.view(12, -1), strict=True)
+        }
+        for r in seen
     )
-    added = sum(advantage_shares(rollout, weights, scale=True).values())
-    assert added.flatten() == pytest.approx(rollout.advantage.numpy())
+    of_normal = {s.study_id for s in normal}
+    loud = [
+        sum(float(x) for i, x in rows.items() if i in of_normal) / sum(map(float, rows.values()))
+        for rows in (plain, balanced)
+    ]
+    assert loud[0] == pytest.approx(0.75, abs=0.1)
+    assert loud[1] == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_base_and_the_reference_do_not_move(

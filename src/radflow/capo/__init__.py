@@ -3,7 +3,13 @@
 Axes: ``P`` studies, ``G`` completions per study, ``N = P * G`` rows, ``T`` tokens, ``V`` vocabulary.
 """
 
-from radflow.capo.advantage import dead_groups, group_advantage
+from radflow.capo.advantage import (
+    class_weights,
+    conditioned,
+    dead_groups,
+    decoupled_advantage,
+    group_advantage,
+)
 from radflow.capo.clip import clip_range
 from radflow.capo.guard import group_shift, shift_guard
 from radflow.capo.loss import capo_loss
@@ -14,8 +20,11 @@ from radflow.capo.stats import CapoStats
 __all__ = [
     "CapoStats",
     "capo_loss",
+    "class_weights",
     "clip_range",
+    "conditioned",
     "dead_groups",
+    "decoupled_advantage",
     "exact_shift",
     "group_advantage",
     "group_shift",

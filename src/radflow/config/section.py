@@ -19,6 +19,7 @@ def _split_at_commas(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
+Terms = Annotated[tuple[Literal["syntax", "domain", "consistency"], ...], BeforeValidator(_split_at_commas)]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 Trackers = Annotated[tuple[Tracker, ...], BeforeValidator(_split_at_commas)]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from radflow.config.section import Count, Positive, Section, Share
+from radflow.config.section import Count, Positive, Section, Share, Terms
 
 
 class Sft(Section):
@@ -85,7 +85,24 @@ class Rft(Section):
     inner_steps: Count = 2
     """Optimiser steps on each rollout. With 1 the ratio is exactly 1 and no clip ever binds: refused."""
     scale_rewards: bool = True
-    """Divide the advantage by the group's standard deviation (Eq. 1); false is Dr. GRPO's choice."""
+    """Divide the advantage by the group's standard deviation (Eq. 1); false is Dr. GRPO's choice. For
+    ``advantage = "sum"``."""
+    advantage: Literal["sum", "decoupled"] = "sum"
+    """``sum`` normalises the total reward in each group (Eq. 1). ``decoupled`` normalises each term by
+    itself, adds them up with their weights and whitens over the step (GDPO), so that no term is drowned by
+    one that spreads more."""
+    deviation: Literal["group", "batch"] = "group"
+    """Whose standard deviation divides a term of ``decoupled``: its group's, or that of all its values in the
+    step."""
+    deviation_floor: Annotated[float, Field(ge=0.0)] = 0.05
+    """The least standard deviation that a term of ``decoupled`` is divided by, so that differences of
+    hundredths stay small; 0 is GDPO's."""
+    conditioned: Terms = ()
+    """Terms that count only where the diagnosis (R_imp) is at or above its group's mean: "consistency",
+    "syntax". Elsewhere they earn the least of the group."""
+    balance_classes: bool = False
+    """Let studies with and without positive labels in their reference weigh the same in every step, however
+    many there are of each; with ``decoupled`` they are also whitened apart."""
     learning_rate: Positive = 2e-3
     """Learning rate, constant after warm-up; the paper's 1e-5 is for a 3B model."""
     warmup_steps: Annotated[int, Field(ge=0)] = 2

@@ -12,9 +12,19 @@ from typing import Any
 
 from radflow.errors import RadflowError, did_you_mean
 from radflow.modality import attribute, modality_of
-from radflow.readers.labels import CHEXPERT_OBSERVATIONS, State, label_vector
+from radflow.readers.labels import CHEXPERT_OBSERVATIONS, SUMMARIES, State, assertions, label_vector
 
-__all__ = ["CHEXPERT_OBSERVATIONS", "NETWORK_READERS", "READERS", "State", "label_vector", "labeler", "load"]
+__all__ = [
+    "CHEXPERT_OBSERVATIONS",
+    "NETWORK_READERS",
+    "READERS",
+    "SUMMARIES",
+    "State",
+    "assertions",
+    "label_vector",
+    "labeler",
+    "load",
+]
 
 READERS: dict[str, str] = {
     "chexpert-rules": "radflow.readers.chexpert:chexpert_rules",

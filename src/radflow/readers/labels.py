@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 State = int | None
 """1 positive, 0 negated, -1 uncertain, ``None`` not mentioned (Irvin et al. 2019)."""
@@ -26,6 +26,9 @@ CHEXPERT_OBSERVATIONS: tuple[str, ...] = (
     "Support Devices",
     "No Finding",
 )
+
+SUMMARIES = frozenset({"No Finding", "normal"})
+"""Columns that say that nothing was found. They follow from the others, and assert nothing."""
 
 _RANK = {1: 3, -1: 2, 0: 1, None: 0}
 
@@ -65,3 +68,15 @@ def label_vector(
     if isinstance(labels, Mapping):
         return np.array([state in positive for state in labels.values()], dtype=np.int8)
     return np.array([[state in positive for state in row.values()] for row in labels], dtype=np.int8)
+
+
+def assertions(
+    labels: Sequence[Mapping[str, State]], *, uncertain_as: int = 1
+) -> Bool[np.ndarray, "report observation"]:
+    """Which observations each report asserts: `label_vector` without the columns of `SUMMARIES`.
+
+    >>> assertions([{"Edema": 1, "No Finding": None}, {"Edema": 0, "No Finding": 1}]).tolist()
+    [[True], [False]]
+    """
+    kept = [{name: state for name, state in row.items() if name not in SUMMARIES} for row in labels]
+    return label_vector(kept, uncertain_as=uncertain_as).astype(bool)

@@ -150,7 +150,7 @@ class RftLoop(TrainingLoop):
         )
 
         shift = probe.measure() if probe else {}
-        figures = step_figures(rollout, update, shift, self.reward.weights, knobs, self.accelerator)
+        figures = step_figures(rollout, update, shift, self.accelerator)
         return figures, sum(len(c.token_ids) for g in rollout.groups for c in g.completions)
 
     def _reference(self, groups: Sequence[Group]) -> Rows:

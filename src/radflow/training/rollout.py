@@ -21,11 +21,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from radflow import config
-from radflow.capo import clip_range, dead_groups, group_advantage
+from radflow.capo import clip_range, dead_groups
 from radflow.errors import RewardError
 from radflow.policy import Group, Policy, sample_groups
+from radflow.readers import assertions, labeler
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
+from radflow.training.advantages import rollout_advantages
 
 
 @runtime_checkable
@@ -53,7 +55,8 @@ class Rollout:
         groups: P of them.
         rewards: total reward of each completion.
         parts: each term of it; NaN where it was skipped.
-        advantage: of each completion (Eq. 1).
+        advantage: of each completion (Eq. 1, or as ``rft.advantage`` says).
+        shares: what each term contributes to it.
         clip: the clipping range of each completion's case (Eq. 9).
         clip_high: the upper range where it differs.
         critical: whether the case is critical.
@@ -64,6 +67,7 @@ class Rollout:
     rewards: Float[np.ndarray, "P G"]
     parts: Mapping[str, Float[np.ndarray, "P G"]]
     advantage: Float[Tensor, "N"]
+    shares: Mapping[str, Float[Tensor, "P G"]]
     clip: Float[Tensor, "N"]
     clip_high: Float[Tensor, "N"] | None = None
     critical: Bool[Tensor, "N"]
@@ -118,6 +122,7 @@ class RolloutSampler:
         self._max_new_tokens = recipe.policy.max_new_tokens
         self._seed = seed
         self._rank, self._ranks = share
+        self._abnormal = _abnormal(studies) if recipe.rft.balance_classes else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rewards")
 
     def close(self) -> None:
@@ -179,6 +184,11 @@ class RolloutSampler:
     ) -> Rollout:
         knobs, device = self._knobs, self._policy.device
         totals = _totals(groups, rewards)
+        parts = {term: _part(rewards, term) for term in PARTS}
+        abnormal = (
+            None if self._abnormal is None else np.array([g.study.study_id in self._abnormal for g in groups])
+        )
+        advantages = rollout_advantages(totals, parts, self._reward.weights, knobs, abnormal)
         critical = torch.tensor([bool(g.study.critical) for g in groups], device=device)
 
         def by_row(epsilon: float) -> Float[Tensor, "N"]:
@@ -187,10 +197,9 @@ class RolloutSampler:
         return Rollout(
             groups=groups,
             rewards=totals,
-            parts={term: _part(rewards, term) for term in PARTS},
-            advantage=group_advantage(
-                torch.tensor(totals, dtype=torch.float32, device=device), scale=knobs.scale_rewards
-            ).flatten(),
+            parts=parts,
+            advantage=advantages.values.flatten().to(device),
+            shares=advantages.shares,
             clip=by_row(knobs.epsilon),
             clip_high=None if knobs.epsilon_high is None else by_row(knobs.epsilon_high),
             critical=critical.repeat_interleave(knobs.group_size),
@@ -209,3 +218,10 @@ def _totals(groups: Sequence[Group], rewards: Sequence[Sequence[Reward]]) -> Flo
 def _part(rewards: Sequence[Sequence[Reward]], term: str) -> Float[np.ndarray, "P G"]:
     values = [[r.parts.get(term) for r in row] for row in rewards]
     return np.array([[math.nan if value is None else value for value in row] for row in values])
+
+
+def _abnormal(studies: Sequence[Study]) -> frozenset[str]:
+    """Ids of the studies whose reference asserts an observation."""
+    labels = labeler(studies[0].modality)([study.reference.canonical for study in studies])
+    found = assertions(labels).any(axis=1)
+    return frozenset(studies[i].study_id for i in np.flatnonzero(found))

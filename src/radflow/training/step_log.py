@@ -14,9 +14,7 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from radflow import config
 from radflow.capo import dead_groups, exact_shift, visited_shift
-from radflow.capo.advantage import STABILISER
 from radflow.policy import Group, GroupForward
 from radflow.training.rollout import Rollout
 from radflow.training.update import Rows, Update
@@ -26,8 +24,6 @@ def step_figures(
     rollout: Rollout,
     update: Update,
     measured: Mapping[str, float],
-    weights: Mapping[str, float],
-    knobs: config.Rft,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
     """The figures of a step, each a mean over all processes.
@@ -36,7 +32,7 @@ def step_figures(
     [0, 1], ``kl`` and ``entropy`` in nats per token, shifts are L1 distances in [0, 2]. ``entropy`` is that
     of the policy that sampled, at its temperature, over the whole vocabulary. ``grad_norm`` is the mean over
     the inner steps, before clipping. ``advantage/<term>_std`` is the spread of what a term contributes to
-    the advantage (`advantage_shares`).
+    the advantage.
     """
     device, stats = rollout.advantage.device, update.stats
     row: dict[str, Any] = {
@@ -58,11 +54,11 @@ def step_figures(
         "sampler_gap": _sampler_gap(rollout, update.old),
         **measured,
     }
-    for term, share in advantage_shares(rollout, weights, scale=knobs.scale_rewards).items():
+    for term, share in rollout.shares.items():
         known = rollout.parts[term][np.isfinite(rollout.parts[term])]
         row[f"reward/{term}"] = float(known.mean()) if known.size else math.nan
         row[f"reward/{term}_std"] = float(known.std()) if known.size else math.nan
-        row[f"advantage/{term}_std"] = float(share.std()) if known.size else math.nan
+        row[f"advantage/{term}_std"] = float(share.std(correction=0)) if known.size else math.nan
     for name, rows in (("critical", rollout.critical), ("normal", ~rollout.critical)):
         some = bool(rows.any())
         row[f"clip_fraction_{name}"] = float(stats.clip_fraction[rows].mean()) if some else math.nan
@@ -74,22 +70,6 @@ def step_figures(
         rows_of_all = accelerator.gather(torch.tensor([[float(row[n]) for n in names]], device=device))
         row = dict(zip(names, torch.nanmean(rows_of_all, dim=0).tolist(), strict=True))
     return row
-
-
-def advantage_shares(
-    rollout: Rollout, weights: Mapping[str, float], *, scale: bool
-) -> dict[str, Float[np.ndarray, "P G"]]:
-    """What each term of the reward contributes to the advantage; over the terms they add up to it (Eq. 1).
-
-    A term that was skipped contributed 0 to the total, and so it does here.
-    """
-    divisor = rollout.rewards.std(axis=1, ddof=1, keepdims=True) + STABILISER
-    shares = {}
-    for term, values in rollout.parts.items():
-        weighted = weights[term] * np.nan_to_num(values)
-        centred = weighted - weighted.mean(axis=1, keepdims=True)
-        shares[term] = centred / divisor if scale else centred
-    return shares
 
 
 class ShiftProbe:

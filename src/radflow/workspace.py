@@ -288,8 +288,10 @@ class Workspace:
 
     def seconds(self) -> dict[str, float]:
         """Seconds of every finished stage."""
-        markers = sorted(self.path("stages").glob("*.json"), key=lambda p: p.stat().st_mtime)
-        found = {p.stem: self._marker(p.stem) for p in markers if not p.stem.endswith(".started")}
+        folder = self.path("stages")
+        markers = sorted(folder.rglob("*.json"), key=lambda p: p.stat().st_mtime)
+        stages = [p.relative_to(folder).with_suffix("").as_posix() for p in markers]
+        found = {stage: self._marker(stage) for stage in stages if not stage.endswith(".started")}
         return {stage: marker["seconds"] for stage, marker in found.items() if "seconds" in marker}
 
     def _marker(self, name: str) -> dict[str, Any]:

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from radflow.config import Evaluation, Judge, Recipe
 from radflow.errors import DataError
 from radflow.evaluation import read_results
-from radflow.evaluation.evaluate import (
-    RADFLOW,
-    SFT,
-    SHUFFLED,
-    TEMPLATE,
-    derangement,
-    evaluate_run,
-    reward_columns,
-)
+from radflow.evaluation.controls import RADFLOW, SFT, SHUFFLED, TEMPLATE, derangement
+from radflow.evaluation.evaluate import evaluate_run, reward_columns
 from radflow.files import read_json, read_jsonl
 from radflow.reports import Report, parse_report
 from radflow.rewards import PARTS, HierarchicalReward

@@ -16,7 +16,7 @@ from radflow.policy import Policy, load_policy, sample_groups
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
-from radflow.training import rft
+from radflow.training import validation
 from radflow.training.rft import run_rft
 from radflow.training.rollout import Rollout
 from radflow.training.sft import run_sft
@@ -88,7 +88,7 @@ def train(
     ) -> tuple[Policy, Path]:
         torch.manual_seed(0)
         policy = load_policy(source, knobs, adapter="continue")
-        monkeypatch.setattr(rft, "validate_policy", lambda policy, *_: validate(policy))
+        monkeypatch.setattr(validation, "validate_policy", lambda policy, *_: validate(policy))
         how: dict[str, Any] = {
             "studies": dozen,
             "held_out": dozen[:3],

@@ -19,7 +19,18 @@ from radflow.cli.drafting import draft
 from radflow.cli.judge.verdicts import verdicts
 from radflow.cli.options import AgreeOptions, LabelOptions, ReportColumn, TriageOptions
 from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
-from radflow.cli.run.running import evaluate, explore, generate, init, merge, quickstart, rft, run, sft
+from radflow.cli.run.running import (
+    controls,
+    evaluate,
+    explore,
+    generate,
+    init,
+    merge,
+    quickstart,
+    rft,
+    run,
+    sft,
+)
 from radflow.errors import RadflowError
 from radflow.modality import ModalityName
 
@@ -64,7 +75,7 @@ def main(tokens: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-for command in (quickstart, init, run, sft, explore, rft, generate, evaluate):
+for command in (quickstart, init, run, sft, explore, rft, controls, generate, evaluate):
     app.command(command)
 
 

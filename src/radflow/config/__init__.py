@@ -10,13 +10,15 @@ from radflow.config.data import Columns, Data
 from radflow.config.files import dump_recipe, knob_of, knobs, load_recipe, make_recipe, suggest_option
 from radflow.config.places import without_folders
 from radflow.config.policy import Policy, Tiny
-from radflow.config.recipe import Evaluation, Recipe
+from radflow.config.recipe import TRAINED_CONTROLS, Evaluation, Recipe
 from radflow.config.reward import Judge, Reward
 from radflow.config.section import Section
-from radflow.config.training import Exploration, Rft, Sft
+from radflow.config.training import Controls, Exploration, Rft, Sft
 
 __all__ = [
+    "TRAINED_CONTROLS",
     "Columns",
+    "Controls",
     "Data",
     "Evaluation",
     "Exploration",

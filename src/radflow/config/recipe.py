@@ -6,15 +6,28 @@ A recipe is a sparse file over these models; see ``radflow.config``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from radflow.config.data import Data
 from radflow.config.policy import Policy
 from radflow.config.reward import Judge, Reward
-from radflow.config.section import Count, Names, Section, Trackers
-from radflow.config.training import Exploration, Rft, Sft
+from radflow.config.section import Count, Names, Section, Trackers, split_at_commas
+from radflow.config.training import Controls, Exploration, Rft, Sft
+
+TRAINED_CONTROLS = ("sft-continued", "sft-more", "best-of-n")
+"""Those that are trained, each in a stage of its own."""
+Control = Literal[
+    "template",
+    "shuffled",
+    "noise",
+    "sft-shuffled",
+    "sft-noise",
+    "sft-continued",
+    "sft-more",
+    "best-of-n",
+]
 
 
 class Evaluation(Section):
@@ -22,6 +35,10 @@ class Evaluation(Section):
 
     studies: Count | None = None
     """Evaluate at most this many test studies, drawn at random; all when not given."""
+    controls: Annotated[tuple[Control, ...], BeforeValidator(split_at_commas)] = ("template", "shuffled")
+    """What stands beside SFT and RadFlow (docs/controls.md): ``template``, the most frequent report;
+    ``shuffled`` and ``noise``, RadFlow on other images, ``sft-shuffled`` and ``sft-noise`` likewise; and with
+    the compute of RFT ``sft-continued`` on the explored studies, ``sft-more`` on all, ``best-of-n``."""
     batch_size: Count = 64
     """Studies decoded together."""
     resamples: Count = 1_000
@@ -39,6 +56,11 @@ class Evaluation(Section):
     """Folder of distilroberta-base with ``@5``, for BERTScore and RadCliQ."""
     cases: Annotated[int, Field(ge=0)] = 24
     """Cases shown side by side on the page."""
+
+    @property
+    def trained_controls(self) -> tuple[str, ...]:
+        """Those of ``controls`` that are trained, in the order of `TRAINED_CONTROLS`."""
+        return tuple(name for name in TRAINED_CONTROLS if name in self.controls)
 
 
 class Recipe(Section):
@@ -62,6 +84,7 @@ class Recipe(Section):
     reward: Reward = Reward()
     judge: Judge = Judge()
     rft: Rft = Rft()
+    controls: Controls = Controls()
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")

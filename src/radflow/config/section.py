@@ -11,17 +11,23 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-def _split_at_commas(value: Any) -> Any:
+def split_at_commas(value: Any) -> Any:
     """``a, b`` from a command line as the two that it names."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_split_at_commas)]
-Terms = Annotated[tuple[Literal["syntax", "domain", "consistency"], ...], BeforeValidator(_split_at_commas)]
+def _as_several(value: Any) -> Any:
+    """One number as a tuple of it; a text of a command line as the numbers that it names."""
+    return (value,) if isinstance(value, int | float) else split_at_commas(value)
+
+
+Rates = Annotated[tuple[Positive, ...], BeforeValidator(_as_several)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_at_commas)]
+Terms = Annotated[tuple[Literal["syntax", "domain", "consistency"], ...], BeforeValidator(split_at_commas)]
 Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
-Trackers = Annotated[tuple[Tracker, ...], BeforeValidator(_split_at_commas)]
+Trackers = Annotated[tuple[Tracker, ...], BeforeValidator(split_at_commas)]
 
 
 class Section(BaseModel):

@@ -1,4 +1,4 @@
-"""The recipe's sections ``sft``, ``exploration`` and ``rft``: how the policy learns."""
+"""The recipe's sections ``sft``, ``exploration``, ``rft`` and ``controls``: how the policy learns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from radflow.config.section import Count, Positive, Section, Share, Terms
+from radflow.config.section import Count, Positive, Rates, Section, Share, Terms
 
 
 class Sft(Section):
@@ -153,3 +153,13 @@ class Rft(Section):
                 "exactly 1, no clip ever binds and CAPO is GRPO; raise rft.inner_steps"
             )
         return self
+
+
+class Controls(Section):
+    """Trained controls of ``evaluation.controls``: what else the compute of RFT could have bought."""
+
+    learning_rate: Rates = ()
+    """Peak learning rate, with SFT's warm-up and cosine; RFT's own when not given. Of several, each gets the
+    whole compute, and validation chooses among all their steps."""
+    best_of: Annotated[int, Field(ge=2)] | None = None
+    """Reports sampled per explored study for ``best-of-n``; ``rft.group_size`` when not given."""

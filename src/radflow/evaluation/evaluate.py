@@ -1,4 +1,4 @@
-"""Score the systems of a run on its test studies, beside the template and with the images shuffled.
+"""Score the systems of a run on its test studies, beside its controls.
 
 Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line per study), ``evaluation/cases.json``
 (what the page shows side by side) and ``evaluation/evidence.json`` (what their labels rest on).
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from radflow import config
 from radflow.errors import DataError
 from radflow.evaluation.choice import Networks, choose, computable
+from radflow.evaluation.controls import OTHER_IMAGES, RADFLOW, SFT, SHUFFLED, TEMPLATE
 from radflow.evaluation.drift import Texts, measure_drift
 from radflow.evaluation.evidence import critical_because, explain_report
 from radflow.evaluation.files.store import Pair
@@ -41,43 +42,12 @@ from radflow.rewards import PARTS, HierarchicalReward, Reward
 from radflow.studies import Study
 from radflow.workspace import Workspace
 
-TEMPLATE, SFT, RADFLOW = "template", "sft", "radflow"
-SHUFFLED = "radflow-shuffled"
-"""Name of the predictions that RadFlow makes when each study gets the pictures of another."""
-
-
 DRIFT = ("positives", "words", "distinct", "most_frequent")
 """Figures of a system's reports in ``results.json``."""
 _ASIDE = ("No Finding",)
 """What the drift of a run has never counted; ``normal``, of ultrasound, it does count."""
 
 Columns = dict[str, Float[np.ndarray, " N"]]
-
-
-def derangement(n: int, seed: int = 0) -> Int[np.ndarray, " n"]:
-    """A permutation of ``range(n)`` that leaves nothing in its place, uniform among all such.
-
-    The shuffled-images control deals the pictures with it: a model that looks at its pictures scores lower
-    for it; one that ignores them does not notice. Drawn by rejection: a random permutation has no fixed point
-    with probability 1/e, so under three tries.
-
-    Args:
-        n: at least 2.
-        seed: of the draw.
-
-    Raises:
-        DataError: ``n`` is below 2, where there is none.
-
-    >>> derangement(2).tolist()
-    [1, 0]
-    """
-    if n < 2:
-        raise DataError(f"Expected at least 2 studies to shuffle images among, got {n}.")
-    generator = np.random.default_rng(seed)
-    while True:
-        order = generator.permutation(n)
-        if (order != np.arange(n)).all():
-            return order
 
 
 def evaluate_run(
@@ -96,7 +66,7 @@ def evaluate_run(
         workspace: the run's folder.
         knobs: the section ``evaluation``.
         studies: the test studies.
-        predictions: one text per study for ``template``, ``sft``, ``radflow`` and ``radflow-shuffled``.
+        predictions: one text per study for ``sft``, ``radflow``, and each control.
         reward: the reward of the run.
         judge: of the metric ``consistency``, where it is asked for; the reward's when not given.
         warnings: of earlier stages, to be repeated here.
@@ -147,16 +117,22 @@ def evaluate_run(
         grader.judge.close()
     drift["reference"] = drift.pop("reference")  # the last one
     summaries = {system: bootstrap(found) for system, found in columns.items()}
-    shown = {system: summary for system, summary in summaries.items() if system != SHUFFLED}
+    whose = {system: owner for owner, system in OTHER_IMAGES.values() if system in columns}
+    shown = {system: summary for system, summary in summaries.items() if system not in whose}
     gains = bootstrap(_minus(columns[RADFLOW], columns[SFT]))
+    gain_over = {
+        control: bootstrap(_minus(columns[RADFLOW], columns[control]))
+        for control in shown
+        if control not in (SFT, RADFLOW)
+    }
+    falls = {control: bootstrap(_minus(columns[owner], columns[control])) for control, owner in whose.items()}
     label = modality_of(modality).labels.metric
     shuffled: dict[str, ShuffledImages] = {}
     if SHUFFLED in columns:
-        falls = bootstrap(_minus(columns[RADFLOW], columns[SHUFFLED]))
         shuffled = {
             name: ShuffledImages(true=summaries[RADFLOW][name], shuffled=summaries[SHUFFLED][name], fall=fall)
             for name in ("reward", label, modality_of(modality).content.metric, "reward/impression")
-            if (fall := falls.get(name)) is not None
+            if (fall := falls[SHUFFLED].get(name)) is not None
         }
     named = {label: chosen.labels[label]} if label in chosen.labels else {}
     named["reward"] = "reward"
@@ -164,6 +140,8 @@ def evaluate_run(
     results = Results(
         systems=shown,
         gain=gains,
+        gain_over=gain_over,
+        falls=falls,
         cases=len(studies),
         images="drawn" if any(s.drawn for s in studies) else "real",
         seconds={**workspace.seconds(), "evaluation": round(time.perf_counter() - begun, 2)},
@@ -210,7 +188,7 @@ def _check(studies: Sequence[Study], predictions: Mapping[str, Sequence[str]]) -
             "evaluate: expected studies of one modality, got "
             + " and ".join(sorted({s.modality for s in studies}))
         )
-    for system in (TEMPLATE, SFT, RADFLOW):
+    for system in (SFT, RADFLOW):
         if system not in predictions:
             raise DataError(f"evaluate: expected the reports of {system}, got {', '.join(predictions)}")
     for system, texts in predictions.items():
@@ -249,7 +227,7 @@ def _warnings(
     said += [
         f"RadFlow's {name} is not above that of the template, which looks at nothing."
         for metric, name in named.items()
-        if systems[RADFLOW][metric].mean <= systems[TEMPLATE][metric].mean
+        if TEMPLATE in systems and systems[RADFLOW][metric].mean <= systems[TEMPLATE][metric].mean
     ]
     before, after = drift[SFT], drift[RADFLOW]
     if before["positives"] > 0 and not 0.75 <= after["positives"] / before["positives"] <= 1.33:
@@ -277,13 +255,14 @@ def _cases(
     """A third where RadFlow gained most, a third where it lost most, the rest spread evenly."""
     change = np.array([a.total - b.total for a, b in zip(rewards[RADFLOW], rewards[SFT], strict=True)])
     order = np.argsort(-change, kind="stable").tolist()
+    shown = [name for name in (TEMPLATE, SFT, RADFLOW) if name in predictions]
     third = min(count, len(order)) // 3
     chosen = [*order[:third], *(order[-third:] if third else [])]
     rest = [i for i in range(len(studies)) if i not in set(chosen)]
     stride = max(1, len(rest) // max(1, count - len(chosen)))
     chosen += rest[::stride][: count - len(chosen)]
     return [
-        _case(studies[i], root, {n: (predictions[n][i], rewards[n][i]) for n in (TEMPLATE, SFT, RADFLOW)})
+        _case(studies[i], root, {name: (predictions[name][i], rewards[name][i]) for name in shown})
         for i in chosen
     ]
 

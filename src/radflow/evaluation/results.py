@@ -2,6 +2,8 @@
 
     {"systems": {name: {metric: {"mean", "low", "high"}}},
      "gain": {metric: {"mean", "low", "high"}},        RadFlow minus SFT, paired
+     "gain_over": {control: {metric: {...}}},          RadFlow minus each control, likewise
+     "falls": {control: {metric: {...}}},              a system minus itself on other images, likewise
      "cases": N, "images": "drawn" | "real", "seconds": {stage: s},
      "shuffled": {metric: {"true", "shuffled", "fall": {"mean", "low", "high"}}},
      "drift": {system: {"positives", "words", "distinct", "most_frequent"}},
@@ -44,6 +46,8 @@ class Results:
     Attributes:
         systems: system to metric to interval; besides metrics, ``reward`` and ``reward/<term>``.
         gain: metric to the paired difference RadFlow minus SFT.
+        gain_over: the same against the template, and against each control trained with RFT's compute.
+        falls: control on other images (``radflow-noise``) to metric to what they cost, paired.
         cases: how many studies were scored.
         images: whether the pictures were drawn by radflow or real.
         seconds: stage to wall time.
@@ -62,6 +66,8 @@ class Results:
 
     systems: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     gain: Mapping[str, Interval] = field(default_factory=dict)
+    gain_over: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    falls: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
     cases: Annotated[int, Field(strict=True, ge=0)] | None = None
     images: Literal["drawn", "real"] | None = None
     seconds: Mapping[str, Number] = field(default_factory=dict)
@@ -141,6 +147,8 @@ def _figures(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
 def _intervals(results: Results) -> Iterator[tuple[str, Interval]]:
     groups = {f"systems.{name}": found for name, found in results.systems.items()}
     groups |= {"gain": results.gain}
+    groups |= {f"gain_over.{name}": found for name, found in results.gain_over.items()}
+    groups |= {f"falls.{name}": found for name, found in results.falls.items()}
     groups |= {f"shuffled.{name}": vars(found) for name, found in results.shuffled.items()}
     for place, found in groups.items():
         for name, interval in found.items():

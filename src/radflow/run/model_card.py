@@ -18,7 +18,7 @@ import tomli_w
 
 from radflow.config import Recipe, load_recipe, without_folders
 from radflow.evaluation import Results, read_results
-from radflow.evaluation.evaluate import RADFLOW, SFT, TEMPLATE
+from radflow.evaluation.controls import RADFLOW, SFT, TEMPLATE
 from radflow.evaluation.notation import with_interval
 from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS

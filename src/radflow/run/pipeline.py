@@ -7,10 +7,9 @@ A stage that is done with the same fingerprint is skipped; a changed knob reruns
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,23 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from radflow import __version__
-from radflow.baselines import most_frequent_report
 from radflow.config import Recipe
 from radflow.errors import TrainingError
 from radflow.evaluation import Results, read_results
-from radflow.evaluation.evaluate import RADFLOW, SFT, SHUFFLED, TEMPLATE, derangement, evaluate_run
-from radflow.files import read_jsonl
-from radflow.folders import is_piece, replaced_folder, sealed_damage, settle_folder, write_piece
-from radflow.policy import Policy, PromptEncoder, build_tiny, greedy_texts, load_policy
+from radflow.evaluation.evaluate import evaluate_run
+from radflow.folders import replaced_folder, sealed_damage, settle_folder
+from radflow.policy import Policy, PromptEncoder, build_tiny, load_policy
 from radflow.policy.prompts import prompt_text
 from radflow.rewards import HierarchicalReward
 from radflow.rewards.domain import trained_on
+from radflow.run.generating import generate_reports, read_predictions, trained_stages
 from radflow.run.judges import Judges, judge_inputs
 from radflow.run.model_card import write_cards
 from radflow.run.named_model import TINY
 from radflow.run.studies import prepare_studies, read_splits
 from radflow.run.tracking import Trackers
 from radflow.studies import Study
+from radflow.training.controls import run_control
 from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
 from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft
@@ -44,6 +43,7 @@ from radflow.viewer import write_page
 from radflow.workspace import Workspace, file_fingerprint, fingerprint
 
 STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
+"""Of every run; `Pipeline.stages` has the trained controls of a recipe too."""
 _BESIDE = ("README.md", "recipe.toml", "training.json")
 ALSO = {
     "evaluation": (
@@ -78,6 +78,7 @@ class Pipeline:
             on_log=Trackers(self.accelerator, recipe, say=lambda line: self.workspace.say(line)),
         )
         self.accelerator.wait_for_everyone()
+        self.controls = trained_stages(recipe)
         self._judges = Judges(recipe, self.workspace)
 
     # ---- what the stages share ---------------------------------------------------------------------------
@@ -107,6 +108,18 @@ class Pipeline:
             impression_metric=knobs.impression_metric,
         )
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Of this run, in order: `STAGES`, with its trained controls after RFT."""
+        place = STAGES.index("generate")
+        return (*STAGES[:place], *self.controls.values(), *STAGES[place:])
+
+    def _before(self, stage: str) -> list[str]:
+        """The stages that one builds on: all before it, but a control on no other control."""
+        before = self.stages[: self.stages.index(stage)]
+        controls = set(self.controls.values())
+        return [name for name in before if stage not in controls or name not in controls]
+
     def _inputs(self, stage: str) -> str:
         """Fingerprint of everything a stage depends on: the recipe, and what the stages before it left."""
         recipe = self.recipe.model_dump(mode="json")
@@ -119,16 +132,17 @@ class Pipeline:
             "sft": [recipe["policy"], recipe["sft"]],
             "exploration": [recipe["exploration"]],
             "rft": [recipe["rft"], recipe["reward"], *judge_inputs(self.recipe, self.recipe.reward.judge)],
-            "generate": [recipe["evaluation"]["studies"]],
+            **{control: [recipe["controls"]] for control in self.controls.values()},
+            "generate": [recipe["evaluation"]["studies"], sorted(recipe["evaluation"]["controls"])],
             "evaluation": [
                 recipe["evaluation"],
                 recipe["name"],
                 *judge_inputs(self.recipe, self.recipe.evaluation.judge or "rules"),
             ],
         }
-        place = STAGES.index(stage)
-        left = [self.workspace.outcome(before) for before in STAGES[:place]]
-        return fingerprint([__version__, recipe["seed"], *[own[n] for n in STAGES[: place + 1]], left])
+        before = self._before(stage)
+        left = [self.workspace.outcome(name) for name in before]
+        return fingerprint([__version__, recipe["seed"], *[own[n] for n in (*before, stage)], left])
 
     def _stage(self, name: str, work: Callable[[], None]) -> None:
         """Run a stage unless it is done with the same inputs."""
@@ -147,9 +161,9 @@ class Pipeline:
         self.workspace.finish(name, inputs, time.perf_counter() - begun, also=ALSO.get(name, ()))
         self.accelerator.wait_for_everyone()  # the next stage looks for the marker
 
-    def _needs(self, stage: str) -> None:
-        """Raise unless a stage and those before it are done with this recipe, and nothing is damaged."""
-        for name in reversed(STAGES[: STAGES.index(stage) + 1]):
+    def _ready_for(self, stage: str) -> None:
+        """Raise unless what a stage builds on is done with this recipe, and nothing is damaged."""
+        for name in reversed(self._before(stage)):
             if not self.workspace.done(name, self._inputs(name)):
                 damage = [f"{path} is {why}" for path, why in self.workspace.damage(name).items()]
                 raise TrainingError(
@@ -167,6 +181,7 @@ class Pipeline:
         self.sft()
         self.explore()
         self.rft()
+        self.train_controls()
         self.generate()
         return self.evaluate()
 
@@ -183,7 +198,7 @@ class Pipeline:
 
     def sft(self) -> None:
         """Supervised fine-tuning."""
-        self._needs("prepare")
+        self._ready_for("sft")
 
         def work() -> None:
             policy = self.untrained()
@@ -200,7 +215,7 @@ class Pipeline:
 
     def explore(self) -> None:
         """Target Exploration on the training split."""
-        self._needs("sft")
+        self._ready_for("exploration")
 
         def work() -> None:
             policy, train = self._finished("sft"), self.studies["train"]
@@ -210,18 +225,14 @@ class Pipeline:
 
     def rft(self) -> None:
         """Reinforcement fine-tuning with CAPO."""
-        self._needs("exploration")
+        self._ready_for("rft")
 
         def work() -> None:
-            torch.manual_seed(self.workspace.seed("rft", "adapter"))
-            policy = self._load(self.workspace.path("sft", "model"), "continue")
-            by_id = {study.study_id: study for study in self.studies["train"]}
-            picked = [by_id[i] for i in read_picked(self.workspace.path("exploration"))]
             run_rft(
                 self.workspace,
                 self.recipe,
-                policy,
-                studies=picked,
+                self._tunable(),
+                studies=self._explored(),
                 held_out=self.studies["validate"],
                 reward=self.reward,
                 accelerator=self.accelerator,
@@ -230,50 +241,56 @@ class Pipeline:
 
         self._stage("rft", work)
 
+    def train_controls(self) -> None:
+        """The trained controls that the recipe names, each with RFT's compute and in a stage of its own."""
+
+        def work(name: str) -> None:
+            run_control(
+                name,
+                self.workspace,
+                self.recipe,
+                self._tunable(),
+                train=self.studies["train"],
+                explored=self._explored(),
+                held_out=self.studies["validate"],
+                reward=self.reward,
+                accelerator=self.accelerator,
+                merge=self.recipe.policy.model == TINY,
+            )
+
+        for name, stage in self.controls.items():
+            self._ready_for(stage)
+            self._stage(stage, partial(work, name))
+
     def generate(self) -> None:
-        """Reports of every system for the test studies, and of RadFlow with the images shuffled."""
-        self._needs("rft")
+        """Reports of every system and control for the test studies."""
+        self._ready_for("generate")
 
         def work() -> None:
             if not self.accelerator.is_main_process:
                 return
-            test = self.test_studies()
-            template = most_frequent_report([s.reference.canonical for s in self.studies["train"]])
-            self._write_predictions(TEMPLATE, test, [template] * len(test))
-            order = derangement(len(test), seed=self.workspace.seed("generate", "shuffle") % 2**32)
-            dealt = [replace(s, images=test[j].images) for s, j in zip(test, order.tolist(), strict=True)]
-            for system, stage, studies in (
-                (SFT, "sft", test),
-                (RADFLOW, "rft", test),
-                (SHUFFLED, "rft", dealt),
-            ):
-                if is_piece(self.workspace.path("generate", f"{system}.jsonl")):
-                    continue
-                policy = self._finished(stage)
-                texts = greedy_texts(policy, self.recipe, studies)
-                with self.workspace.track(f"Reports of {system}", len(studies)) as advance:
-                    self._write_predictions(system, studies, [_ticked(t, advance) for t in texts])
+            generate_reports(
+                self.workspace,
+                self.recipe,
+                train=self.studies["train"],
+                test=self.test_studies(),
+                finished=self._finished,
+            )
 
         self._stage("generate", work)
 
     def evaluate(self) -> Results | None:
         """Score everything, write ``results.json``, the page and the model cards."""
-        self._needs("generate")
+        self._ready_for("evaluation")
 
         def work() -> None:
             if not self.accelerator.is_main_process:
                 return
-            predictions = {
-                system: [
-                    row["text"] for row in read_jsonl(self.workspace.path("generate", f"{system}.jsonl"))
-                ]
-                for system in (TEMPLATE, SFT, RADFLOW, SHUFFLED)
-            }
             evaluate_run(
                 self.workspace,
                 self.recipe.evaluation,
                 self.test_studies(),
-                predictions,
+                read_predictions(self.workspace, self.recipe),
                 self.reward,
                 judge=self._judges.of(self.recipe.evaluation.judge or self.recipe.reward.judge),
                 warnings=[
@@ -320,6 +337,16 @@ class Pipeline:
         self._encoder = policy.encoder
         return policy
 
+    def _tunable(self) -> Policy:
+        """The SFT model with the adapter that RFT trains, and each trained control."""
+        torch.manual_seed(self.workspace.seed("rft", "adapter"))
+        return self._load(self.workspace.path("sft", "model"), "continue")
+
+    def _explored(self) -> list[Study]:
+        """The studies that Target Exploration kept, in its order."""
+        by_id = {study.study_id: study for study in self.studies["train"]}
+        return [by_id[i] for i in read_picked(self.workspace.path("exploration"))]
+
     def _finished(self, stage: str) -> Policy:
         """The policy that a stage left behind, to be used and not trained."""
         policy = self._load(self.workspace.path(stage, "model"), "none")
@@ -344,15 +371,6 @@ class Pipeline:
                 )
         self.accelerator.wait_for_everyone()
         return folder
-
-    def _write_predictions(self, system: str, studies: Sequence[Study], texts: Sequence[str]) -> None:
-        rows = ({"study_id": s.study_id, "text": t} for s, t in zip(studies, texts, strict=True))
-        write_piece(self.workspace.path("generate", f"{system}.jsonl"), rows)
-
-
-def _ticked(text: str, advance: Callable[[int], None]) -> str:
-    advance(1)
-    return text
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:

@@ -75,7 +75,9 @@ class Rehearsal:
     def look_at_folder(self, after: str | None) -> str:
         """What the run's folder holds; nothing in it is changed."""
         root = self.recipe.out
-        done = [p.stem for p in (root / "stages").glob("*.json") if not p.stem.endswith(".started")]
+        stages = root / "stages"
+        markers = [p.relative_to(stages).with_suffix("").as_posix() for p in stages.rglob("*.json")]
+        done = [name for name in markers if not name.endswith(".started")]
         if after is not None and after not in done:
             raise TrainingError(f"{root}: the stage {after!r} is not done; run it first, or `radflow run`")
         if not root.exists():

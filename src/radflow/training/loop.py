@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -37,9 +37,12 @@ class TrainingLoop(ABC):
         steps: optimiser steps of SFT, rollouts of RFT.
         state: what a checkpoint holds beside the step, as JSON holds it.
         weight_decay: of AdamW.
+
+    Attributes:
+        stage: name of its folder in the run, and in ``metrics.jsonl``.
     """
 
-    stage: ClassVar[str]
+    stage: str
 
     def __init__(
         self,

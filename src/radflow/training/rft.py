@@ -19,23 +19,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 
 from radflow.config import Recipe
 from radflow.errors import TrainingError
-from radflow.files import write_json
-from radflow.policy import Group, GroupForward, Policy, save_policy
-from radflow.policy.load import checkpoint_activations, save_merged
+from radflow.policy import Group, GroupForward, Policy
+from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study
 from radflow.training.exploration import check_annotated
-from radflow.training.loop import TrainingLoop
 from radflow.training.rollout import RewardModel, RolloutSampler
 from radflow.training.schedule import rollout_order
-from radflow.training.step_choice import choose_step, said_of_step, why_kept
 from radflow.training.step_log import ShiftProbe, step_figures
 from radflow.training.update import Rows, reference_logprobs, update_policy
-from radflow.training.validation import validate_policy
+from radflow.training.validation import ValidatedLoop
 from radflow.workspace import Workspace
 
 
@@ -81,7 +77,7 @@ def run_rft(
         return RftLoop(workspace, recipe, policy, accelerator, sampler, some, reward, merge=merge).run()
 
 
-class RftLoop(TrainingLoop):
+class RftLoop(ValidatedLoop):
     """Steps of `run_rft`: one rollout each."""
 
     stage = "rft"
@@ -110,7 +106,7 @@ class RftLoop(TrainingLoop):
             knobs,
             policy.model,
             steps=knobs.steps,
-            state={"validation": []},
+            state={"validation": [], "compute": 0},
         )
         self.forward = GroupForward(
             policy,
@@ -126,7 +122,7 @@ class RftLoop(TrainingLoop):
 
     def step(self, step: int) -> tuple[dict[str, Any], int]:
         """Sample, reward, reference, update, log."""
-        knobs = self.knobs
+        knobs, before = self.knobs, self.forward.passes + self.sampler.passes
         pending = self.sampler.start(step)  # sampled; the rewards are on their way
         reference = self._reference(pending.groups)  # meanwhile
         rollout = self.sampler.finish(pending)
@@ -149,47 +145,10 @@ class RftLoop(TrainingLoop):
             max_tokens=self.recipe.policy.max_new_tokens,
         )
 
+        self.count(self.forward.passes + self.sampler.passes - before)
         shift = probe.measure() if probe else {}
         figures = step_figures(rollout, update, shift, self.accelerator)
         return figures, sum(len(c.token_ids) for g in rollout.groups for c in g.completions)
 
     def _reference(self, groups: Sequence[Group]) -> Rows:
         return reference_logprobs(self.policy, self.forward, groups, self.knobs.tokens_per_pass)
-
-    def validate(self, done: int) -> tuple[dict[str, float], bool]:
-        """Reward and label F1 of greedy reports, and whether `choose_step` keeps this step so far."""
-        outcome = validate_policy(self.policy, self.recipe, self.held_out, self.reward)
-        reward, label_f1 = float(np.mean(outcome.rewards)), float(np.mean(outcome.label_f1s))
-        validations = self.state["validation"]
-        validations.append(
-            {
-                "step": done,
-                "reward": reward,
-                "label_f1": label_f1,
-                "rewards": list(outcome.rewards),
-                "label_f1s": list(outcome.label_f1s),
-            }
-        )
-        self.workspace.say(
-            f"rft: step {done}/{self.steps} validation reward {reward:.3f}, label F1 {label_f1:.3f}; "
-            f"{said_of_step(validations)}"
-        )
-        figures = {"reward": reward, "label_f1": label_f1, **outcome.figures}
-        return {f"validation_{n}": value for n, value in figures.items()}, choose_step(validations) == done
-
-    def save(self, folder: Path) -> None:
-        """Write the adapter, or the model with its adapter folded in."""
-        (save_merged if self.merge else save_policy)(self.policy, folder)
-
-    def conclude(self) -> None:
-        """Which step was kept, and why: in ``rft/summary.json`` and in the log."""
-        validations = self.state["validation"]
-        chosen, why = choose_step(validations), why_kept(validations)
-        summary = {
-            "best_step": chosen,
-            "why": why,
-            "steps": self.steps,
-            "validation": [{k: v[k] for k in ("step", "reward", "label_f1")} for v in validations],
-        }
-        write_json(self.workspace.path("rft", "summary.json"), summary)
-        self.workspace.say(f"rft: kept step {chosen} of {self.steps}, chosen on validation: {why}")

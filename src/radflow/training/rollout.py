@@ -24,6 +24,7 @@ from radflow import config
 from radflow.capo import clip_range, dead_groups
 from radflow.errors import RewardError
 from radflow.policy import Group, Policy, sample_groups
+from radflow.policy.passes.counting import sampling_passes
 from radflow.readers import assertions, labeler
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
@@ -102,6 +103,9 @@ class RolloutSampler:
         recipe: the sections ``rft`` and ``policy``.
         seed: gives the seed for a purpose, as `Workspace.seed` does.
         share: this process and how many there are: it takes every ``share[1]``-th study from ``share[0]``.
+
+    Attributes:
+        passes: token passes of this process so far; groups that were replaced count too.
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class RolloutSampler:
         self._seed = seed
         self._rank, self._ranks = share
         self._abnormal = _abnormal(studies) if recipe.rft.balance_classes else None
+        self.passes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rewards")
 
     def close(self) -> None:
@@ -157,7 +162,7 @@ class RolloutSampler:
         return self._rollout(groups, rewards, sorted(replaced))
 
     def _sample(self, places: Sequence[int], seeds: Sequence[int]) -> list[Group]:
-        return sample_groups(
+        groups = sample_groups(
             self._policy,
             [self._studies[place] for place in places],
             group_size=self._knobs.group_size,
@@ -167,6 +172,8 @@ class RolloutSampler:
             top_p=self._knobs.top_p,
             min_p=self._knobs.min_p,
         )
+        self.passes += sampling_passes(self._policy, groups)
+        return groups
 
     def _score(self, groups: Sequence[Group]) -> list[list[Reward]]:
         return self._reward.score_many([g.study for g in groups], [g.texts for g in groups])

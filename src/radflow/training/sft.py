@@ -127,7 +127,7 @@ class SftLoop(TrainingLoop):
         self.per_epoch = math.ceil(len(examples) / self.batch)
         self.label_steps = round(knobs.label_epochs * self.per_epoch)
         self._order: tuple[int, list[list[int]]] | None = None
-        torch.manual_seed(workspace.seed("sft", "init"))
+        torch.manual_seed(workspace.seed(self.stage, "init"))
         labels = examples[0].labels
         super().__init__(
             workspace,
@@ -149,7 +149,7 @@ class SftLoop(TrainingLoop):
     def step(self, step: int) -> tuple[dict[str, Any], int]:
         """One optimiser step."""
         words = step >= self.label_steps
-        torch.manual_seed(self.workspace.seed("sft", "step", step, self.accelerator.process_index))
+        torch.manual_seed(self.workspace.seed(self.stage, "step", step, self.accelerator.process_index))
         self.model.train()
         part = [self.examples[i] for i in self._indices(step)]
         inputs = to_tensors(self.policy, part, self.accelerator.device, words=words)
@@ -157,7 +157,8 @@ class SftLoop(TrainingLoop):
             self.policy.encoder.ahead(self.examples[i].study for i in self._indices(step + 1))
         loss, plain = self.model(*inputs)
         if not torch.isfinite(loss):
-            raise TrainingError(f"sft: the loss at step {step} is {loss.item()}; lower sft.learning_rate")
+            knob = f"{self.stage.partition('/')[0]}.learning_rate"
+            raise TrainingError(f"{self.stage}: the loss at step {step} is {loss.item()}; lower {knob}")
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.knobs.max_grad_norm)
         self.optimizer.step()
@@ -184,7 +185,7 @@ class SftLoop(TrainingLoop):
         """The examples of a step on this process."""
         epoch, position = divmod(step, self.per_epoch)
         if self._order is None or self._order[0] != epoch:
-            seed = self.workspace.seed("sft", "epoch", epoch)
+            seed = self.workspace.seed(self.stage, "epoch", epoch)
             lengths = [len(e.tokens) for e in self.examples]
             self._order = epoch, epoch_batches(lengths, self.batch, seed=seed)
         batch = self._order[1][position]

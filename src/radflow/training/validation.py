@@ -1,20 +1,30 @@
-"""How a policy does on the validation split: greedy reports, their reward and label F1."""
+"""How a policy does on the validation split: greedy reports, their reward and label F1.
+
+`ValidatedLoop` chooses the step that is kept on them: for RFT, and by the same rule for the trained controls.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from radflow.config import Recipe
+from radflow.files import write_json
 from radflow.metrics import score
 from radflow.modality import MODALITIES
-from radflow.policy import Policy, greedy_texts
+from radflow.policy import Policy, greedy_texts, save_policy
+from radflow.policy.load import save_merged
 from radflow.readers import label_vector, labeler
 from radflow.reports import parse_report
 from radflow.studies import Study
+from radflow.training.loop import TrainingLoop
 from radflow.training.rollout import RewardModel
+from radflow.training.step_choice import choose_step, said_of_step, why_kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +59,69 @@ def validate_policy(
             "distinct": len(set(texts)) / len(texts),
         },
     )
+
+
+class ValidatedLoop(TrainingLoop):
+    """A loop that starts from the SFT model, keeps the step that validation chooses, and counts its compute.
+
+    A subclass sets these before its first step, and ``validation`` (a list) and ``compute`` (0) in its state.
+
+    Attributes:
+        recipe: of the run.
+        held_out: validation studies.
+        reward: of reports.
+        merge: save the model with its adapter folded in, instead of the adapter.
+    """
+
+    recipe: Recipe
+    held_out: Sequence[Study]
+    reward: RewardModel
+    merge: bool
+
+    def count(self, passes: int) -> None:
+        """Add a step's token passes (`radflow.policy.passes.counting`), over all processes."""
+        here = torch.tensor(passes, device=self.accelerator.device)
+        self.state["compute"] += int(self.accelerator.reduce(here, reduction="sum"))
+
+    def validate(self, done: int) -> tuple[dict[str, float], bool]:
+        """Reward and label F1 of greedy reports, and whether `choose_step` keeps this step so far."""
+        outcome = validate_policy(self.policy, self.recipe, self.held_out, self.reward)
+        reward, label_f1 = float(np.mean(outcome.rewards)), float(np.mean(outcome.label_f1s))
+        validations = self.state["validation"]
+        validations.append(
+            {
+                "step": done,
+                "reward": reward,
+                "label_f1": label_f1,
+                "rewards": list(outcome.rewards),
+                "label_f1s": list(outcome.label_f1s),
+            }
+        )
+        self.workspace.say(
+            f"{self.stage}: step {done}/{self.steps} validation reward {reward:.3f}, "
+            f"label F1 {label_f1:.3f}; {said_of_step(validations)}"
+        )
+        figures = {"reward": reward, "label_f1": label_f1, **outcome.figures}
+        return {f"validation_{n}": value for n, value in figures.items()}, choose_step(validations) == done
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter, or the model with its adapter folded in."""
+        (save_merged if self.merge else save_policy)(self.policy, folder)
+
+    def summary(self) -> dict[str, Any]:
+        """What ``summary.json`` says: the step that was kept, why, every validation, and the compute."""
+        validations = self.state["validation"]
+        return {
+            "best_step": choose_step(validations),
+            "why": why_kept(validations),
+            "steps": self.steps,
+            "compute": self.state["compute"],
+            "validation": [{k: v[k] for k in ("step", "reward", "label_f1")} for v in validations],
+        }
+
+    def conclude(self) -> None:
+        """Write ``summary.json`` beside the model, and the choice to the log."""
+        said = self.summary()
+        write_json(self.workspace.path(self.stage, "summary.json"), said)
+        kept = f"kept step {said['best_step']} of {self.steps}, chosen on validation"
+        self.workspace.say(f"{self.stage}: {kept}: {said['why']}")

@@ -76,6 +76,11 @@ def rft(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = Fal
     _run(recipe, overrides, lambda p: p.rft(), dry_run=dry_run, after="exploration")
 
 
+def controls(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
+    """The trained controls that `evaluation.controls` names, each with as much compute as `rft` took."""
+    _run(recipe, overrides, lambda p: p.train_controls(), dry_run=dry_run, after="rft")
+
+
 def generate(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
     """Reports of every system for the test studies."""
     _run(recipe, overrides, lambda p: p.generate(), dry_run=dry_run, after="rft")

@@ -20,6 +20,7 @@ from radflow.policy.groups import Group
 from radflow.policy.images.features import evaluating
 from radflow.policy.load import Policy
 from radflow.policy.passes.attention import SharedPrefixError
+from radflow.policy.passes.counting import FORWARD, FORWARD_AND_BACKWARD
 from radflow.policy.passes.logprobs import completion_logits, completion_logprobs
 from radflow.policy.passes.shared_prefix import group_logits, shared_prefix_logprobs
 from radflow.policy.prompts import EncodedPrompt, PromptEncoder
@@ -37,6 +38,9 @@ class GroupForward:
         temperature: of sampling.
         shared_prefix: whether to try the packed row at all.
         say: told once, in one line, when the packed row is not used.
+
+    Attributes:
+        passes: token passes of all calls so far, as `radflow.policy.passes.counting` counts them.
     """
 
     def __init__(
@@ -54,11 +58,14 @@ class GroupForward:
         self._temperature = temperature
         self._say = say
         self._packed: bool | None = None if shared_prefix else False
+        self.passes = 0
 
     def __call__(self, groups: Sequence[Group]) -> tuple[Float[Tensor, "N T"], Bool[Tensor, "N T"]]:
         """Log-probabilities in nats and their mask; rows are the completions in the order of the groups."""
         if self._packed is None:
             self._packed = self._agrees(groups[:2])
+        each = FORWARD_AND_BACKWARD if torch.is_grad_enabled() else FORWARD
+        self.passes += each * sum(self.tokens(group) for group in groups)
         return self._shared(self._model, groups) if self._packed else self._plain(self._model, groups)
 
     def tokens(self, group: Group) -> int:

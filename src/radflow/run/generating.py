@@ -1,0 +1,98 @@
+"""The reports of every system and control for the test studies: what the stage ``generate`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from radflow.baselines import most_frequent_report
+from radflow.config import Recipe
+from radflow.evaluation.controls import (
+    OTHER_IMAGES,
+    RADFLOW,
+    SFT,
+    TEMPLATE,
+    noise_images,
+    shuffle_images,
+)
+from radflow.files import read_jsonl
+from radflow.folders import is_piece, write_piece
+from radflow.policy import Policy, greedy_texts
+from radflow.studies import Study
+from radflow.training.controls import folder_of
+from radflow.workspace import Workspace
+
+
+def trained_stages(recipe: Recipe) -> dict[str, str]:
+    """The trained controls of a recipe, each with the stage that trains it.
+
+    >>> trained_stages(Recipe())
+    {}
+    """
+    return {name: folder_of(name) for name in recipe.evaluation.trained_controls}
+
+
+def systems_of(recipe: Recipe) -> list[str]:
+    """All systems and controls of a recipe whose reports are scored, by the names of their files.
+
+    >>> systems_of(Recipe())
+    ['template', 'sft', 'radflow', 'radflow-shuffled']
+    """
+    named = recipe.evaluation.controls
+    first = [TEMPLATE] if TEMPLATE in named else []
+    others = [system for control, (_, system) in OTHER_IMAGES.items() if control in named]
+    return [*first, SFT, *trained_stages(recipe), RADFLOW, *others]
+
+
+def generate_reports(
+    workspace: Workspace,
+    recipe: Recipe,
+    *,
+    train: Sequence[Study],
+    test: Sequence[Study],
+    finished: Callable[[str], Policy],
+) -> None:
+    """Write ``generate/<system>.jsonl`` of `systems_of`; what an earlier try finished is left.
+
+    Args:
+        workspace: the run's folder.
+        recipe: the sections ``evaluation`` and ``policy``.
+        train: studies whose most frequent report is the template.
+        test: studies to write reports for.
+        finished: the policy that a stage left.
+    """
+    stages = {SFT: "sft", RADFLOW: "rft", **trained_stages(recipe)}
+    whose = {system: (owner, control) for control, (owner, system) in OTHER_IMAGES.items()}
+    for system in systems_of(recipe):
+        path = workspace.path("generate", f"{system}.jsonl")
+        if is_piece(path):
+            continue
+        if system == TEMPLATE:
+            texts = [most_frequent_report([s.reference.canonical for s in train])] * len(test)
+        else:
+            owner, control = whose.get(system, (system, None))
+            policy = finished(stages[owner])
+            studies = test if control is None else _with_other_images(workspace, test, control)
+            with workspace.track(f"Reports of {system}", len(studies)) as advance:
+                texts = [_ticked(t, advance) for t in greedy_texts(policy, recipe, studies)]
+        write_piece(path, ({"study_id": s.study_id, "text": t} for s, t in zip(test, texts, strict=True)))
+
+
+def read_predictions(workspace: Workspace, recipe: Recipe) -> dict[str, list[str]]:
+    """The reports of `systems_of` that `generate_reports` wrote, one per test study."""
+    return {
+        system: [row["text"] for row in read_jsonl(workspace.path("generate", f"{system}.jsonl"))]
+        for system in systems_of(recipe)
+    }
+
+
+def _with_other_images(workspace: Workspace, studies: Sequence[Study], control: str) -> list[Study]:
+    """The studies with the images that a control of `OTHER_IMAGES` gives them."""
+    if control.endswith("noise"):
+        folder, seed = workspace.path("generate", "noise"), workspace.seed("generate", "noise")
+        return noise_images(studies, folder, seed)
+    return shuffle_images(studies, workspace.seed("generate", "shuffle") % 2**32)
+
+
+def _ticked(text: str, advance: Callable[[int], None]) -> str:
+    advance(1)
+    return text

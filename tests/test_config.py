@@ -65,7 +65,7 @@ def test_what_an_override_did_is_blamed_on_it_and_what_the_file_says_on_the_file
     ("key", "value", "message"),
     [
         ("rft-steps", "3", "--rft-steps: no such option. Did you mean '--rft.steps'?"),
-        ("learning-rate", "3", "Did you mean '--sft.learning-rate' or '--rft.learning-rate'?"),
+        ("learning-rate", "3", "Did you mean '--sft.learning-rate' or '--rft.learning-rate' or '--"),
         ("rft", "3", "--rft: a section; expected one of its keys, --rft.KEY."),
         (
             "judge",

@@ -153,7 +153,7 @@ def suggest_option(typed: str) -> str:
     """`did_you_mean` for an option that is no key of a recipe: keys with the same last word, or a close one.
 
     >>> suggest_option("learning-rate")
-    " Did you mean '--sft.learning-rate' or '--rft.learning-rate'?"
+    " Did you mean '--sft.learning-rate' or '--rft.learning-rate' or '--controls.learning-rate'?"
     >>> suggest_option("rft-steps"), suggest_option("sed"), suggest_option("zzzzz")
     (" Did you mean '--rft.steps'?", " Did you mean '--seed'?", '')
     """

@@ -13,17 +13,11 @@ from radflow import config
 from radflow.config import Recipe
 from radflow.errors import DataError, TrainingError
 from radflow.files import read_json, read_jsonl
-from radflow.policy import Policy
+from radflow.policy import Completion, Group, Policy
 from radflow.studies import Study
-from radflow.training import exploration
-from radflow.training.exploration import (
-    composite_score,
-    critical_share_warnings,
-    normalise,
-    pick,
-    read_picked,
-    run_exploration,
-)
+from radflow.training.exploration import NothingPickedError, candidates, read_picked, run_exploration
+from radflow.training.exploration.picking import composite_score, normalise, pick
+from radflow.training.exploration.summary import critical_share_warnings
 from radflow.workspace import Workspace
 
 values = arrays(np.float64, st.integers(1, 30), elements=st.integers(-50, 50).map(lambda n: n / 10))
@@ -122,6 +116,48 @@ def test_the_asked_share_is_kept_without_repeats(scores, percent, strategy, seed
         assert abs(sum(critical[i] for i in chosen) - share) <= 0.5 + 1e-9
 
 
+SPREADS = np.array([0.0, 0.5, 0.0, 0.4, 0.5, 0.3, 0.0, 0.5])
+
+
+def learnable(**knobs: Any) -> list[int]:
+    return pick(SPREADS, CRITICAL, config.Exploration(strategy="learnable", **knobs), seed=3)
+
+
+def test_learnable_studies_are_those_whose_samples_differ_most() -> None:
+    assert sorted(learnable(keep_percent=50)) == [1, 4, 7]  # two critical ones, and the only normal one
+    assert set(SPREADS[learnable(keep_percent=100)]) == {0.5, 0.4, 0.3}  # and no more than can be learnt from
+
+
+def test_the_critical_share_is_what_the_recipe_says() -> None:
+    assert sorted(learnable(keep_percent=25, critical_share=1.0)) == [1, 7]
+    assert learnable(keep_percent=25, critical_share=0.0) == [4]
+    assert picked(keep_percent=50, strategy="balanced", critical_share=0.25) == [1, 2, 6, 4]
+    for knobs in ({}, {"strategy": "random"}, {"strategy": "balanced", "threshold": 0.5}):
+        with pytest.raises(
+            ValueError, match="expected critical_share with the strategy balanced or learnable"
+        ):
+            config.Exploration(critical_share=0.5, **knobs)
+
+
+@given(
+    spreads=arrays(np.float64, st.integers(1, 40), elements=st.sampled_from([0.0, 0.1, 0.2, 0.5])),
+    percent=st.floats(1, 100),
+    share=st.none() | st.floats(0, 1),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_of_either_kind_nothing_better_is_left_behind(spreads, percent, share, seed, data) -> None:
+    critical = np.array(data.draw(st.lists(st.booleans(), min_size=len(spreads), max_size=len(spreads))))
+    knobs = config.Exploration(strategy="learnable", keep_percent=percent, critical_share=share)
+    chosen = pick(spreads, critical.tolist(), knobs, seed=seed)
+    assert len(chosen) == len(set(chosen)) <= max(1, round(len(spreads) * percent / 100))
+    assert (spreads[chosen] > 0).all()
+    for kind in (True, False):
+        kept = [i for i in chosen if critical[i] == kind]
+        rest = set(np.flatnonzero(critical == kind)) - set(kept)
+        assert all(spreads[i] >= spreads[j] for i in kept for j in rest)
+
+
 # ---- the stage -------------------------------------------------------------------------------------------
 
 
@@ -149,8 +185,8 @@ def by_number(studies: Sequence[Study], texts: Sequence[str], names: Sequence[st
 def explore(
     policy: Policy, dozen: list[Study], accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., list[Study]]:
-    monkeypatch.setattr(exploration, "CHUNK", 5)
-    monkeypatch.setattr(exploration, "score_predictions", by_number)
+    monkeypatch.setattr(candidates, "CHUNK", 5)
+    monkeypatch.setattr(candidates, "score_predictions", by_number)
 
     def explore(
         workspace: Workspace,
@@ -158,7 +194,7 @@ def explore(
         studies: list[Study] = dozen,
         predict: Predictor | None = None,
     ) -> list[Study]:
-        monkeypatch.setattr(exploration, "greedy_texts", predict or Predictor())
+        monkeypatch.setattr(candidates, "greedy_texts", predict or Predictor())
         one = {"bleu2": 1.0, "bertscore": 0.0, "domain": 0.0}
         knobs = recipe.exploration.model_copy(update=one)
         recipe = recipe.model_copy(update={"exploration": knobs})
@@ -207,6 +243,69 @@ def test_a_sample_of_the_split_is_drawn_in_its_order(explore: Callable, open_run
     explore(*open_run(exploration={"studies": 6, "strategy": "all"}), predict=predictor)
     assert len(predictor.asked) == 6
     assert predictor.asked == sorted(predictor.asked, key=lambda i: (i[3:], i[1]))
+
+
+SILENT = "Findings: Lungs are clear. Impression: Normal."
+RIGHT = {0: SILENT, 1: "Findings: Large left effusion. Impression: Effusion.", 2: SILENT}
+
+
+class Sampler:
+    """Writes the right report for some of the samples: none of the first dozen's thirds, half, or all."""
+
+    def __init__(self, stop_after: int = 99) -> None:
+        self.asked: list[str] = []
+        self.stop_after = stop_after
+
+    def __call__(self, policy: Policy, studies: Sequence[Study], **how: Any) -> list[Group]:
+        groups = []
+        for study in studies:
+            if len(self.asked) == self.stop_after:
+                raise KeyboardInterrupt
+            self.asked.append(study.study_id)
+            texts = [RIGHT[1]] * (int(study.study_id[3]) % 4) + [SILENT] * 4
+            made = [Completion(text=t, token_ids=(1,), finished=True) for t in texts[: how["group_size"]]]
+            groups.append(Group(study=study, completions=tuple(made)))
+        return groups
+
+
+def test_the_learnable_are_sampled_scored_and_described(
+    policy: Policy, dozen: list[Study], accelerator: Accelerator, open_run: Callable, monkeypatch: Any
+) -> None:
+    """``s1-2`` is an effusion that half of the samples see; ``s0-0`` is normal, and all samples say so."""
+    monkeypatch.setattr(candidates, "CHUNK", 5)
+    knobs = {"strategy": "learnable", "keep_percent": 50, "samples": 4, "critical_share": 0.5}
+
+    def explore(name: str, sampler: Sampler) -> tuple[list[str], Workspace]:
+        monkeypatch.setattr(candidates, "sample_groups", sampler)
+        workspace, recipe = open_run(name, exploration=knobs)
+        return [s.study_id for s in run_exploration(workspace, recipe, policy, dozen, accelerator)], workspace
+
+    with pytest.raises(KeyboardInterrupt):
+        explore("killed", Sampler(stop_after=8))
+    second = Sampler()
+    chosen, _ = explore("killed", second)
+    assert second.asked == [s.study_id for s in dozen[5:]]
+    again, workspace = explore("whole", Sampler())
+    assert again == chosen == read_picked(workspace.path("exploration"))
+    assert {i[3] for i in chosen} <= {"1", "2", "3"}  # where some are right and some wrong
+    rows = {row["study_id"]: row for row in read_jsonl(workspace.path("exploration", "scores.jsonl"))}
+    assert rows["s1-2"]["samples"] == [1.0, 1.0, 0.0, 0.0]
+    assert (rows["s1-2"]["chexpert_f1"], rows["s1-2"]["spread"], rows["s1-2"]["score"]) == (0.5, 0.5, 0.5)
+    assert (rows["s1-2"]["best"], rows["s1-2"]["prediction"]) == (RIGHT[1], SILENT)
+    assert rows["s0-0"]["spread"] == rows["s1-0"]["spread"] == 0
+    summary = read_json(workspace.path("exploration", "summary.json"))
+    assert (summary["samples"], summary["critical_share"]["picked"]) == (4, 0.5)
+    assert summary["spread"]["picked"] > summary["spread"]["split"]
+    assert sum(summary["scores"]["picked"]) == len(chosen)
+
+
+def test_where_all_samples_agree_nothing_can_be_learnt(
+    policy: Policy, dozen: list[Study], accelerator: Accelerator, open_run: Callable, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(candidates, "sample_groups", Sampler())
+    workspace, recipe = open_run(exploration={"strategy": "learnable"})
+    with pytest.raises(NothingPickedError, match="the 8 samples of each study agree in the label metric"):
+        run_exploration(workspace, recipe, policy, dozen[:3], accelerator)
 
 
 def test_errors_say_what_to_do(explore: Callable, open_run: Callable, dozen: list[Study]) -> None:

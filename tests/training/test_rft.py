@@ -17,6 +17,7 @@ from radflow.reports import parse_report
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training import validation
+from radflow.training.exploration import read_picked
 from radflow.training.rft import run_rft
 from radflow.training.rollout import Rollout
 from radflow.training.sft import run_sft
@@ -335,6 +336,42 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(
     assert rows(again) == rows(whole)
     summaries = [read_json(w.path("rft", "summary.json")) for w in (again, whole)]
     assert summaries[0] == summaries[1]
+
+
+def test_a_run_that_picks_anew_and_is_stopped_ends_as_an_uninterrupted_one(
+    train: Callable,
+    open_run: Callable,
+    rows: Callable,
+    weights: Callable,
+    stop_at: Callable,
+    taught: Path,
+    dozen: list[Study],
+) -> None:
+    knobs = {
+        "rft": {**RFT, "steps": 5, "studies_per_step": 2, "checkpoint_every": 3},
+        "exploration": {"strategy": "learnable", "samples": 4, "keep_percent": 50, "refresh_every": 2},
+    }
+    whole, recipe = open_run("whole", **knobs)
+    how = {"candidates": dozen, "source": taught, "validate": lambda policy: constant()(policy)}
+    expected = weights(train(whole, recipe, **how)[1])
+    for step in (
+        3,
+        5,
+    ):  # in a round before any checkpoint, and in the next one, after one in the round before
+        halted, _ = open_run("halted", **knobs)
+        with pytest.raises(stop_at(halted, step)):
+            train(halted, recipe, **how)
+    again, _ = open_run("halted", **knobs)
+    found = weights(train(again, recipe, **how)[1])
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    picks = [[read_picked(w.path("rft", "rounds", f"{r:03d}")) for r in (1, 2)] for w in (whole, again)]
+    assert picks[0] == picks[1]
+    told = read_json(whole.path("rft", "summary.json"))["rounds"]
+    assert told == read_json(again.path("rft", "summary.json"))["rounds"]
+    assert [(r["round"], r["step"], r["picked_size"]) for r in told] == [
+        (1, 2, len(picks[0][0])),
+        (2, 4, len(picks[0][1])),
+    ]
 
 
 def test_a_reward_that_fails_stops_the_run_at_its_checkpoint(

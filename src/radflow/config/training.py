@@ -42,9 +42,9 @@ class Sft(Section):
 class Exploration(Section):
     """Target Exploration: which training studies reinforcement fine-tuning sees (paper, section 4.1)."""
 
-    strategy: Literal["hardest", "random", "balanced", "all"] = "hardest"
-    """``hardest`` is the paper's; ``balanced`` takes the hardest critical and the hardest normal studies, in
-    the proportion of the split; ``random`` and ``all`` are controls."""
+    strategy: Literal["hardest", "balanced", "learnable", "random", "all"] = "hardest"
+    """``hardest`` is the paper's; ``balanced`` takes the hardest critical and the hardest normal studies;
+    ``learnable`` those whose samples differ most in the label metric; ``random`` and ``all`` are controls."""
     keep_percent: Annotated[float, Field(gt=0.0, le=100.0)] = 10.0
     """Share of the training split to keep, in percent (the paper's bottom-k)."""
     threshold: float | None = None
@@ -59,11 +59,34 @@ class Exploration(Section):
     """Weight of the medical content in the score: RadGraph F1, or KeyWordMatch on ultrasound."""
     studies: Count | None = None
     """Predict on at most this many training studies, drawn at random; all when not given."""
+    samples: Annotated[int, Field(ge=2)] = 8
+    """Reports per study that ``learnable`` samples, as ``rft`` would; their spread decides."""
+    critical_share: Share | None = None
+    """Share of critical studies that ``balanced`` and ``learnable`` aim at; the split's when not given."""
+    refresh_every: Annotated[int, Field(ge=0)] = 0
+    """Rollouts after which RFT scores all candidates with its present weights and picks anew; 0: never."""
 
     @model_validator(mode="after")
     def _some_weight(self) -> Exploration:
         if self.bleu2 + self.bertscore + self.domain == 0:
             raise ValueError("expected a positive weight for at least one of bleu2, bertscore, domain")
+        return self
+
+    @model_validator(mode="after")
+    def _knobs_of_the_strategy(self) -> Exploration:
+        if self.strategy == "learnable" and self.threshold is not None:
+            raise ValueError(
+                "expected no threshold with the strategy learnable, which has a spread and no score"
+            )
+        if self.critical_share is not None and (
+            self.strategy not in ("balanced", "learnable") or self.threshold is not None
+        ):
+            raise ValueError(
+                "expected critical_share with the strategy balanced or learnable and no threshold, got "
+                f"{self.strategy}; the others take critical studies as they come"
+            )
+        if self.strategy == "all" and self.refresh_every:
+            raise ValueError("expected refresh_every = 0 with the strategy all, which always picks the same")
         return self
 
 

@@ -130,7 +130,7 @@ class Pipeline:
                 *judge_inputs(self.recipe, self.recipe.data.triage),
             ],
             "sft": [recipe["policy"], recipe["sft"]],
-            "exploration": [recipe["exploration"]],
+            "exploration": [recipe["exploration"], *_sampling(self.recipe)],
             "rft": [recipe["rft"], recipe["reward"], *judge_inputs(self.recipe, self.recipe.reward.judge)],
             **{control: [recipe["controls"]] for control in self.controls.values()},
             "generate": [recipe["evaluation"]["studies"], sorted(recipe["evaluation"]["controls"])],
@@ -233,6 +233,7 @@ class Pipeline:
                 self.recipe,
                 self._tunable(),
                 studies=self._explored(),
+                candidates=self.studies["train"],
                 held_out=self.studies["validate"],
                 reward=self.reward,
                 accelerator=self.accelerator,
@@ -386,6 +387,12 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
             InitProcessGroupKwargs(timeout=timedelta(hours=12)),
         ],
     )
+
+
+def _sampling(recipe: Recipe) -> list[float]:
+    """What of ``rft`` Target Exploration depends on: how reports are sampled, where it samples any."""
+    rft = recipe.rft
+    return [rft.temperature, rft.top_p, rft.min_p] if recipe.exploration.strategy == "learnable" else []
 
 
 def _manifest_fingerprint(recipe: Recipe) -> str | None:

@@ -200,14 +200,20 @@ class Rehearsal:
         sft, rft, explored = recipe.sft, recipe.rft, recipe.exploration.studies or counts["train"]
         an_epoch = -(-counts["train"] // sft.batch_size)
         sft_steps = round(sft.label_epochs * an_epoch) + max(1, round(sft.epochs * an_epoch))
+        candidates = min(explored, counts["train"])
+        if recipe.exploration.strategy == "learnable":
+            candidates *= recipe.exploration.samples
+        rounds = (
+            (rft.steps - 1) // recipe.exploration.refresh_every if recipe.exploration.refresh_every else 0
+        )
         validations = 1 + -(-rft.steps // rft.validate_every)
         validated = validations * min(rft.validation_studies, counts["validate"])
         tested = min(recipe.evaluation.studies or counts["test"], counts["test"])
         stages = {
             "prepare": counts.total() * s.a_study_read,
             "sft": sft_steps * s.an_sft_step,
-            "exploration": min(explored, counts["train"]) * s.a_report,
-            "rft": rft.steps * s.an_rft_step + validated * s.a_report,
+            "exploration": candidates * s.a_report,
+            "rft": rft.steps * s.an_rft_step + (validated + rounds * candidates) * s.a_report,
             "generate": _SYSTEMS * tested * s.a_report,
         }
         parts = ", ".join(f"{stage} {_duration(seconds)}" for stage, seconds in stages.items())
@@ -277,7 +283,13 @@ class Rehearsal:
                 "validation_studies": 1,
                 "checkpoint_every": _SFT_STEPS,
             },
-            "exploration": {"strategy": "all", "threshold": None, "studies": None},
+            "exploration": {
+                "strategy": "all",
+                "threshold": None,
+                "studies": None,
+                "critical_share": None,
+                "refresh_every": 0,
+            },
             "reward": {"judge": "rules"},
             "rft": {"studies_per_step": rft, "steps": 1, "validation_studies": 1},
         }

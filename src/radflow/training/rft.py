@@ -27,8 +27,8 @@ from radflow.policy import Group, GroupForward, Policy
 from radflow.policy.load import checkpoint_activations
 from radflow.studies import Study
 from radflow.training.exploration import check_annotated
+from radflow.training.exploration.rounds import Rounds
 from radflow.training.rollout import RewardModel, RolloutSampler
-from radflow.training.schedule import rollout_order
 from radflow.training.step_log import ShiftProbe, step_figures
 from radflow.training.update import Rows, reference_logprobs, update_policy
 from radflow.training.validation import ValidatedLoop
@@ -41,6 +41,7 @@ def run_rft(
     policy: Policy,
     *,
     studies: Sequence[Study],
+    candidates: Sequence[Study] = (),
     held_out: Sequence[Study],
     reward: RewardModel,
     accelerator: Accelerator,
@@ -53,6 +54,7 @@ def run_rft(
         recipe: the sections ``rft``, ``policy`` and ``evaluation``.
         policy: with a trainable adapter, and a reference behind `Policy.as_reference`.
         studies: what Target Exploration kept; each annotated critical or not.
+        candidates: the training split, to pick from anew where ``exploration.refresh_every`` asks for it.
         held_out: the validation split; its first studies choose the step.
         reward: of completions.
         accelerator: one process, or many; each samples its own studies.
@@ -66,15 +68,16 @@ def run_rft(
     if not studies:
         raise TrainingError("rft: expected studies from Target Exploration, got none")
     check_annotated(studies)
-    knobs, ranks = recipe.rft, accelerator.num_processes
-    order = rollout_order(
-        len(studies), knobs.steps, knobs.studies_per_step * ranks, seed=workspace.seed("rft", "order")
-    )
+    ranks = accelerator.num_processes
+    rounds = Rounds(workspace, recipe, policy, studies, candidates, accelerator)
     share = (accelerator.process_index, ranks)
-    sampler = RolloutSampler(policy, studies, order, reward, recipe, workspace.seed, share=share)
-    some = held_out[: knobs.validation_studies]
+    sampler = RolloutSampler(
+        policy, studies, rounds.order(studies), reward, recipe, workspace.seed, share=share
+    )
+    some = held_out[: recipe.rft.validation_studies]
     with closing(sampler):
-        return RftLoop(workspace, recipe, policy, accelerator, sampler, some, reward, merge=merge).run()
+        loop = RftLoop(workspace, recipe, policy, accelerator, sampler, rounds, some, reward, merge=merge)
+        return loop.run()
 
 
 class RftLoop(ValidatedLoop):
@@ -89,12 +92,13 @@ class RftLoop(ValidatedLoop):
         policy: Policy,
         accelerator: Accelerator,
         sampler: RolloutSampler,
+        rounds: Rounds,
         held_out: Sequence[Study],
         reward: RewardModel,
         *,
         merge: bool,
     ) -> None:
-        self.recipe, self.knobs, self.sampler = recipe, recipe.rft, sampler
+        self.recipe, self.knobs, self.sampler, self.rounds = recipe, recipe.rft, sampler, rounds
         self.held_out, self.reward, self.merge = held_out, reward, merge
         knobs = recipe.rft
         if knobs.gradient_checkpointing:
@@ -121,7 +125,8 @@ class RftLoop(ValidatedLoop):
         return self.knobs.learning_rate * min(1.0, (step + 1) / max(1, self.knobs.warmup_steps))
 
     def step(self, step: int) -> tuple[dict[str, Any], int]:
-        """Sample, reward, reference, update, log."""
+        """Explore anew if it is time for it; sample, reward, reference, update, log."""
+        self.rounds.turn(step, self.sampler, self.state)
         knobs, before = self.knobs, self.forward.passes + self.sampler.passes
         pending = self.sampler.start(step)  # sampled; the rewards are on their way
         reference = self._reference(pending.groups)  # meanwhile
@@ -152,3 +157,7 @@ class RftLoop(ValidatedLoop):
 
     def _reference(self, groups: Sequence[Group]) -> Rows:
         return reference_logprobs(self.policy, self.forward, groups, self.knobs.tokens_per_pass)
+
+    def summary(self) -> dict[str, Any]:
+        """The same as for the controls, and what the later rounds of exploration picked."""
+        return {**super().summary(), "rounds": self.state.get("rounds", [])}

@@ -98,7 +98,7 @@ class RolloutSampler:
     Args:
         policy: samples.
         studies: the explored ones; each annotated critical or not.
-        order: for each step the places of its studies, over all processes.
+        order: for each step the places of its studies, over all processes; `turn_to` replaces both.
         reward: of completions.
         recipe: the sections ``rft`` and ``policy``.
         seed: gives the seed for a purpose, as `Workspace.seed` does.
@@ -121,6 +121,7 @@ class RolloutSampler:
         self._policy = policy
         self._studies = studies
         self._order = order
+        self._first = 0
         self._reward = reward
         self._knobs = recipe.rft
         self._max_new_tokens = recipe.policy.max_new_tokens
@@ -134,10 +135,15 @@ class RolloutSampler:
         """Give up rewards that nobody will wait for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def turn_to(self, studies: Sequence[Study], order: Sequence[Sequence[int]], *, first: int) -> None:
+        """Sample other studies from step ``first`` on, of which ``order`` begins."""
+        self._studies, self._order, self._first = studies, order, first
+
     def start(self, step: int) -> Pending:
         """Sample the groups of a step with the present weights and begin to reward them."""
-        slots = range(self._rank, len(self._order[step]), self._ranks)
-        places = [self._order[step][slot] for slot in slots]
+        order = self._order[step - self._first]
+        slots = range(self._rank, len(order), self._ranks)
+        places = [order[slot] for slot in slots]
         groups = self._sample(places, [self._seed("rft", "sample", step, slot) for slot in slots])
         rewards = self._thread.submit(self._score, groups)
         return Pending(step=step, places=places, groups=groups, rewards=rewards)

@@ -56,18 +56,19 @@ class ScoreHistogram:
 
 @dataclass(frozen=True, kw_only=True)
 class HardCase:
-    """One of the studies with the lowest score."""
+    """One of the studies that decided first; ``best`` is a second report, where several were sampled."""
 
     study_id: str
     score: Number
     reference: str = ""
     prediction: str = ""
+    best: str = ""
     metrics: Mapping[str, Number] = field(default_factory=dict)
 
 
 def _with_metrics(row: Any) -> Any:
     """A hard case whose metrics, each a key of its own in the file, stand together."""
-    words = ("study_id", "score", "reference", "prediction")
+    words = ("study_id", "score", "reference", "prediction", "best")
     return (
         {**row, "metrics": {k: v for k, v in row.items() if k not in words}} if isinstance(row, dict) else row
     )
@@ -87,8 +88,21 @@ class Exploration:
     critical_share: SplitAndPicked | None = None
     words: SplitAndPicked | None = None
     positives: SplitAndPicked | None = None
+    spread: SplitAndPicked | None = None
+    samples: int | None = None
     labels: Mapping[str, SplitAndPicked] = field(default_factory=dict)
     hardest: tuple[Annotated[HardCase, BeforeValidator(_with_metrics)], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickedAgain:
+    """What a later round of exploration picked, between two rollouts of RFT."""
+
+    step: int
+    picked_size: int
+    critical_share: Number = math.nan
+    positives: Number = math.nan
+    spread: Number = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +111,7 @@ class RftSummary:
 
     best_step: int | None = None
     steps: int | None = None
+    rounds: tuple[PickedAgain, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

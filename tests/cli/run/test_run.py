@@ -51,9 +51,12 @@ def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp
     assert skipped(second.stdout) == STAGES
     check_damage(radflow, recipe, run)
 
-    changed = radflow("run", recipe, "--out", "run", "--rft.beta", "0.1")
+    learnable = ("--exploration.strategy", "learnable", "--exploration.refresh_every", 1)
+    changed = radflow("run", recipe, "--out", "run", "--rft.beta", "0.1", *learnable)
     assert changed.returncode == 0, changed.stderr
-    assert skipped(changed.stdout) == STAGES[:3]
+    assert skipped(changed.stdout) == STAGES[:2]
+    assert "Picked again between rollouts" in (run / "report.html").read_text()
+    assert (run / "rft" / "rounds" / "001" / "picked.json").exists()
 
     check_draft(radflow, run)
 

@@ -74,7 +74,9 @@ def render_page(files: RunFiles) -> str:
         best_step=best_step,
         sft_panels=sft_panels(files.log) if files.log else [],
         rft_panels=rft_panels(files.log, best_step) if files.log else [],
-        exploration=exploration_view(files.exploration) if files.exploration else None,
+        exploration=exploration_view(files.exploration, files.rft.rounds if files.rft else ())
+        if files.exploration
+        else None,
         # of the cases
         cases=views,
         filters=counts(views),

@@ -1,0 +1,175 @@
+"""One exploration, from candidates to picks.
+
+The paper's, on the SFT policy:
+
+1. Predict greedily on the training split with the SFT policy.
+2. Score each prediction with BLEU-2, BERTScore and RadGraph F1 (KeyWordMatch on ultrasound).
+3. Put each metric on a common scale over the split, add them up, and keep the lowest k percent.
+
+The hardest studies are not a fair sample: on the carotid phantom nearly all of them are critical. So what was
+picked is described beside the split it came from, and the recipe can balance it.
+
+Nor are they those on which the policy learns most: a group whose samples all fail has no advantage. The
+strategy ``learnable`` keeps the studies on which the samples differ in the label metric, some right and some
+wrong. Which these are changes as the policy learns; with ``exploration.refresh_every`` RFT explores again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from jaxtyping import Float
+
+from radflow import config
+from radflow.errors import DataError, TrainingError
+from radflow.files import read_json, write_json, write_jsonl
+from radflow.modality import MODALITIES
+from radflow.policy import Policy
+from radflow.studies import Study
+from radflow.training.exploration.candidates import Row, candidate_rows, greedy_rows, sampled_rows
+from radflow.training.exploration.picking import composite_score, pick
+from radflow.training.exploration.summary import critical_share_warnings, summarise
+from radflow.workspace import Workspace
+
+
+class NothingPickedError(TrainingError):
+    """No candidate meets what the recipe asks for."""
+
+
+def run_exploration(
+    workspace: Workspace,
+    recipe: config.Recipe,
+    policy: Policy,
+    studies: Sequence[Study],
+    accelerator: Accelerator,
+    *,
+    round_: int = 0,
+) -> list[Study]:
+    """Predict, score and pick; write ``exploration/scores.jsonl``, ``picked.json`` and ``summary.json``.
+
+    Predictions are appended chunk by chunk, so memory does not grow with the split and a killed run goes on
+    where it was.
+
+    Args:
+        workspace: the run's folder.
+        recipe: the sections ``exploration``, ``policy`` and ``evaluation``; for ``learnable`` also ``rft``.
+        policy: what SFT left, or what RFT has made of it.
+        studies: the training split, of one modality.
+        accelerator: several processes take the chunks in turn.
+        round_: 0 is the stage; later ones, of RFT, write to ``rft/rounds/<round>``, with seeds of their own.
+
+    Raises:
+        TrainingError: there are no studies.
+        NothingPickedError: none scores below the threshold, or none can be learnt from.
+        DataError: a study is not annotated critical or not.
+    """
+    if not studies:
+        raise TrainingError("exploration: expected a training split, got no study")
+    check_annotated(studies)
+    knobs = recipe.exploration
+    studies = _sample(studies, knobs.studies, workspace.seed("exploration", "sample"))
+    folder, chunks = _folders(workspace, round_)
+    number = [round_] if round_ else []  # in the seeds of later rounds
+
+    def seed_of(study: Study) -> int:
+        return workspace.seed("exploration", "spread", study.study_id, *number)
+
+    gather = partial(candidate_rows, workspace, chunks, studies, accelerator=accelerator)
+    modality = MODALITIES[studies[0].modality]
+    if knobs.strategy == "learnable":
+        names = [modality.labels.metric]
+        rows = gather(partial(sampled_rows, policy, recipe, seed_of=seed_of))
+        scores = np.array([row["spread"] for row in rows], dtype=float)
+    else:
+        weights = {"bleu2": knobs.bleu2, "bertscore": knobs.bertscore, modality.content.metric: knobs.domain}
+        names = [name for name, weight in weights.items() if weight > 0]
+        rows = gather(partial(greedy_rows, policy, recipe, names=names))
+        columns = {n: np.array([row[n] for row in rows], dtype=float) for n in names}
+        scores = composite_score(columns, weights, knobs.normalise)
+    seed = workspace.seed("exploration", "pick", *number)
+    chosen = pick(scores, [bool(s.critical) for s in studies], knobs, seed=seed)
+    if not chosen:
+        raise NothingPickedError(f"exploration: {_why_nothing(knobs, scores)}")
+    summary = summarise(knobs, studies, rows, scores, chosen, names)
+    if accelerator.is_main_process:
+        _write(folder, rows, scores, [studies[i].study_id for i in chosen], summary)
+    _say(workspace, summary, round_)
+    return [studies[i] for i in chosen]
+
+
+def check_annotated(studies: Sequence[Study]) -> None:
+    """Raise `DataError` unless each study is annotated critical or not."""
+    for study in studies:
+        if study.critical is None:
+            raise DataError(
+                f"study {study.study_id}: expected it to be annotated critical or not; run prepare again"
+            )
+
+
+def read_picked(folder: Path) -> list[str]:
+    """Study ids that a finished exploration picked, in its order."""
+    return read_json(folder / "picked.json")
+
+
+def _sample(studies: Sequence[Study], at_most: int | None, seed: int) -> Sequence[Study]:
+    if at_most is None or at_most >= len(studies):
+        return studies
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(studies))[:at_most])
+    return [studies[i] for i in chosen]
+
+
+def _folders(workspace: Workspace, round_: int) -> tuple[Path, Path]:
+    """Of what a round leaves, and of its chunks, which may be deleted once the stage is done."""
+    if round_ == 0:
+        return workspace.path("exploration"), workspace.path("exploration", "predictions")
+    name = f"{round_:03d}"
+    return workspace.path("rft", "rounds", name), workspace.path("rft", "predictions", name)
+
+
+def _why_nothing(knobs: config.Exploration, scores: Float[np.ndarray, "P"]) -> str:
+    if knobs.threshold is not None:
+        lowest = f"the lowest is {scores.min():.3f}"
+        return f"no study scores below exploration.threshold = {knobs.threshold}; {lowest}"
+    if not (scores > 0).any():
+        return (
+            f"the {knobs.samples} samples of each study agree in the label metric, so none can be learnt "
+            'from; raise exploration.samples or rft.temperature, or set exploration.strategy = "hardest"'
+        )
+    return (
+        f"no study that can be learnt from is of the kind that exploration.critical_share = "
+        f"{knobs.critical_share} asks for; change it"
+    )
+
+
+def _write(
+    folder: Path,
+    rows: Sequence[Row],
+    scores: Float[np.ndarray, "P"],
+    picked: Sequence[str],
+    summary: dict[str, Any],
+) -> None:
+    write_jsonl(
+        folder / "scores.jsonl", ({**row, "score": float(s)} for row, s in zip(rows, scores, strict=True))
+    )
+    write_json(folder / "picked.json", list(picked))
+    write_json(folder / "summary.json", summary)
+
+
+def _say(workspace: Workspace, summary: dict[str, Any], round_: int) -> None:
+    share, who = summary["critical_share"], f"rft: round {round_}" if round_ else "exploration"
+    learnable = ""
+    if spread := summary.get("spread"):
+        learnable = (
+            f"; spread of the label metric {spread['picked']:.3f} of them, {spread['split']:.3f} of the split"
+        )
+    workspace.say(
+        f"{who}: kept {summary['picked_size']} of {summary['split_size']} studies ({summary['strategy']}); "
+        f"critical {share['picked']:.0%} of them, {share['split']:.0%} of the split{learnable}"
+    )
+    for warning in critical_share_warnings(**share):
+        workspace.say(f"{who}: warning: {warning}")

@@ -108,6 +108,13 @@ def test_what_is_measured_is_written(
         assert results.shuffled[name].fall.low > 0
     assert set(results.drift) == {TEMPLATE, SFT, RADFLOW, SHUFFLED, "reference"}
     assert results.warnings[0] == "said before"
+    corpus = {name: found["corpus_macro_f1"].mean for name, found in results.systems.items()}
+    assert corpus == {TEMPLATE: 0.0, SFT: 0.0, RADFLOW: 1.0}
+    assert results.gain["corpus_macro_f1"].low == results.shuffled["corpus_micro_f1"].fall.low == 1.0
+    assert results.labels["corpus_macro_f1"] == "Corpus macro F1 (rules)"
+    asserted = list(read_jsonl(workspace.path("evaluation", "labels", f"{RADFLOW}.jsonl")))
+    assert asserted[0] == {"study_id": "s0", "generated": [], "reference": []}
+    assert "right plaque" in asserted[1]["generated"]
     rows = list(read_jsonl(workspace.path("evaluation", "scores", f"{SFT}.jsonl")))
     assert [row["study_id"] for row in rows] == [f"s{i}" for i in range(8)]
     assert rows[-1]["reward/impression"] is None

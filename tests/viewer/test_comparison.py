@@ -5,7 +5,7 @@ import re
 import pytest
 
 from radflow.evaluation import Interval
-from radflow.evaluation.comparison import ComparedMetric, Comparison
+from radflow.evaluation.comparing.comparison import ComparedMetric, Comparison
 from radflow.viewer.comparison import comparison_table, render_comparison
 
 NASTY = "<script>alert('x')</script>"

@@ -25,6 +25,24 @@ def test_a_gain_is_coloured_only_when_its_interval_excludes_zero(run):
     assert tones["BLEU-2"] == "unclear"
 
 
+def test_positives_per_report_stand_after_the_f1s_over_the_corpus():
+    one = Interval(mean=0.5)
+    scores = {"carotid_f1": one, "corpus_micro_f1": one, "corpus_macro_f1": one, "keyword_match": one}
+    drift = {"sft": {"positives": 0.31}, "reference": {"positives": 0.49}}
+    table = result_table(Results(systems={"sft": scores}, gain={"carotid_f1": one}, drift=drift))
+    assert [name.partition(" (")[0] for name in rows(table)] == [
+        "Carotid F1",
+        "Corpus macro F1",
+        "Corpus micro F1",
+        "Positives per report",
+        "KeyWordMatch",
+    ]
+    assert [cell.mean for cell in rows(table)["Positives per report (references 0.49)"].cells] == [
+        "0.31",
+        "–",
+    ]
+
+
 def test_a_metric_that_a_system_lacks_is_a_dash():
     one = Interval(mean=0.5)
     table = result_table(Results(systems={"sft": {"bleu2": one}, "radflow": {"bleu2": one, "mine": one}}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,15 +103,15 @@ def read_signals(
     generated: Sequence[str],
     reference: Sequence[str],
     labeler: Reader,
-    aside: Collection[str] = SUMMARIES,
 ) -> dict[str, Float[np.ndarray, " N"]]:
     """Count :data:`SIGNALS` in each pair, each a function of the pair alone.
+
+    Observations that sum up a whole report are not counted.
 
     Args:
         generated: generated reports.
         reference: their references.
         labeler: texts to observations with states.
-        aside: observations that are not counted, since they sum up a whole report.
 
     >>> from radflow.readers import load
     >>> read_signals(["No edema."], ["Edema."], load("chexpert-rules"))["flips"].tolist()
@@ -122,9 +122,9 @@ def read_signals(
         (
             len(a.split()),
             len(b.split()),
-            _asserted(x, aside),
-            _asserted(y, aside),
-            *_agreement(x, y, aside),
+            _asserted(x),
+            _asserted(y),
+            *_agreement(x, y),
             repeated_sentences(a),
             repeated_sentences(b),
             bool(a.strip()) and a.split() == b.split(),
@@ -216,17 +216,15 @@ def drift_warnings(found: Drift) -> list[str]:
     return said
 
 
-def _asserted(labels: Mapping[str, int | None], aside: Collection[str]) -> int:
-    return sum(state in (1, -1) for name, state in labels.items() if name not in aside)
+def _asserted(labels: Mapping[str, int | None]) -> int:
+    return sum(state in (1, -1) for name, state in labels.items() if name not in SUMMARIES)
 
 
-def _agreement(
-    ours: Mapping[str, int | None], theirs: Mapping[str, int | None], aside: Collection[str]
-) -> tuple[int, int]:
+def _agreement(ours: Mapping[str, int | None], theirs: Mapping[str, int | None]) -> tuple[int, int]:
     """How many observations both assert or deny, and on how many of those they contradict each other."""
     both = [
         (state, theirs.get(name))
         for name, state in ours.items()
-        if name not in aside and state in (0, 1) and theirs.get(name) in (0, 1)
+        if name not in SUMMARIES and state in (0, 1) and theirs.get(name) in (0, 1)
     ]
     return len(both), sum(a != b for a, b in both)

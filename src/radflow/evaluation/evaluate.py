@@ -1,7 +1,8 @@
 """Score the systems of a run on its test studies, beside its controls.
 
-Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` (one line per study), ``evaluation/cases.json``
-(what the page shows side by side) and ``evaluation/evidence.json`` (what their labels rest on).
+Writes ``results.json``, ``evaluation/scores/<system>.jsonl`` and ``evaluation/labels/<system>.jsonl`` (one
+line per study), ``evaluation/cases.json`` (what the page shows side by side) and ``evaluation/evidence.json``
+(what their labels rest on).
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from radflow import config
 from radflow.errors import DataError
 from radflow.evaluation.choice import Networks, choose, computable
 from radflow.evaluation.controls import OTHER_IMAGES, RADFLOW, SFT, SHUFFLED, TEMPLATE
+from radflow.evaluation.corpus import label_counts, resample_corpus
 from radflow.evaluation.drift import Texts, measure_drift
 from radflow.evaluation.evidence import critical_because, explain_report
+from radflow.evaluation.files.labels import write_labels
 from radflow.evaluation.files.store import Pair
 from radflow.evaluation.intervals import Interval, bootstrap_intervals
 from radflow.evaluation.marks import compare_reports
@@ -34,6 +37,7 @@ from radflow.files import write_json, write_jsonl
 from radflow.judges import Judge
 from radflow.judges.base import told
 from radflow.judges.verdicts.store import STORE
+from radflow.metrics.naming import CORPUS, corpus_labels
 from radflow.metrics.table import higher_is_better
 from radflow.modality import modality_of
 from radflow.readers import labeler
@@ -44,10 +48,8 @@ from radflow.workspace import Workspace
 
 DRIFT = ("positives", "words", "distinct", "most_frequent")
 """Figures of a system's reports in ``results.json``."""
-_ASIDE = ("No Finding",)
-"""What the drift of a run has never counted; ``normal``, of ultrasound, it does count."""
-
 Columns = dict[str, Float[np.ndarray, " N"]]
+Counts = Float[np.ndarray, "N C K"]
 
 
 def evaluate_run(
@@ -84,21 +86,23 @@ def evaluate_run(
     asking = workspace.recipe.judge
     asking = asking.model_copy(update={"store": asking.store or workspace.path(STORE)})
     chosen = choose(names, modality, networks, judge=judge.name, knobs=asking)
+    label = modality_of(modality).labels.metric
     scorer = Scorer(
         metrics=chosen.metrics,
         labeler=chosen.labeler,
         readers=chosen.readers,
         consistency=chosen.consistency,
         judge=judge,
-        aside=_ASIDE,
+        observations=tuple(chosen.labeler([""])[0]) if label in chosen.metrics else (),
     )
-    bootstrap = partial(
-        bootstrap_intervals,
-        clusters=[study.patient_id for study in studies],
-        resamples=knobs.resamples,
-        seed=workspace.seed("evaluation", "bootstrap"),
-    )
+    draw: dict[str, Any] = {
+        "clusters": [study.patient_id for study in studies],
+        "resamples": knobs.resamples,
+        "seed": workspace.seed("evaluation", "bootstrap"),
+    }
+    bootstrap = partial(bootstrap_intervals, **draw)
     columns: dict[str, Columns] = {}
+    asserted: dict[str, Counts] = {}
     rewards: dict[str, list[Reward]] = {}
     drift: dict[str, dict[str, float]] = {}
     for system, texts in predictions.items():
@@ -112,26 +116,34 @@ def evaluate_run(
         drift["reference"] = {name: measured[f"reference_{name}"] for name in DRIFT}
         rows = _rows(studies, columns[system])
         write_jsonl(workspace.path("evaluation", "scores", f"{system}.jsonl"), rows)
+        if scorer.observations:
+            asserted[system] = label_counts(found)
+            labels = workspace.path("evaluation", "labels", f"{system}.jsonl")
+            write_labels(labels, [study.study_id for study in studies], found)
     for grader in chosen.graders.values():
         workspace.say(f"evaluate: {grader.judge.account()}")
         grader.judge.close()
     drift["reference"] = drift.pop("reference")  # the last one
+    corpus = resample_corpus(asserted, **draw)
     summaries = {system: bootstrap(found) for system, found in columns.items()}
+    for system, found in corpus.items():
+        summaries[system] |= found.intervals()
+
+    def difference(first: str, second: str) -> dict[str, Interval]:
+        """Paired, on the same resamples."""
+        minus = bootstrap(_minus(columns[first], columns[second]))
+        return minus | ((corpus[first] - corpus[second]).intervals() if corpus else {})
+
     whose = {system: owner for owner, system in OTHER_IMAGES.values() if system in columns}
     shown = {system: summary for system, summary in summaries.items() if system not in whose}
-    gains = bootstrap(_minus(columns[RADFLOW], columns[SFT]))
-    gain_over = {
-        control: bootstrap(_minus(columns[RADFLOW], columns[control]))
-        for control in shown
-        if control not in (SFT, RADFLOW)
-    }
-    falls = {control: bootstrap(_minus(columns[owner], columns[control])) for control, owner in whose.items()}
-    label = modality_of(modality).labels.metric
+    gains = difference(RADFLOW, SFT)
+    gain_over = {control: difference(RADFLOW, control) for control in shown if control not in (SFT, RADFLOW)}
+    falls = {control: difference(owner, control) for control, owner in whose.items()}
     shuffled: dict[str, ShuffledImages] = {}
     if SHUFFLED in columns:
         shuffled = {
             name: ShuffledImages(true=summaries[RADFLOW][name], shuffled=summaries[SHUFFLED][name], fall=fall)
-            for name in ("reward", label, modality_of(modality).content.metric, "reward/impression")
+            for name in ("reward", label, *CORPUS, modality_of(modality).content.metric, "reward/impression")
             if (fall := falls[SHUFFLED].get(name)) is not None
         }
     named = {label: chosen.labels[label]} if label in chosen.labels else {}
@@ -156,9 +168,12 @@ def evaluate_run(
         versions={name: version(name) for name in ("radflow", "torch", "transformers", "peft")},
         labels={
             **chosen.labels,
+            **(corpus_labels(chosen.labels[label]) if corpus else {}),
             "reward/consistency": config.without_folders(f"Consistency ({reward.judge.name})"),
         },
-        higher_is_better={name: higher_is_better(name) for name in chosen.labels},
+        higher_is_better={
+            name: higher_is_better(name) for name in (*chosen.labels, *(CORPUS if corpus else ()))
+        },
     )
     write_results(workspace.path("results.json"), results)
     cases = _cases(studies, predictions, rewards, knobs.cases, workspace.root)

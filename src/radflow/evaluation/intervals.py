@@ -7,12 +7,12 @@ that is NaN was skipped (no Impression section, say): it is left out, never coun
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 from pydantic import BeforeValidator
 
@@ -183,11 +183,33 @@ def unit_totals(
     values = np.where(known, numbers, 0.0)
     if clusters is None:
         return values, known.astype(np.float64)
-    if len(clusters) != numbers.size:
-        raise DataError(f"Expected one cluster per study, got {len(clusters)} for {numbers.size} values.")
-    index: dict[Hashable, int] = {}
-    member = np.array([index.setdefault(cluster, len(index)) for cluster in clusters], dtype=np.int64)
+    member = unit_of_study(clusters, numbers.size)
     return np.bincount(member, weights=values), np.bincount(member, weights=known)
+
+
+def unit_of_study(clusters: Sequence[Hashable] | None, size: int) -> Int[Array, " N"]:
+    """Number of the unit that each study belongs to, in order of first appearance.
+
+    Raises:
+        DataError: not one cluster per study.
+
+    >>> unit_of_study(["p1", "p2", "p1"], 3).tolist(), unit_of_study(None, 3).tolist()
+    ([0, 1, 0], [0, 1, 2])
+    """
+    if clusters is None:
+        return np.arange(size)
+    if len(clusters) != size:
+        raise DataError(f"Expected one cluster per study, got {len(clusters)} for {size} studies.")
+    index: dict[Hashable, int] = {}
+    return np.array([index.setdefault(cluster, len(index)) for cluster in clusters], dtype=np.int64)
+
+
+def drawn_units(units: int, resamples: int, seed: int) -> Iterator[Int[Array, "R U"]]:
+    """The units of each resample, some at a time. Equal seeds on equally many units draw the same."""
+    generator = np.random.default_rng(seed)
+    rows = max(1, _DRAWN_AT_ONCE // units)
+    for start in range(0, resamples, rows):
+        yield generator.integers(0, units, size=(min(rows, resamples - start), units))
 
 
 def _known(sums: Float[Array, " U"], counts: Float[Array, " U"]) -> tuple[Array, Array]:
@@ -198,17 +220,14 @@ def _resampled_means(
     totals: Sequence[tuple[Float[Array, " U"], Float[Array, " U"]]], resamples: int, seed: int
 ) -> Float[Array, "M R"]:
     """The mean of each column in each resample; all columns have the same number of units."""
-    generator = np.random.default_rng(seed)
-    size = len(totals[0][0])
-    rows = max(1, _DRAWN_AT_ONCE // size)
-    means = np.empty((len(totals), resamples))
-    for start in range(0, resamples, rows):
-        stop = min(start + rows, resamples)
-        drawn = generator.integers(0, size, size=(stop - start, size))
+    blocks = []
+    for drawn in drawn_units(len(totals[0][0]), resamples, seed):
+        means = np.empty((len(totals), len(drawn)))
         studies: dict[bytes, Array] = {}  # of each resample; most columns know the same studies
         for column, (sums, counts) in enumerate(totals):
             key = counts.tobytes()
             if key not in studies:
                 studies[key] = counts[drawn].sum(axis=1)
-            means[column, start:stop] = sums[drawn].sum(axis=1) / studies[key]
-    return means
+            means[column] = sums[drawn].sum(axis=1) / studies[key]
+        blocks.append(means)
+    return np.concatenate(blocks, axis=1)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 
@@ -48,6 +49,15 @@ def signed(value: float | None, digits: int = 3) -> str:
     ('+0.050', '−0.050', '0.000')
     """
     return ("+" if value is not None and round(value, digits) > 0 else "") + number(value, digits)
+
+
+def positives_label(drift: Mapping[str, Mapping[str, float]]) -> str:
+    """The name of the row that shows how many observations a system's reports assert.
+
+    >>> positives_label({"reference": {"positives": 0.49}})
+    'Positives per report (references 0.49)'
+    """
+    return f"Positives per report (references {number(drift.get('reference', {}).get('positives'), 2)})"
 
 
 def brackets(low: float | None, high: float | None, *, gain: bool = False, digits: int = 3) -> str:

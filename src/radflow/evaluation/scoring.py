@@ -10,14 +10,14 @@ from __future__ import annotations
 import io
 import shutil
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from radflow import judges
 from radflow.errors import RewardError
@@ -55,8 +55,8 @@ class Scorer:
         baselines: name to what writes their reports.
         consistency: whether to judge each report's Impression against its own Findings.
         judge: who does; the rule judge when not given.
-        observations: whose states to keep for both sides of each pair, for F1 over the corpus.
-        aside: observations that the signs of reward hacking do not count.
+        observations: whose states to keep for both sides of each pair and for the baselines, for F1 over the
+            corpus.
     """
 
     metrics: tuple[str, ...]
@@ -66,7 +66,6 @@ class Scorer:
     consistency: bool = False
     judge: Judge | None = None
     observations: tuple[str, ...] = ()
-    aside: Collection[str] = SUMMARIES
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,7 +76,8 @@ class Scorer:
     def columns(self) -> tuple[str, ...]:
         """Names of what a chunk gives: metrics, metrics of each baseline, signals, states."""
         of_baselines = [column(name, baseline) for baseline in self.baselines for name in self.names]
-        states = [column(name, side) for side in SIDES for name in self.observations]
+        sides = (*SIDES, *(column(SIDES[0], baseline) for baseline in self.baselines))
+        states = [column(name, side) for side in sides for name in self.observations]
         return (*self.names, *of_baselines, *SIGNALS, *states)
 
     def __call__(self, pairs: Sequence[Pair]) -> Columns:
@@ -85,11 +85,13 @@ class Scorer:
         generated, reference = [p.generated for p in pairs], [p.reference for p in pairs]
         columns = self._score(generated, reference)
         for name, write in self.baselines.items():
-            scores = self._score(write(pairs), reference)
+            texts = write(pairs)
+            scores = self._score(texts, reference)
             columns |= {column(metric, name): values for metric, values in scores.items()}
+            columns |= self._states(column(SIDES[0], name), texts)
         for side, texts in zip(SIDES, (generated, reference), strict=True):
             columns |= self._states(side, texts)
-        return columns | read_signals(generated, reference, self.labeler, self.aside)
+        return columns | read_signals(generated, reference, self.labeler)
 
     def _score(self, generated: Sequence[str], reference: Sequence[str]) -> Columns:
         scores = score_texts(generated, reference, self.metrics, self.readers)
@@ -112,6 +114,20 @@ def column(metric: str, baseline: str) -> str:
     'template:bleu2'
     """
     return f"{baseline}:{metric}"
+
+
+def asserted(columns: Columns, side: str) -> dict[str, Bool[np.ndarray, " N"]]:
+    """Which studies' reports assert each observation, from kept states; uncertain is asserted.
+
+    Observations that sum up a whole report are left out.
+
+    Args:
+        columns: as :func:`score_pairs` gives them, with the states of both sides.
+        side: one of :data:`SIDES`; ``template:generated`` is what a baseline wrote.
+    """
+    prefix = column("", SIDES[1])
+    names = [key.removeprefix(prefix) for key in columns if key.startswith(prefix)]
+    return {n: np.isin(columns[column(n, side)], (1, -1)) for n in names if n not in SUMMARIES}
 
 
 def score_texts(

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from radflow.evaluation.choice import Chosen
+from radflow.evaluation.corpus import label_counts, resample_corpus
 from radflow.evaluation.drift import Drift, drift_warnings, measure_drift
 from radflow.evaluation.files.store import ReportStore
 from radflow.evaluation.intervals import Interval, bootstrap_intervals
 from radflow.evaluation.marks import compare_reports
-from radflow.evaluation.scoring import SIDES, Columns, column
+from radflow.evaluation.scoring import SIDES, Columns, asserted, column
 from radflow.metrics import inverse_radcliq_v1
 from radflow.metrics.chexpert_f1 import FIVE, corpus_forms
+from radflow.metrics.naming import corpus_labels
 from radflow.metrics.table import higher_is_better
-from radflow.modality import MODALITIES
+from radflow.modality import MODALITIES, modality_of
 from radflow.readers import CHEXPERT_OBSERVATIONS
 
 INVERSE = "radcliq_v1_inverse"
@@ -73,6 +75,7 @@ def summarise_scores(
         }
         for baseline, words in baselines.items()
     }
+    _add_corpus(metrics, besides, columns, chosen, clusters)
     drift = measure_drift(columns, store.texts("generated"), store.texts("reference"))
     summary: dict[str, Any] = {
         "system": system,
@@ -96,6 +99,36 @@ def summarise_scores(
         "warnings": [*_missing(metrics), *_not_better(metrics, besides), *drift_warnings(drift)],
         "counts": _counts(store, drift),
     }
+
+
+def _add_corpus(
+    metrics: dict[str, dict[str, Any]],
+    besides: Mapping[str, dict[str, Any]],
+    columns: Columns,
+    chosen: Chosen,
+    clusters: Sequence[Hashable] | None,
+) -> None:
+    """Add the F1s over the corpus to the metrics, of the baselines too, where states were kept."""
+    label = modality_of(chosen.modality).labels.metric
+    if label not in metrics or not asserted(columns, SIDES[1]):
+        return
+    sides = {None: SIDES[0]} | {baseline: column(SIDES[0], baseline) for baseline in besides}
+    found = resample_corpus(
+        {name: label_counts(columns, side) for name, side in sides.items()}, clusters=clusters
+    )
+    intervals = {name: one.intervals() for name, one in found.items()}
+    gains = {name: (found[None] - found[name]).intervals() for name in besides}
+    for name, printed in corpus_labels(metrics[label]["label"]).items():
+        metrics[name] = {
+            "label": printed,
+            "higher_is_better": True,
+            "reader": metrics[label]["reader"],
+            **_ends(intervals[None].get(name)),
+            "missing": 0,
+        }
+        for baseline, said in besides.items():
+            said["metrics"][name] = _ends(intervals[baseline].get(name))
+            said["difference"][name] = _ends(gains[baseline].get(name))
 
 
 def clusters_of(patients: Sequence[str | None]) -> list[Hashable] | None:

@@ -13,6 +13,7 @@ from radflow import readers
 from radflow.errors import DataError, did_you_mean
 from radflow.metrics.pairs import ReadOnce, reader_name
 from radflow.metrics.table import METRICS, higher_is_better
+from radflow.modality import MODALITIES
 
 RULES = tuple(name for name, target in readers.READERS.items() if ".networks." not in target)
 """The readers that work by rules."""
@@ -22,6 +23,22 @@ REWARD_TERMS: Mapping[str, str] = {
     f"reward/{term}": term for term in ("syntax", "domain", "consistency", "impression")
 }
 """What tables call the terms of the reward, which are scored like metrics."""
+
+LABEL_F1 = tuple(modality.labels.metric for modality in MODALITIES.values())
+"""The metrics that say whether the diagnosis is right; a run has one of them."""
+
+CORPUS: Mapping[str, str] = {"corpus_macro_f1": "Corpus macro F1", "corpus_micro_f1": "Corpus micro F1"}
+"""What tables call the F1s that only a corpus has; they stand after the label F1 of single reports."""
+
+
+def corpus_labels(label: str) -> dict[str, str]:
+    """The names of the F1s over the corpus, with the model behind the label F1.
+
+    >>> corpus_labels("CheXpert F1 (CheXbert)")["corpus_macro_f1"]
+    'Corpus macro F1 (CheXbert)'
+    """
+    reader = "".join(label.partition(" (")[1:])
+    return {name: title + reader for name, title in CORPUS.items()}
 
 
 def metric_label(name: str, reader: Any = None) -> str:
@@ -79,16 +96,22 @@ def row_label(name: str, labels: Mapping[str, str] | None = None) -> str:
     """
     if name == "reward" or name in REWARD_TERMS:
         return f"  {REWARD_TERMS[name]} ↑" if name in REWARD_TERMS else "Reward ↑"
-    known = METRICS[name].label if name in METRICS else name
+    known = METRICS[name].label if name in METRICS else CORPUS.get(name, name)
     return f"{(labels or {}).get(name, known)} {arrow(higher_is_better(name))}"
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Each name once: the reward and its terms, metrics in the order of their table, then others.
 
+    The F1s over the corpus stand after the label F1.
+
     >>> in_order(["mine", "rouge_l", "bleu2", "reward", "bleu2"])
     ['reward', 'bleu2', 'rouge_l', 'mine']
+    >>> in_order(["corpus_macro_f1", "finding_match", "chexpert_f1"])
+    ['chexpert_f1', 'corpus_macro_f1', 'finding_match']
     """
     given = set(names)
     known = [name for name in ("reward", *REWARD_TERMS, *METRICS) if name in given]
+    after = max((known.index(name) + 1 for name in LABEL_F1 if name in given), default=len(known))
+    known[after:after] = [name for name in CORPUS if name in given]
     return [*known, *sorted(given - set(known))]

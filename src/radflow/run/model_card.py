@@ -18,11 +18,11 @@ import tomli_w
 
 from radflow.config import Recipe, load_recipe, without_folders
 from radflow.evaluation import Results, read_results
-from radflow.evaluation.controls import RADFLOW, SFT, TEMPLATE
-from radflow.evaluation.notation import with_interval
+from radflow.evaluation.controls import RADFLOW, SFT, SHUFFLED, TEMPLATE
+from radflow.evaluation.notation import number, positives_label, with_interval
 from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS
-from radflow.metrics.naming import in_order, row_label
+from radflow.metrics.naming import CORPUS, in_order, row_label
 from radflow.modality import MODALITIES
 from radflow.policy.chat import PREFIX_FORM
 from radflow.policy.images.pixels import crops_ends
@@ -258,12 +258,16 @@ def metric_table(results: Results, stage: Stage) -> dict[str, Any]:
         if stage == "rft":
             cells.append(with_interval(results.shuffled[name].shuffled if name in results.shuffled else None))
         rows.append((_label(name, results.labels), cells))
+        if name == tuple(CORPUS)[-1] and results.drift:
+            figures = [results.drift.get(s, {}).get("positives") for s in (*systems.values(), SHUFFLED)]
+            cells = [number(figure, 2) for figure in figures[: len(cells)]]
+            rows.append((positives_label(results.drift), cells))
     return {"columns": [*systems, *(["RadFlow, shuffled"] if stage == "rft" else [])], "rows": rows}
 
 
 def _label(name: str, labels: Mapping[str, str]) -> str:
     """As in the run's tables; the consistency term says which judge it asked."""
-    if name in METRICS:
+    if name in METRICS or name in CORPUS:
         return row_label(name, labels)
     term = in_words(labels.get(name, row_label(name).strip(" ↑")))
     return f"Reward: {term[0].lower()}{term[1:]} ↑" if name != "reward" else "Reward ↑"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from radflow.evaluation.comparison import ALPHA, ComparedMetric, Comparison
+from radflow.evaluation.comparing.comparison import ALPHA, ComparedMetric, Comparison
 from radflow.evaluation.notation import brackets, number, signed, with_interval
 from radflow.viewer.charts.forest import ForestRow, forest
 from radflow.viewer.tables import Cell, Row, Table
@@ -21,6 +21,7 @@ def render_comparison(comparison: Comparison) -> str:
         comparison=comparison,
         alpha=f"{ALPHA:g}",
         sample=_sample(comparison),
+        positives=positives_text(comparison) if comparison.positives else "",
         table=comparison_table(comparison),
         forest=_forest(comparison),
     )
@@ -51,6 +52,12 @@ def p_text(p: float) -> str:
     ('0.012', '< 0.001', '–')
     """
     return "< 0.001" if p < 0.001 else number(p)
+
+
+def positives_text(comparison: Comparison) -> str:
+    """Observations asserted per report by both systems and the references."""
+    names = {"a": comparison.a, "b": comparison.b, "reference": "references"}
+    return ", ".join(f"{name} {number(comparison.positives[key], 2)}" for key, name in names.items())
 
 
 def _table_row(row: ComparedMetric, comparison: Comparison) -> Row:

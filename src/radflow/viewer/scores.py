@@ -22,7 +22,7 @@ INVERSE = "radcliq_v1_inverse"
 # printed name, key of the system's figure, key of the references' figure, whether it is a share
 _REPORTS = (
     ("words per report", "words", "reference_words", False),
-    ("observations asserted per report", "positives", "reference_positives", False),
+    ("positives (observations asserted) per report", "positives", "reference_positives", False),
     ("distinct reports", "distinct", "reference_distinct", True),
     ("share of the most frequent report", "most_frequent", "reference_most_frequent", True),
     ("reports that say a sentence twice", "repeats", "reference_repeats", True),
@@ -78,7 +78,8 @@ def reports_table(summary: Mapping[str, Any]) -> Table:
     def cell(key: str | None, is_share: bool) -> Cell:
         if key is None:
             return Cell(mean="")
-        return Cell(mean=percent(figures[key], 1) if is_share else number(figures[key], 1))
+        digits = 2 if "positives" in key else 1
+        return Cell(mean=percent(figures[key], 1) if is_share else number(figures[key], digits))
 
     rows = [
         Row(name=name, arrow="", cells=(cell(ours, is_share), cell(theirs, is_share)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from radflow.evaluation.notation import brackets, number, signed
+from radflow.evaluation.notation import brackets, number, positives_label, signed
+from radflow.metrics.naming import CORPUS
 from radflow.viewer.charts.strips import whisker
 from radflow.viewer.records import Interval, Results
 from radflow.viewer.verdict import tone
@@ -60,7 +61,21 @@ def result_table(results: Results) -> Table:
 
     metrics = [metric for system in systems for metric in results.systems[system]]
     columns = [*map(system_name, systems), *(["Gain, RadFlow − SFT"] if results.gain else [])]
-    return _by_metric(columns, metrics, cells, results.gain, results)
+    table = _by_metric(columns, metrics, cells, results.gain, results)
+    return _with_positives(table, systems, results) if results.drift else table
+
+
+def _with_positives(table: Table, systems: Sequence[str], results: Results) -> Table:
+    """The same with positives per report after the F1s over the corpus, which silence does not raise."""
+    last = metric_name(tuple(CORPUS)[-1], results.labels)
+    cells = [Cell(mean=number(results.drift.get(s, {}).get("positives"), 2)) for s in systems]
+    blanks = [Cell(mean="–")] * (len(table.columns) - len(systems))
+    added = Row(name=positives_label(results.drift), arrow="", cells=(*cells, *blanks))
+    groups = [
+        (title, tuple(each for row in rows for each in ((row, added) if row.name == last else (row,))))
+        for title, rows in table.groups
+    ]
+    return replace(table, groups=tuple(groups))
 
 
 def shuffled_table(results: Results) -> Table:
@@ -103,7 +118,8 @@ def drift_table(results: Results) -> Table:
         values = [results.drift[system].get(key, math.nan) for system in systems]
         # A share above 1 is a count after all, and is printed as one.
         as_percent = is_share and all(not value > 1 for value in values)
-        cells = [Cell(mean=percent(value, 1) if as_percent else number(value, 1)) for value in values]
+        digits = 2 if key == "positives" else 1
+        cells = [Cell(mean=percent(value, 1) if as_percent else number(value, digits)) for value in values]
         return Row(name=name, arrow="", cells=tuple(cells))
 
     return Table(

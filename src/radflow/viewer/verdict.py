@@ -7,8 +7,9 @@ difference.
 from __future__ import annotations
 
 from radflow.evaluation.notation import with_interval
+from radflow.metrics.naming import LABEL_F1
 from radflow.viewer.records import Interval, Results
-from radflow.viewer.wording import LABEL_F1, is_better_higher, metric_name
+from radflow.viewer.wording import is_better_higher, metric_name
 
 
 def verdict(results: Results) -> str:

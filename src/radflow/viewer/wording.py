@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from radflow.evaluation.notation import number
-from radflow.metrics.naming import REWARD_TERMS, in_order
+from radflow.metrics.naming import CORPUS, LABEL_F1, REWARD_TERMS, in_order
 from radflow.metrics.table import CLINICAL, LANGUAGE, METRICS, higher_is_better
 from radflow.modality import MODALITIES
 
@@ -17,9 +17,6 @@ SYSTEMS: Mapping[str, str] = {
     "radflow-shuffled": "RadFlow, shuffled images",
     "reference": "Reference",
 }
-
-LABEL_F1 = tuple(modality.labels.metric for modality in MODALITIES.values())
-"""The metrics that say whether the diagnosis is right; a run has one of them."""
 
 _GROUPS = (CLINICAL, "Reward", LANGUAGE)
 
@@ -42,7 +39,7 @@ def metric_name(metric: str, labels: Mapping[str, str]) -> str:
     if metric == "reward" or metric in REWARD_TERMS:
         term = REWARD_TERMS.get(metric)
         return labels.get(metric) or (f"{term.capitalize()} term" if term else "Total reward")
-    known = METRICS[metric].label.partition(" (")[0] if metric in METRICS else metric
+    known = METRICS[metric].label.partition(" (")[0] if metric in METRICS else CORPUS.get(metric, metric)
     return labels.get(metric) or known
 
 
@@ -61,7 +58,7 @@ def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
     >>> grouped(["bleu2", "mine", "reward"])
     [('Reward', ['reward']), ('Language', ['bleu2']), ('Other', ['mine'])]
     """
-    first = (*LABEL_F1, *(modality.content.metric for modality in MODALITIES.values()))
+    first = (*LABEL_F1, *CORPUS, *(modality.content.metric for modality in MODALITIES.values()))
     given = list(dict.fromkeys(metrics))
     ordered = sorted(in_order(given), key=lambda name: first.index(name) if name in first else len(first))
     groups: dict[str, list[str]] = {title: [] for title in (*_GROUPS, "Other")}
@@ -74,6 +71,8 @@ def grouped(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
 def _group(name: str) -> str:
     if name == "reward" or name in REWARD_TERMS:
         return "Reward"
+    if name in CORPUS:
+        return CLINICAL
     return METRICS[name].group if name in METRICS else "Other"
 
 

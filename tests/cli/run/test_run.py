@@ -38,8 +38,12 @@ def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp
     assert skipped(first.stdout) == []
     run = tmp_path / "run"
     check_results(json.loads((run / "results.json").read_text()))
-    assert "<html" in (run / "report.html").read_text()
+    for page in ("report.html", "sft/model/README.md", "rft/model/README.md"):
+        written = (run / page).read_text()
+        assert "Corpus macro F1 (rules)" in written
+        assert "Positives per report (references " in written
     assert "shuffled among studies" in first.stdout
+    assert "Corpus micro F1 (rules) ↑" in first.stdout
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [(r["stage"], r["step"]) for r in rows] == [
         *(("sft", step) for step in range(1, 7)),
@@ -93,9 +97,11 @@ def check_damage(radflow: Callable, recipe: Path, run: Path) -> None:
 def check_results(results: dict) -> None:
     assert set(results["systems"]) == {"template", "sft", "radflow"}
     for system in results["systems"].values():
-        assert {"reward", "reward/syntax", "bleu2", "keyword_match", "carotid_f1"} <= set(system)
+        assert {"reward", "reward/syntax", "bleu2", "keyword_match", "carotid_f1", "corpus_macro_f1"} <= set(
+            system
+        )
         assert all(v["low"] <= v["mean"] <= v["high"] for v in system.values())
-    assert {"reward", "carotid_f1"} <= set(results["gain"])
+    assert {"reward", "carotid_f1", "corpus_macro_f1"} <= set(results["gain"])
     assert (results["cases"], results["images"]) == (8, "drawn")
     assert set(results["seconds"]) >= set(STAGES[:-1])
     assert {"reward", "carotid_f1"} <= set(results["shuffled"])

@@ -50,6 +50,18 @@ def test_cells_show_intervals_and_absence():
     assert radgraph.count("–") == 3  # Template, SFT and the gain
 
 
+def test_positives_per_report_stand_after_the_f1s_over_the_corpus():
+    scores = {"chexpert_f1": interval(0.6), "corpus_micro_f1": interval(0.2), "radgraph_f1": interval(0.1)}
+    drift = {"sft": {"positives": 0.31}, "reference": {"positives": 0.49}}
+    systems = {"template": {"bleu2": interval(0.1)}, "sft": scores}
+    for gain in ({}, {"chexpert_f1": interval(0.1)}):
+        found = Results(systems=systems, gain=gain, cases=3, images="real", seconds={}, drift=drift)
+        lines = [line for line in render(found).splitlines() if line.strip()]
+        at = next(i for i, line in enumerate(lines) if "Positives per report (references 0.49)" in line)
+        assert lines[at].split()[-2:] == ["–", "0.31"]
+        assert "[0.190, 0.210]" in lines[at - 1]
+
+
 def test_without_a_gain_there_is_no_such_column():
     assert "RadFlow − SFT" not in render(table(gain={}))
 

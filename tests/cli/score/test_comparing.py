@@ -67,6 +67,34 @@ def test_chosen_metrics(command: Callable, folders: Path) -> None:
     assert "BLEU-2" not in out
 
 
+def test_f1_over_the_corpus_is_compared_where_both_say_what_they_assert(
+    command: Callable, tmp_path: Path
+) -> None:
+    truth = ["Edema.", "Edema.", "Edema.", "Normal heart.", "Fracture.", "Edema.", "Fracture.", "Edema."]
+    for name, texts in (("silent", ["Normal heart."] * 8), ("right", truth)):
+        rows = [
+            {"id": f"s{i}", "prediction": text, "reference": true}
+            for i, (text, true) in enumerate(zip(texts, truth, strict=True))
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        command("score", f"{name}.jsonl", "--metrics", "chexpert_f1", "--out", name)
+    status, out, err = command("compare", "silent", "right", "--resamples", "50", "--out", "both")
+    assert (status, err) == (0, "")
+    macro = next(line for line in out.splitlines() if line.startswith("Corpus macro F1 (rules) ↑")).split()
+    assert macro[5:8] == ["0.000", "1.000", "+1.000"]
+    assert "positives per report: silent 0.00, right 0.88, references 0.88" in out
+    said = json.loads((tmp_path / "both" / "comparison.json").read_text())
+    assert said["metrics"]["corpus_micro_f1"]["p"] == 2 / 2**7  # one unit is alike in both
+    assert said["positives"] == {"a": 0.0, "b": 0.875, "reference": 0.875}
+    assert "silent 0.00, right 0.88" in (tmp_path / "both" / "comparison.html").read_text()
+    (tmp_path / "right" / "labels.jsonl").unlink()
+    _, out, _ = command("compare", "silent", "right", "--resamples", "50")
+    assert "only silent has Corpus macro F1 (rules), Corpus micro F1 (rules)" in out
+    (tmp_path / "right" / "labels.jsonl").write_text('{"study_id": "s0", "generated": [], "reference": []}\n')
+    _, _, err = command("compare", "silent", "right")
+    assert "labels.jsonl: expected the labels of every study of scores.csv, got none of 's1'" in err
+
+
 def test_a_system_named_with_brackets_is_printed(command: Callable, folders: Path) -> None:
     write(folders / "[bold]", {f"s{i}": 0.5 for i in range(30)})
     _, out, _ = command("compare", "[bold]", "new", "--resamples", "50")

@@ -41,8 +41,17 @@ def test_scores_are_printed_and_written(command: Callable, reports: Path, tmp_pa
     assert all(0 <= float(row["bleu2"]) <= 1 for row in scores)
     summary = json.loads((tmp_path / "scores" / "scores.json").read_text())
     assert summary["pairs"] == 2
-    assert set(summary["metrics"]) == {"bleu2", "chexpert_f1"}
-    assert summary["metrics"]["chexpert_f1"]["mean"] == 1.0
+    assert set(summary["metrics"]) == {"bleu2", "chexpert_f1", "corpus_macro_f1", "corpus_micro_f1"}
+    for name in ("chexpert_f1", "corpus_macro_f1", "corpus_micro_f1"):
+        assert summary["metrics"][name]["mean"] == 1.0
+    assert summary["baselines"]["template"]["metrics"]["corpus_macro_f1"]["mean"] is not None
+    assert "Corpus macro F1 (rules) ↑" in out
+    assert "0.50 positives per report, references 0.50" in out
+    assert "Corpus micro F1 (rules)" in (tmp_path / "scores" / "report.html").read_text()
+    labels = [json.loads(line) for line in (tmp_path / "scores" / "labels.jsonl").read_text().splitlines()]
+    assert labels[1] == {"study_id": "b c", "generated": ["Edema"], "reference": ["Edema"]}
+    command("score", reports, "--metrics", "bleu2", "--out", "scores")
+    assert not (tmp_path / "scores" / "labels.jsonl").exists()
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.json"])

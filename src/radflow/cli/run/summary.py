@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from radflow.evaluation.intervals import Interval
-from radflow.evaluation.notation import number, with_interval
+from radflow.evaluation.notation import number, positives_label, with_interval
 from radflow.evaluation.results import Results
-from radflow.metrics.naming import in_order, row_label
+from radflow.metrics.naming import CORPUS, in_order, row_label
 from radflow.metrics.table import higher_is_better
 
 
@@ -54,7 +54,14 @@ def results_table(results: Results) -> Table:
         if results.gain:
             cells.append(_gain_cell(name, results.gain.get(name)))
         table.add_row(row_label(name, labels), *cells)
+        if name == tuple(CORPUS)[-1] and results.drift:
+            table.add_row(positives_label(results.drift), *_positives(results), "" if results.gain else None)
     return table
+
+
+def _positives(results: Results) -> list[str]:
+    """Positives per report of each system."""
+    return [number(results.drift.get(system, {}).get("positives"), 2) for system in results.systems]
 
 
 def _cell(interval: Interval | None) -> str:

@@ -12,12 +12,12 @@ from rich.table import Table
 
 from radflow.cli.overrides import names_in
 from radflow.errors import DataError
-from radflow.evaluation.comparison import ALPHA, Comparison, compare
+from radflow.evaluation.comparing.comparison import ALPHA, Comparison, compare
 from radflow.evaluation.files.scores import read_scores
 from radflow.evaluation.notation import number, with_interval
 from radflow.files import write_atomic, write_json
 from radflow.tables.writing import csv_writer
-from radflow.viewer.comparison import p_text, render_comparison
+from radflow.viewer.comparison import p_text, positives_text, render_comparison
 
 
 def compare_command(
@@ -36,6 +36,8 @@ def compare_command(
     names = None if metrics is None else names_in(metrics)
     comparison = compare(read_scores(a), read_scores(b), names, resamples=resamples, seed=seed)
     screen.print(comparison_table(comparison))
+    if comparison.positives:
+        screen.print(f"positives per report: {positives_text(comparison)}", markup=False)
     for warning in comparison.warnings:
         screen.print(f"[yellow]note[/]: {escape(warning)}")
     screen.print(escape(comparison.verdict))

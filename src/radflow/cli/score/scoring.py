@@ -22,6 +22,7 @@ from radflow.cli.screens import say_remarks
 from radflow.config import Recipe
 from radflow.errors import DataError
 from radflow.evaluation.choice import Chosen, Networks, choose, folder_facts
+from radflow.evaluation.files.labels import LABELS, write_labels
 from radflow.evaluation.files.predictions import Columns as PredictionColumns
 from radflow.evaluation.files.predictions import Prediction, read_predictions
 from radflow.evaluation.files.rexrank import BOTH, write_submission
@@ -121,6 +122,7 @@ def score_command(screen: Console, errors: Console, predictions: Path, options: 
             written = write_scores(
                 options.out, ids, patients, {name: columns[name] for name in chosen.labels}
             )
+            write_labels(options.out / LABELS, ids, columns)
             page = render_scores(summary, worst_reports(store, columns, summary))
             _write(screen, options.out, written, summary, page)
 

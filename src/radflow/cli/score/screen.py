@@ -11,6 +11,7 @@ from rich.text import Text
 
 from radflow.evaluation.notation import brackets, number
 from radflow.evaluation.summary import INVERSE
+from radflow.metrics.naming import in_order
 
 
 def print_scores(screen: Console, summary: Mapping[str, Any], *, title: str) -> None:
@@ -23,6 +24,9 @@ def print_scores(screen: Console, summary: Mapping[str, Any], *, title: str) -> 
     screen.print(
         f"{counts['empty']:,} empty, {distinct:,} distinct of {summary['pairs']:,} reports; "
         f"{reports['words']:.0f} words each, references {reports['reference_words']:.0f}"
+    )
+    screen.print(
+        f"{reports['positives']:.2f} positives per report, references {reports['reference_positives']:.2f}"
     )
     if reports["stated_by_both"]:
         screen.print(
@@ -64,7 +68,8 @@ def _table(summary: Mapping[str, Any], title: str) -> Table:
     table.add_column("metric")
     for column in (f"{summary['system']}, 95% interval", *summary["baselines"]):
         table.add_column(Text(column), justify="right")
-    for name, metric in summary["metrics"].items():
+    for name in in_order(summary["metrics"]):
+        metric = summary["metrics"][name]
         arrow = "↑" if metric["higher_is_better"] else "↓"
         theirs = [number(b["metrics"][name]["mean"]) for b in summary["baselines"].values()]
         table.add_row(Text(f"{metric['label']} {arrow}"), _interval(metric), *theirs)

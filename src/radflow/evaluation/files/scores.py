@@ -2,6 +2,7 @@
 
 FOLDER/scores.csv, scores.parquet          study_id, patient_id where known, one column per metric
 FOLDER/scores.json                         the system's name, and the model behind each metric
+FOLDER/labels.jsonl                        what the reports assert (`radflow.evaluation.files.labels`)
 FOLDER/unpaired.csv                        records that were not scored, and why
 RUN/evaluation/scores/SYSTEM.jsonl         one line per study; names and patients from the run's files
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,9 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from radflow.errors import DataError, MissingFileError
+from radflow.evaluation.files.labels import LABELS, Asserted, read_labels
 from radflow.evaluation.files.store import Unpaired
 from radflow.files import atomic_file, read_json, read_jsonl, write_atomic
 from radflow.metrics import METRICS
+from radflow.metrics.naming import LABEL_F1, corpus_labels, in_order
 from radflow.reports.files import read_rows
 from radflow.tables import Row, ending, missing
 from radflow.tables.writing import csv_writer
@@ -58,6 +61,8 @@ class SystemScores:
         patients: study id to patient id, as far as known.
         metrics: metric to what stands behind it, in the order of the file.
         about: those of :data:`ABOUT` that the file says.
+        asserted: study id to what its reports assert, where a file beside the scores says so. Then the F1s
+            over the corpus are among ``metrics``, though not among ``values``.
     """
 
     system: str
@@ -66,6 +71,7 @@ class SystemScores:
     patients: Mapping[str, str]
     metrics: Mapping[str, MetricFacts]
     about: Mapping[str, str]
+    asserted: Mapping[str, Asserted] = field(default_factory=dict)
 
 
 def read_scores(path: Path) -> SystemScores:
@@ -73,8 +79,8 @@ def read_scores(path: Path) -> SystemScores:
 
     Raises:
         MissingFileError: there is nothing there, or a folder without ``scores.csv``.
-        DataError: no studies, a study without an id or twice, or a score that is not a finite number. The
-            message names file and line.
+        DataError: no studies, a study without an id or twice, a score that is not a finite number, or labels
+            of other studies. The message names file and line.
     """
     file = _scores_file(path)
     said = _run_summary(file) if file.suffix == ".jsonl" else _folder_summary(file)
@@ -88,17 +94,40 @@ def read_scores(path: Path) -> SystemScores:
         values[study] = {name: _number(row, name) for name in names}
         if not missing(row.fields.get("patient_id")):
             patients[study] = str(row.fields["patient_id"]).strip()
-    metrics = dict.fromkeys(name for scores in values.values() for name in scores)
-    if not metrics:
+    named = dict.fromkeys(name for scores in values.values() for name in scores)
+    if not named:
         raise DataError(f"{file}: expected studies with at least one metric each, found none")
+    metrics = {name: _metric(name, said.metrics.get(name, {})) for name in named}
+    asserted = _labels(file, values) if set(LABEL_F1) & set(metrics) else {}
     return SystemScores(
         system=said.system,
         path=file,
         values=values,
         patients=patients or {study: said.patients[study] for study in values if study in said.patients},
-        metrics={name: _metric(name, said.metrics.get(name, {})) for name in metrics},
+        metrics=_with_corpus(metrics) if asserted else metrics,
         about={key: said.about[key] for key in ABOUT if said.about.get(key)},
+        asserted=asserted,
     )
+
+
+def _labels(file: Path, studies: Iterable[str]) -> dict[str, Asserted]:
+    run = file.suffix == ".jsonl"
+    path = file.parent.with_name("labels") / file.name if run else file.with_name(LABELS)
+    found = read_labels(path)
+    if found and (without := [study for study in studies if study not in found]):
+        raise DataError(
+            f"{path}: expected the labels of every study of {file.name}, got none of {without[0]!r}; "
+            "score the reports again, or delete the file to compare without F1s over the corpus"
+        )
+    return found
+
+
+def _with_corpus(metrics: Mapping[str, MetricFacts]) -> dict[str, MetricFacts]:
+    """The same with the F1s over the corpus after the label F1, read by the same reader."""
+    label = next(metrics[name] for name in LABEL_F1 if name in metrics)
+    corpus = {name: replace(label, label=printed) for name, printed in corpus_labels(label.label).items()}
+    both = {**metrics, **corpus}
+    return {name: both[name] for name in in_order(both)}
 
 
 def _scores_file(path: Path) -> Path:
@@ -151,9 +180,9 @@ def _run_summary(file: Path) -> _Summary:
     results, manifest = run / "results.json", run / "prepare" / "studies.jsonl"
     said = _mapping(read_json(results), results) if results.is_file() else {}
     metrics: dict[str, dict[str, Any]] = {}
-    for key, field in (("labels", "label"), ("higher_is_better", "higher_is_better")):
+    for key, fact in (("labels", "label"), ("higher_is_better", "higher_is_better")):
         for name, value in said.get(key, {}).items():
-            metrics.setdefault(name, {})[field] = value
+            metrics.setdefault(name, {})[fact] = value
     studies = read_jsonl(manifest) if manifest.is_file() else ()
     patients = {row["study_id"]: row["patient_id"] for row in studies}
     return _Summary(system=file.stem, about=said, metrics=metrics, patients=patients, others=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from radflow.evaluation.comparing.corpus_tests import CorpusTests, corpus_tests
+from radflow.evaluation.comparing.matching import match
+from radflow.evaluation.comparing.sign_flips import PairedTests, holm, paired_tests
+from radflow.evaluation.corpus import COUNTS
 from radflow.evaluation.files.scores import MetricFacts, SystemScores
 from radflow.evaluation.intervals import Interval
-from radflow.evaluation.matching import match
-from radflow.evaluation.sign_flips import PairedTests, paired_tests
+from radflow.metrics.naming import CORPUS
 
 ALPHA = 0.05
 """A system is called better where its adjusted p value is at most this."""
@@ -31,10 +34,11 @@ class ComparedMetric:
         higher_is_better: the direction.
         pairs: studies with both numbers.
         dropped: common studies left out because a number is missing.
-        mean_a: mean of A over the pairs.
-        mean_b: mean of B.
-        difference: mean of B - A with its 95% bootstrap interval; ends are NaN below two units.
-        spread: standard deviation of the pairs' differences.
+        mean_a: mean of A over the pairs, or its F1 over the corpus of all pairs.
+        mean_b: of B.
+        difference: B - A with its 95% bootstrap interval; ends are NaN below two units.
+        spread: standard deviation of the pairs' differences; of an F1 over the corpus what stands for it
+            (`radflow.evaluation.comparing.corpus_tests`).
         p: two-sided p value of no difference.
         p_holm: the same, corrected for the number of metrics.
     """
@@ -88,6 +92,8 @@ class Comparison:
         seed: of both.
         metrics: one row per metric.
         warnings: what does not pair, and what a reader must know before trusting the table.
+        positives: observations asserted per report, of ``a``, ``b`` and the ``reference``; empty where not
+            known.
     """
 
     a: str
@@ -99,6 +105,7 @@ class Comparison:
     seed: int
     metrics: tuple[ComparedMetric, ...]
     warnings: tuple[str, ...]
+    positives: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -140,8 +147,18 @@ def compare(
     matched = match(a, b, metrics)
     ours, theirs = matched.first, matched.second
     tests = paired_tests(theirs - ours, matched.units, resamples=resamples, seed=seed)
+    corpus = None
+    if matched.counts is not None:
+        corpus = corpus_tests(*matched.counts, matched.units, resamples=resamples, seed=seed)
+        p = tests.p.copy()
+        for at, name in enumerate(CORPUS):
+            if name in matched.metrics:
+                p[matched.metrics.index(name)] = corpus.p[at]
+        tests = replace(tests, p=p, p_holm=holm(p))
     rows = tuple(
         _row(name, a.metrics[name], ours[:, i], theirs[:, i], tests, i)
+        if corpus is None or name not in CORPUS
+        else _corpus_row(name, a.metrics[name], len(matched.studies), corpus, float(tests.p_holm[i]))
         for i, name in enumerate(matched.metrics)
     )
     same = a.system == b.system
@@ -155,6 +172,37 @@ def compare(
         seed=seed,
         metrics=rows,
         warnings=(*matched.warnings, *_caveats(rows, tests)),
+        positives={} if matched.counts is None else _positives(*matched.counts),
+    )
+
+
+def _positives(first: Float[np.ndarray, "N C K"], second: Float[np.ndarray, "N C K"]) -> dict[str, float]:
+    """Observations that a report asserts, on average."""
+    said = {"a": (first, "written"), "b": (second, "written"), "reference": (first, "support")}
+    return {
+        whose: float(counts[:, COUNTS.index(which)].sum() / len(counts))
+        for whose, (counts, which) in said.items()
+    }
+
+
+def _corpus_row(
+    name: str, metric: MetricFacts, studies: int, tests: CorpusTests, p_holm: float
+) -> ComparedMetric:
+    at = list(CORPUS).index(name)
+    nothing = Interval(mean=math.nan)
+    found = tests.difference.intervals().get(name, nothing)
+    return ComparedMetric(
+        name=name,
+        label=metric.label,
+        higher_is_better=metric.higher_is_better,
+        pairs=studies if found is not nothing else 0,
+        dropped=0,
+        mean_a=float(tests.first[at]),
+        mean_b=float(tests.second[at]),
+        difference=found if tests.units > 1 else Interval(mean=found.mean),
+        spread=float(tests.spread[at]),
+        p=float(tests.p[at]),
+        p_holm=p_holm,
     )
 
 

@@ -7,7 +7,7 @@ from scipy.stats import permutation_test
 
 from radflow.errors import DataError
 from radflow.evaluation import bootstrap_interval
-from radflow.evaluation.sign_flips import (
+from radflow.evaluation.comparing.sign_flips import (
     EXACT_CLUSTERS,
     holm,
     paired_tests,
@@ -141,7 +141,7 @@ def test_intervals_agree_with_the_bootstrap_of_one_metric():
 def test_blocks_are_one_draw(monkeypatch):
     table = np.random.default_rng(9).normal(0.1, 1, size=(50, 2))
     whole = paired_tests(table, resamples=300)
-    monkeypatch.setattr("radflow.evaluation.sign_flips._BLOCK", 700)
+    monkeypatch.setattr("radflow.evaluation.comparing.sign_flips._BLOCK", 700)
     cut = paired_tests(table, resamples=300)
     assert (cut.p == whole.p).all()
     assert cut.low == pytest.approx(whole.low, abs=1e-9)

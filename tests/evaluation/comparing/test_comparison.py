@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radflow.evaluation import Interval
-from radflow.evaluation.comparison import ComparedMetric, compare
+from radflow.evaluation.comparing.comparison import ComparedMetric, compare
 from radflow.evaluation.files.scores import MetricFacts, SystemScores
 
 UP = MetricFacts(label="BLEU-2", higher_is_better=True, reader=None)

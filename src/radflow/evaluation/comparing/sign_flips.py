@@ -8,7 +8,7 @@ metrics share the same flips, so a block of them is one matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ EXACT_CLUSTERS = 14
 # Entries of a block of flips: bounds memory (16 MB of float64) whatever the number of studies.
 _BLOCK = 2_000_000
 # Sums that differ by no more than rounding are ties, as a share of the greatest sum there could be.
-_TIE = 1e-12
+TIE = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +113,8 @@ def sign_flip_p(sums: Float[Array, "C M"], *, resamples: int = 10_000, seed: int
     [0.25, 1.0]
     """
     units = len(sums)
-    observed = np.abs(sums.sum(axis=0)) - _TIE * np.abs(sums).sum(axis=0)
-    exact = units <= EXACT_CLUSTERS
-    blocks = [_every_flip(units)] if exact else _drawn_flips(units, resamples, seed)
+    observed = np.abs(sums.sum(axis=0)) - TIE * np.abs(sums).sum(axis=0)
+    blocks, exact = exchanges(units, resamples, seed)
     reached = np.zeros(sums.shape[1])
     for flips in blocks:
         reached += (np.abs(flips @ sums) >= observed).sum(axis=0)
@@ -138,6 +137,13 @@ def holm(p: Float[Array, " M"]) -> Float[Array, " M"]:
     steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
+
+
+def exchanges(units: int, resamples: int, seed: int) -> tuple[Iterable[Float[Array, "F C"]], bool]:
+    """A sign for each unit, some flips at a time; and whether these are all there are."""
+    if units <= EXACT_CLUSTERS:
+        return [_every_flip(units)], True
+    return _drawn_flips(units, resamples, seed), False
 
 
 def _every_flip(units: int) -> Float[Array, "F C"]:

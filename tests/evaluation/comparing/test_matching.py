@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from radflow.errors import DataError
+from radflow.evaluation.comparing.matching import match
 from radflow.evaluation.files.scores import MetricFacts, SystemScores
-from radflow.evaluation.matching import match
 
 UP = MetricFacts(label="BLEU-2", higher_is_better=True, reader=None)
 DOWN = MetricFacts(label="RadCliQ-v1", higher_is_better=False, reader=None)

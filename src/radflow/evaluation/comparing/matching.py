@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from radflow.errors import DataError, did_you_mean
+from radflow.evaluation.corpus import counts_of
 from radflow.evaluation.files.scores import MetricFacts, SystemScores
+from radflow.metrics.naming import CORPUS
 
 _NAMED = 3  # study ids that a message lists
 
@@ -26,6 +28,8 @@ class Matched:
         units: what each study belongs to: its patient, or itself where the patient is not known.
         by_patient: whether any patient is known.
         warnings: what only one of them has.
+        counts: what the reports of both systems assert, where both say so and the F1s over the corpus are
+            among ``metrics``; as in `radflow.evaluation.corpus`.
     """
 
     studies: tuple[str, ...]
@@ -35,6 +39,7 @@ class Matched:
     units: tuple[str, ...]
     by_patient: bool
     warnings: tuple[str, ...]
+    counts: tuple[Float[np.ndarray, "N C K"], Float[np.ndarray, "N C K"]] | None = None
 
 
 def match(a: SystemScores, b: SystemScores, metrics: Sequence[str] | None = None) -> Matched:
@@ -57,6 +62,7 @@ def match(a: SystemScores, b: SystemScores, metrics: Sequence[str] | None = None
         units=tuple(f"patient {patients[s]}" if s in patients else f"study {s}" for s in studies),
         by_patient=bool(patients),
         warnings=tuple(_warnings(a, b, studies, patients)),
+        counts=_counts(a, b, studies) if set(CORPUS) & set(names) else None,
     )
 
 
@@ -132,6 +138,28 @@ def _patients(a: SystemScores, b: SystemScores, studies: Sequence[str]) -> dict[
 
 def _table(side: SystemScores, studies: Sequence[str], names: Sequence[str]) -> Float[np.ndarray, "N M"]:
     return np.array([[side.values[study].get(name, np.nan) for name in names] for study in studies])
+
+
+def _counts(
+    a: SystemScores, b: SystemScores, studies: Sequence[str]
+) -> tuple[Float[np.ndarray, "N C K"], Float[np.ndarray, "N C K"]]:
+    """What the reports of both assert, over the observations that any of them does."""
+    for study in studies:
+        if a.asserted[study].reference != b.asserted[study].reference:
+            raise DataError(
+                f"study {study!r}: expected both scored against the same reference, got labels of two in "
+                f"{a.path} and {b.path}; score both with one --reference"
+            )
+    sides = [[side.asserted[study] for study in studies] for side in (a, b)]
+    names = sorted({name for side in sides for said in side for name in (*said.generated, *said.reference)})
+
+    def table(reports: Sequence[frozenset[str]]) -> Bool[np.ndarray, "N K"]:
+        rows = [[name in said for name in names] for said in reports]
+        return np.asarray(rows, dtype=bool).reshape(len(reports), len(names))
+
+    support = table([said.reference for said in sides[0]])
+    first, second = (counts_of(table([said.generated for said in side]), support) for side in sides)
+    return first, second
 
 
 def _warnings(

@@ -57,6 +57,37 @@ def test_a_picture_that_cannot_be_read_is_one_line(
     assert err.count("\n") == 1
 
 
+def test_a_consensus_draft_is_one_of_the_samples_and_the_same_again(
+    command: Callable, run: Path, studies: list[Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from radflow.drafting import model
+
+    drawn = []
+
+    def sample(*arguments: object, **how: object) -> list:
+        drawn.extend(groups := sample_groups(*arguments, **how))
+        return groups
+
+    sample_groups = model.sample_groups
+    monkeypatch.setattr(model, "sample_groups", sample)
+    asked = (
+        "draft",
+        studies[1].images[0],
+        "--model",
+        run,
+        "--json",
+        "--decoding",
+        "consensus",
+        "--samples",
+        4,
+    )
+    first, again = (json.loads(command(*asked)[1]) for _ in range(2))
+    assert first["text"] == again["text"]
+    assert len(drawn[0].texts) == 4
+    assert first["text"] in drawn[0].texts
+    assert drawn[0].texts == drawn[1].texts
+
+
 def test_all_forms_at_once(command: Callable, run: Path, tmp_path: Path, studies: list[Study]) -> None:
     import pydicom
     from fhir.resources.R4B.diagnosticreport import DiagnosticReport
@@ -144,6 +175,7 @@ def test_nine_real_radiographs(command: Callable, run: Path, tmp_path: Path) -> 
         (("x.png", "--studies", "in", "--model", "m"), "got more than one of them"),
         (("x.png", "--model", "m", "--uncertain", "2"), "expected a probability from 0 to 1, got 2"),
         (("x.png", "--model", "m", "--frames", "0"), "--frames: expected at least 1"),
+        (("x.png", "--model", "m", "--samples", "1"), "--samples: expected at least 2, got 1"),
         (("x.png", "--model", "m", "--subject", "John"), "expected a FHIR reference such as Patient/123"),
         (("x.png", "--model", "m", "--keep-patient"), "--keep-patient: expected a DICOM file"),
         (("x.png", "--model", "m", "--out", "x.png/a.html"), "cannot be made"),

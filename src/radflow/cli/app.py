@@ -24,6 +24,7 @@ from radflow.cli.run.running import (
     evaluate,
     explore,
     generate,
+    headroom,
     init,
     merge,
     quickstart,
@@ -75,7 +76,7 @@ def main(tokens: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-for command in (quickstart, init, run, sft, explore, rft, controls, generate, evaluate):
+for command in (quickstart, init, run, sft, explore, rft, controls, generate, evaluate, headroom):
     app.command(command)
 
 

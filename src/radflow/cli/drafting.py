@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from radflow.cli import screens
-from radflow.drafting.options import DraftOptions, Form
+from radflow.drafting.options import Decoding, DraftOptions, Form
 from radflow.modality import ModalityName
 
 
@@ -31,6 +31,8 @@ def draft(
     subject: str | None = None,
     imaging_study: str | None = None,
     frames: int = 8,
+    decoding: Decoding = "greedy",
+    samples: int = 16,
     json: bool = False,
 ) -> None:
     """Draft a report for one study, or for many. A draft, not for diagnosis.
@@ -59,6 +61,8 @@ def draft(
         subject: Who the FHIR report is about, such as Patient/123.
         imaging_study: The study it is about, such as ImagingStudy/456.
         frames: How many pictures to take from a DICOM file with many frames.
+        decoding: greedy, or consensus: of several samples the one whose labels agree best with the others.
+        samples: How many reports consensus samples for each study.
         json: The same as `--format json`.
     """
     from radflow.drafting.run import draft_command
@@ -79,5 +83,7 @@ def draft(
         subject=subject,
         imaging_study=imaging_study,
         frames=frames,
+        decoding=decoding,
+        samples=samples,
     )
     draft_command(screens.screen, screens.errors, options)

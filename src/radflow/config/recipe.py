@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from radflow.config.data import Data
 from radflow.config.policy import Policy
 from radflow.config.reward import Judge, Reward
-from radflow.config.section import Count, Names, Section, Trackers, split_at_commas
+from radflow.config.section import Count, Names, Positive, Section, Trackers, split_at_commas
 from radflow.config.training import Controls, Exploration, Rft, Sft
 
 TRAINED_CONTROLS = ("sft-continued", "sft-more", "best-of-n")
@@ -40,7 +40,18 @@ class Evaluation(Section):
     ``shuffled`` and ``noise``, RadFlow on other images, ``sft-shuffled`` and ``sft-noise`` likewise; and with
     the compute of RFT ``sft-continued`` on the explored studies, ``sft-more`` on all, ``best-of-n``."""
     batch_size: Count = 64
-    """Studies decoded together."""
+    """Reports decoded together."""
+    decoding: Literal["greedy", "consensus"] = "greedy"
+    """The most likely tokens one by one, or of several sampled reports the one that the others agree with."""
+    samples: Annotated[int, Field(ge=2)] = 16
+    """Reports sampled per study for ``consensus``."""
+    temperature: Positive = 1.0
+    """Sampling temperature of ``consensus``."""
+    utility: str = "labels"
+    """How ``consensus`` measures agreement: ``labels``, the label F1 of two samples; ``vote``, that with the
+    labels of ``vote_share`` of the samples; or a metric that needs no download. BLEU-2 decides ties."""
+    vote_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """Share of a study's samples that must assert an observation for ``vote`` to keep it."""
     resamples: Count = 1_000
     """Bootstrap resamples behind each interval."""
     metrics: Names | None = None

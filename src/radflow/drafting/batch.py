@@ -59,7 +59,13 @@ def draft_batch(
         NotWritableError: a file cannot be written.
     """
     [out] = options.out
-    model = [__version__, _files(sorted(drafter.folder.rglob("*"))), drafter.prompt, drafter.uncertain_below]
+    model = [
+        __version__,
+        _files(sorted(drafter.folder.rglob("*"))),
+        drafter.prompt,
+        drafter.uncertain_below,
+        drafter.samples,
+    ]
     keys = {study.study_id: _key(study, model, options) for study in waiting}
     left = [study for study in waiting if not _done(study.study_id, keys[study.study_id], out)]
     rejected = list(unread)

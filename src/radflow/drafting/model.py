@@ -9,15 +9,17 @@ from pathlib import Path
 import torch
 
 from radflow.drafting.trained_on import facts_of, find_model, name_of
+from radflow.evaluation.decoding.consensus import Consensus
 from radflow.evaluation.evidence import TRIAGE
 from radflow.judges.rules.judge import RulesJudge
 from radflow.modality import MODALITIES
-from radflow.policy import Completion, GroupForward, greedy_reports, load_policy
+from radflow.policy import Completion, GroupForward, greedy_reports, load_policy, sample_groups
 from radflow.policy.sampling.words import greedy_logprobs, words_of
 from radflow.readers.criticality import why
 from radflow.reports import parse_report
 from radflow.reports.draft import Draft, Word, printable
 from radflow.studies import Study
+from radflow.workspace import derive_seed
 
 _ASKED = ("prompt", "prompt_context", "prompt_prior", "max_new_tokens", "image_tokens", "image_square")
 """Knobs of the recipe that change what a model writes about a study."""
@@ -31,17 +33,22 @@ class Drafter:
         uncertain_below: words with a smaller probability are marked.
         modality: of the studies, where nothing lies beside the model that says it; ``None`` leaves the rules
             to go by the words of each report.
+        samples: reports sampled of each study, of which the consensus is the draft; 0 for greedy drafts.
 
     Raises:
         MissingFileError: no model there.
     """
 
-    def __init__(self, path: Path, *, uncertain_below: float, modality: str | None = None) -> None:
+    def __init__(
+        self, path: Path, *, uncertain_below: float, modality: str | None = None, samples: int = 0
+    ) -> None:
         self.folder, recipe = find_model(path)
         self.name = name_of(self.folder, recipe)
         self.batch_size = recipe.evaluation.batch_size
         self.prompt = tuple(getattr(recipe.policy, name) for name in _ASKED)
         self.uncertain_below = uncertain_below
+        self.samples = samples
+        self._temperature = recipe.evaluation.temperature
         self._knobs = knobs = recipe.policy
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         self._policy = load_policy(self.folder, knobs, device=device or "cpu")
@@ -61,19 +68,31 @@ class Drafter:
         Raises:
             DataError: a study's pictures cannot be read, or its prompt is too long.
         """
-        written = list(
-            greedy_reports(
-                self._policy,
-                studies,
-                max_new_tokens=self._knobs.max_new_tokens,
-                batch_size=len(studies),
-            )
-        )
+        written = self._consensus(studies) if self.samples else self._greedy(studies)
         logprobs = greedy_logprobs(self._forward, self._policy, written)
         return [
             self._draft(study, completion, words_of(self._policy.tokenizer, completion, values))
             for (study, completion), values in zip(written, logprobs, strict=True)
         ]
+
+    def _greedy(self, studies: Sequence[Study]) -> list[tuple[Study, Completion]]:
+        most = self._knobs.max_new_tokens
+        return list(greedy_reports(self._policy, studies, max_new_tokens=most, batch_size=len(studies)))
+
+    def _consensus(self, studies: Sequence[Study]) -> list[tuple[Study, Completion]]:
+        """Samples follow from a study's id, so a study drafted again gets the same draft."""
+        groups = sample_groups(
+            self._policy,
+            studies,
+            group_size=self.samples,
+            max_new_tokens=self._knobs.max_new_tokens,
+            seeds=[derive_seed(0, "draft", study.study_id) for study in studies],
+            temperature=self._temperature,
+            rows_at_once=max(self.batch_size, self.samples),
+        )
+        choose = Consensus(self._modality or studies[0].modality)
+        places = choose([group.texts for group in groups])
+        return [(group.study, group.completions[place]) for group, place in zip(groups, places, strict=True)]
 
     def _draft(self, study: Study, completion: Completion, words: tuple[Word, ...]) -> Draft:
         report = parse_report(printable(completion.text))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from radflow.modality import ModalityName
 
+Decoding = Literal["greedy", "consensus"]
 Form = Literal["text", "json", "html", "fhir", "sr"]
 
 
@@ -29,3 +30,5 @@ class DraftOptions:
     subject: str | None = None
     imaging_study: str | None = None
     frames: int = 8
+    decoding: Decoding = "greedy"
+    samples: int = 16

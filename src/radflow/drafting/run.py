@@ -41,6 +41,8 @@ def draft_command(screen: Console, errors: Console, options: DraftOptions) -> No
         raise DataError(f"--uncertain: expected a probability from 0 to 1, got {options.uncertain:g}")
     if options.frames < 1:
         raise DataError(f"--frames: expected at least 1, got {options.frames}")
+    if options.samples < 2:
+        raise DataError(f"--samples: expected at least 2, got {options.samples}")
     given = [bool(options.images), options.manifest is not None, options.studies is not None]
     if sum(given) != 1:
         raise DataError(
@@ -79,7 +81,12 @@ def _draft_one(screen: Console, errors: Console, options: DraftOptions) -> None:
             errors.print(f"[yellow]warning[/]: {escape(caution)}")
         from radflow.drafting.model import Drafter  # torch, when all else is known to be right
 
-        drafter = Drafter(options.model, uncertain_below=options.uncertain, modality=options.modality)
+        drafter = Drafter(
+            options.model,
+            uncertain_below=options.uncertain,
+            modality=options.modality,
+            samples=options.samples if options.decoding == "consensus" else 0,
+        )
         [written] = drafter([opened.study])
         draft = replace(written, flags=opened.flags, cautions=opened.cautions)
         drafted = Drafted(
@@ -123,7 +130,12 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
             sweep(folder)
         from radflow.drafting.model import Drafter
 
-        drafter = Drafter(options.model, uncertain_below=options.uncertain, modality=options.modality)
+        drafter = Drafter(
+            options.model,
+            uncertain_below=options.uncertain,
+            modality=options.modality,
+            samples=options.samples if options.decoding == "consensus" else 0,
+        )
         draft_batch(screen, errors, waiting, drafter, options, check=check, unread=unread)
 
 

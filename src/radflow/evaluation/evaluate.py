@@ -25,6 +25,7 @@ from radflow.errors import DataError
 from radflow.evaluation.choice import Networks, choose, computable
 from radflow.evaluation.controls import OTHER_IMAGES, RADFLOW, SFT, SHUFFLED, TEMPLATE
 from radflow.evaluation.corpus import label_counts, resample_corpus
+from radflow.evaluation.decoding.consensus import decoding_words
 from radflow.evaluation.drift import Texts, measure_drift
 from radflow.evaluation.evidence import critical_because, explain_report
 from radflow.evaluation.files.labels import write_labels
@@ -163,6 +164,7 @@ def evaluate_run(
         seed=workspace.recipe.seed,
         modality=modality,
         split="test",
+        decoding=decoding_words(knobs, modality),
         warnings=tuple(config.without_folders(warning) for warning in said),
         date=time.strftime("%Y-%m-%d"),
         versions={name: version(name) for name in ("radflow", "torch", "transformers", "peft")},

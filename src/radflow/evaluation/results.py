@@ -57,6 +57,7 @@ class Results:
         seed: of the run.
         modality: of all studies.
         split: that was scored.
+        decoding: how the reports were decoded, in words.
         warnings: what a reader of the table must know.
         date: of the evaluation.
         versions: package to version.
@@ -77,6 +78,7 @@ class Results:
     seed: int | None = None
     modality: str | None = None
     split: str = "test"
+    decoding: str = "greedy"
     warnings: tuple[str, ...] = ()
     date: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -14,9 +14,11 @@ from radflow.evaluation.controls import (
     noise_images,
     shuffle_images,
 )
+from radflow.evaluation.decoding.consensus import consensus_of
 from radflow.files import read_jsonl
 from radflow.folders import is_piece, write_piece
 from radflow.policy import Policy, greedy_texts
+from radflow.run.sampled import sampled_reports
 from radflow.studies import Study
 from radflow.training.controls import folder_of
 from radflow.workspace import Workspace
@@ -53,6 +55,8 @@ def generate_reports(
 ) -> None:
     """Write ``generate/<system>.jsonl`` of `systems_of`; what an earlier try finished is left.
 
+    The samples of ``evaluation.decoding = "consensus"`` are in ``generate/samples/<system>/``.
+
     Args:
         workspace: the run's folder.
         recipe: the sections ``evaluation`` and ``policy``.
@@ -72,9 +76,30 @@ def generate_reports(
             owner, control = whose.get(system, (system, None))
             policy = finished(stages[owner])
             studies = test if control is None else _with_other_images(workspace, test, control)
-            with workspace.track(f"Reports of {system}", len(studies)) as advance:
-                texts = [_ticked(t, advance) for t in greedy_texts(policy, recipe, studies)]
+            texts = _written(workspace, recipe, policy, studies, system)
         write_piece(path, ({"study_id": s.study_id, "text": t} for s, t in zip(test, texts, strict=True)))
+
+
+def _written(
+    workspace: Workspace, recipe: Recipe, policy: Policy, studies: Sequence[Study], system: str
+) -> list[str]:
+    """A report for each study: the greedy one, or the consensus of samples, which are kept."""
+    knobs, what = recipe.evaluation, f"Reports of {system}"
+    choose = consensus_of(knobs, studies[0].modality)
+    if choose is None:
+        with workspace.track(what, len(studies)) as advance:
+            return [_ticked(t, advance) for t in greedy_texts(policy, recipe, studies)]
+    folder = workspace.path("generate", "samples", system)
+    drawn = sampled_reports(
+        workspace,
+        policy,
+        studies,
+        folder,
+        samples=knobs.samples,
+        temperature=knobs.temperature,
+        what=what,
+    )
+    return [group[place] for group, place in zip(drawn, choose(drawn), strict=True)]
 
 
 def read_predictions(workspace: Workspace, recipe: Recipe) -> dict[str, list[str]]:

@@ -126,6 +126,7 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
             kept=read_json(run / "rft" / "summary.json") if stage == "rft" else None,
             metrics=metric_table(results, stage) if results else None,
             cases=results.cases if results else 0,
+            decoding=results.decoding if results else "",
             warnings=results.warnings if results else [],
             obstacles=vllm_obstacles(folder) if kind == "adapter" else [],
             **loading(kind, recipe, policy.model, load_processor(folder)),

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from radflow import __version__
 from radflow.config import Recipe
 from radflow.errors import TrainingError
 from radflow.evaluation import Results, read_results
+from radflow.evaluation.decoding.consensus import consensus_of
 from radflow.evaluation.evaluate import evaluate_run
 from radflow.folders import replaced_folder, sealed_damage, settle_folder
 from radflow.policy import Policy, PromptEncoder, build_tiny, load_policy
@@ -29,9 +25,13 @@ from radflow.policy.prompts import prompt_text
 from radflow.rewards import HierarchicalReward
 from radflow.rewards.domain import trained_on
 from radflow.run.generating import generate_reports, read_predictions, trained_stages
-from radflow.run.judges import Judges, judge_inputs
+from radflow.run.headroom import FILE, some, write_headroom
+from radflow.run.headroom import STAGE as HEADROOM
+from radflow.run.inputs import own_inputs
+from radflow.run.judges import Judges
 from radflow.run.model_card import write_cards
 from radflow.run.named_model import TINY
+from radflow.run.processes import make_accelerator
 from radflow.run.studies import prepare_studies, read_splits
 from radflow.run.tracking import Trackers
 from radflow.studies import Study
@@ -40,7 +40,7 @@ from radflow.training.exploration import exploration_warnings, read_picked, run_
 from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft
 from radflow.viewer import write_page
-from radflow.workspace import Workspace, file_fingerprint, fingerprint
+from radflow.workspace import Workspace, fingerprint
 
 STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
 """Of every run; `Pipeline.stages` has the trained controls of a recipe too."""
@@ -122,31 +122,14 @@ class Pipeline:
 
     def _inputs(self, stage: str) -> str:
         """Fingerprint of everything a stage depends on: the recipe, and what the stages before it left."""
-        recipe = self.recipe.model_dump(mode="json")
-        own: dict[str, Any] = {
-            "prepare": [
-                recipe["data"],
-                _manifest_fingerprint(self.recipe),
-                *judge_inputs(self.recipe, self.recipe.data.triage),
-            ],
-            "sft": [recipe["policy"], recipe["sft"]],
-            "exploration": [recipe["exploration"], *_sampling(self.recipe)],
-            "rft": [recipe["rft"], recipe["reward"], *judge_inputs(self.recipe, self.recipe.reward.judge)],
-            **{control: [recipe["controls"]] for control in self.controls.values()},
-            "generate": [recipe["evaluation"]["studies"], sorted(recipe["evaluation"]["controls"])],
-            "evaluation": [
-                recipe["evaluation"],
-                recipe["name"],
-                *judge_inputs(self.recipe, self.recipe.evaluation.judge or "rules"),
-            ],
-        }
+        own = own_inputs(self.recipe, self.controls.values())
         before = self._before(stage)
         left = [self.workspace.outcome(name) for name in before]
-        return fingerprint([__version__, recipe["seed"], *[own[n] for n in (*before, stage)], left])
+        return fingerprint([__version__, self.recipe.seed, *[own[n] for n in (*before, stage)], left])
 
-    def _stage(self, name: str, work: Callable[[], None]) -> None:
-        """Run a stage unless it is done with the same inputs."""
-        inputs = self._inputs(name)
+    def _stage(self, name: str, work: Callable[[], None], inputs: str | None = None) -> None:
+        """Run a stage unless it is done with the same inputs: those of `_inputs`, or others."""
+        inputs = inputs or self._inputs(name)
         done = self.workspace.done(name, inputs)
         self.accelerator.wait_for_everyone()
         if done:
@@ -195,6 +178,7 @@ class Pipeline:
         self._stage("prepare", work)
         for metric in filter(None, (self.recipe.reward.domain_metric, self.recipe.reward.impression_metric)):
             trained_on(metric, self.modality)  # now, and not hours later at RFT
+        consensus_of(self.recipe.evaluation, self.modality)
 
     def sft(self) -> None:
         """Supervised fine-tuning."""
@@ -307,15 +291,45 @@ class Pipeline:
             return None
         return read_results(self.workspace.path("results.json"))
 
+    def headroom(
+        self, *, samples: int | None = None, studies: int | None = None, split: str = "validate"
+    ) -> Path:
+        """What the samples of the SFT policy, and of RFT's where it is done, hold beside the greedy reports.
+
+        Args:
+            samples: per study; ``evaluation.samples`` when not given.
+            studies: at most this many, drawn at random; all when not given.
+            split: of the run.
+
+        Returns:
+            the file with all figures.
+
+        Raises:
+            TrainingError: SFT is not done with this recipe.
+            DataError: the split has no studies.
+        """
+        self._ready_for("exploration")
+        stages = ["sft", *(["rft"] if self.workspace.done("rft", self._inputs("rft")) else [])]
+        knobs = self.recipe.evaluation
+        samples = samples or knobs.samples
+        chosen = some(self.studies[split], studies, self.workspace.seed(HEADROOM, "sample"))
+        left = [self._inputs("rft"), *(self.workspace.outcome(stage) for stage in stages)]
+        inputs = fingerprint([left, samples, len(chosen), split, knobs.temperature, knobs.resamples])
+
+        def work() -> None:
+            if self.accelerator.is_main_process:
+                policies = {stage: partial(self._finished, stage) for stage in stages}
+                write_headroom(self.workspace, policies, chosen, self.reward, samples=samples, split=split)
+
+        self._stage(HEADROOM, work, inputs)
+        return self.workspace.path(HEADROOM, FILE)
+
     # ---- parts of stages ---------------------------------------------------------------------------------
 
     def test_studies(self) -> list[Study]:
         """The test studies that are scored."""
-        test, at_most = self.studies["test"], self.recipe.evaluation.studies
-        if at_most is None or at_most >= len(test):
-            return test
-        order = np.random.default_rng(self.workspace.seed("evaluation", "sample")).permutation(len(test))
-        return [test[i] for i in np.sort(order[:at_most])]
+        seed = self.workspace.seed("evaluation", "sample")
+        return some(self.studies["test"], self.recipe.evaluation.studies, seed)
 
     def untrained(self) -> Policy:
         """The policy that SFT starts from."""
@@ -372,29 +386,3 @@ class Pipeline:
                 )
         self.accelerator.wait_for_everyone()
         return folder
-
-
-def make_accelerator(recipe: Recipe) -> Accelerator:
-    """One process, or the several that torchrun started; on GPUs where there are any, else CPUs with gloo."""
-    return Accelerator(
-        cpu=not torch.accelerator.is_available(),
-        log_with=list(recipe.track) or None,  # an empty list is warned of
-        project_dir=recipe.out / "tensorboard",
-        kwargs_handlers=[
-            # The tiny policy trains whole, and nothing reads the last norm of its vision tower.
-            DistributedDataParallelKwargs(find_unused_parameters=recipe.policy.model == TINY),
-            # The first process prepares and evaluates alone, and the others wait.
-            InitProcessGroupKwargs(timeout=timedelta(hours=12)),
-        ],
-    )
-
-
-def _sampling(recipe: Recipe) -> list[float]:
-    """What of ``rft`` Target Exploration depends on: how reports are sampled, where it samples any."""
-    rft = recipe.rft
-    return [rft.temperature, rft.top_p, rft.min_p] if recipe.exploration.strategy == "learnable" else []
-
-
-def _manifest_fingerprint(recipe: Recipe) -> str | None:
-    manifest = recipe.data.manifest
-    return file_fingerprint(manifest) if manifest is not None and manifest.exists() else None

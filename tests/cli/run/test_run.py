@@ -65,6 +65,43 @@ def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp
     check_draft(radflow, run)
 
 
+def check_headroom(radflow: Callable, recipe: Path, run: Path) -> None:
+    """The same figures, whether the samples are drawn now or were before a kill; others for other studies."""
+    asked = ("headroom", recipe, "--out", "run", "--samples", 3)
+    first = radflow(*asked, "--studies", 4)
+    assert first.returncode == 0, first.stderr
+    assert "Best of 3 by label F1 is" in first.stdout
+    file = run / "headroom" / "headroom.json"
+    written = file.read_bytes()
+    found = json.loads(written)
+    assert (found["split"], found["studies"], found["samples"]) == ("validate", 4, 3)
+    assert set(found["policies"]) == {"sft", "rft"}
+    assert {"greedy", "best by label F1", "consensus"} <= set(found["policies"]["sft"]["decodings"])
+    file.unlink()
+    pieces = list((run / "headroom").glob("*/samples/00000.jsonl"))
+    times = [piece.stat().st_mtime_ns for piece in pieces]
+    again = radflow(*asked, "--studies", 4)
+    assert "headroom/headroom.json is missing" in again.stdout
+    assert [piece.stat().st_mtime_ns for piece in pieces] == times
+    assert len(times) == 2
+    assert file.read_bytes() == written
+
+
+def check_consensus(run: Path) -> None:
+    """One of the samples of each study was taken, and everything says so."""
+    words = "consensus of 3 samples at temperature 1, by Carotid F1 (rules)"
+    assert json.loads((run / "results.json").read_text())["decoding"] == words
+    for page in ("report.html", "rft/model/README.md"):
+        assert words in (run / page).read_text()
+    for system in ("sft", "radflow", "radflow-shuffled"):
+        samples = (run / "generate" / "samples" / system / "00000.jsonl").read_text().splitlines()
+        taken = (run / "generate" / f"{system}.jsonl").read_text().splitlines()
+        for drawn, row in zip(map(json.loads, samples), map(json.loads, taken), strict=True):
+            assert len(drawn["samples"]) == 3
+            assert row["text"] in drawn["samples"]
+            assert drawn["study_id"] == row["study_id"]
+
+
 def check_modes(run: Path, umask: int) -> None:
     for path in (run, *run.rglob("*")):
         wide = 0o777 if path.is_dir() else 0o666

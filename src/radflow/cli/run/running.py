@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from radflow.cli import screens
 from radflow.cli.overrides import Overrides, flags_of, in_flags, read_recipe
 from radflow.cli.run.recipes import init_command
+from radflow.errors import DataError
+from radflow.files import read_json
 from radflow.run.merging import Number, merge_command
 
 if TYPE_CHECKING:
@@ -89,6 +91,40 @@ def generate(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun 
 def evaluate(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
     """Score the reports of `generate`; write results.json and report.html, and print the table."""
     _run(recipe, overrides, lambda p: p.evaluate(), dry_run=dry_run, after="generate")
+
+
+def headroom(
+    recipe: Path | None = None,
+    *overrides: Overrides,
+    samples: int | None = None,
+    studies: int | None = None,
+    split: Literal["train", "validate", "test"] = "validate",
+) -> None:
+    """How much better than greedy a policy's own samples are: what RFT has to learn from.
+
+    For the SFT policy of a run, and RFT's where it is done: label F1 per report and over the corpus, reward
+    and positives of greedy reports, of a single sample, of the best sample by label F1 and by reward, of
+    consensus and of votes. Written to headroom/headroom.json in the run's folder; a stopped one resumes. The
+    judge of the reward is asked about every sample.
+
+    Args:
+        recipe: The recipe of a run whose SFT is done, with the same overrides.
+        samples: Reports sampled per study; `evaluation.samples` when not given.
+        studies: At most this many studies, drawn at random; all when not given.
+        split: Of the run's studies.
+    """
+    for name, value, least in (("samples", samples, 2), ("studies", studies, 1)):
+        if value is not None and value < least:
+            raise DataError(f"--{name}: expected at least {least}, got {value}")
+
+    def work(pipeline: Pipeline) -> None:
+        from radflow.cli.run.headroom import print_headroom
+
+        file = pipeline.headroom(samples=samples, studies=studies, split=split)
+        if pipeline.accelerator.is_main_process:
+            print_headroom(screens.screen, read_json(file), file)
+
+    _run(recipe, overrides, work, dry_run=False)
 
 
 def merge(model: Path, *, out: Path, base: str | None = None, dtype: Number = "auto") -> None:

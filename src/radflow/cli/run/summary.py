@@ -37,6 +37,8 @@ def results_table(results: Results) -> Table:
     images = "drawn images" if results.images == "drawn" else "real images"
     table = Table(
         title=f"{results.cases:,} test studies, {images}; mean over its 95% interval",
+        caption=f"decoding: {results.decoding}",
+        caption_justify="left",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         show_edge=False,

@@ -87,6 +87,7 @@ def run_facts(files: RunFiles) -> list[tuple[str, str]]:
         facts["Images"] = results.images
     if results.cases is not None:
         facts["Evaluated on"] = f"{results.cases:,} {results.split} studies"
+        facts["Decoding"] = results.decoding
     if explored := files.exploration:
         share = percent(explored.picked_size / max(explored.split_size, 1), 1)
         facts["Explored"] = f"{explored.picked_size:,} of {explored.split_size:,} ({share})"

@@ -1,0 +1,1 @@
+"""Which of the sampled reports of a study to take, and what the best of them would be worth."""

@@ -24,7 +24,7 @@ from radflow.workspace import Workspace
 
 _ASKED_AT_ONCE = 512
 _NOT_OPTIONS = ("source", "manifest", "root", "max_bad_share", "triage", "any_language")
-_OF_DRAWINGS = ("count", "image_size")
+_OF_DRAWINGS = ("count", "image_size", "difficulty")
 _NOT_WANTED = ("report with", "empty report", "no frontal image", "no lateral image", "over the limit")
 _NOT_WANTED += ("no image in", "only lateral images")
 """How a reason begins if a study was left out on purpose."""

@@ -37,7 +37,11 @@ THICKENED_MM = 1.0
 
 DIAMETER_MM: dict[Segment, float] = {"CCA": 6.6, "bulb": 8.8, "ICA": 5.8}
 STENOSIS: tuple[tuple[int, int], ...] = ((28, 45), (52, 66), (73, 87), (95, 96), (100, 100))
-"""Diameter reductions at the first visit, in percent, by grade from "<50%" on."""
+"""Diameter reductions at the first visit, in percent, by grade from "<50%" on, at difficulty 0."""
+HARD_STENOSIS: tuple[tuple[int, int], ...] = ((12, 49), (50, 69), (70, 87), (95, 96), (100, 100))
+"""The same at difficulty 1: smaller plaques, and up to the limits of the grades."""
+PLAQUE_MM = 1.5
+"""A thinner thickening is no plaque (Mannheim consensus, Touboul et al., Cerebrovasc Dis 2012;34:290-296)."""
 
 BLOCK = 12  # study indices over which whole patients are laid out
 
@@ -163,12 +167,16 @@ def patient_name(first: int) -> str:
     return f"carotid-patient-{first:06d}"
 
 
-def sample_anatomy(index: int, *, seed: int) -> Anatomy:
-    """Return study ``index`` of the data set ``seed``: a function of these two numbers alone.
+def sample_anatomy(index: int, *, seed: int, difficulty: float = 0.0) -> Anatomy:
+    """Return study ``index`` of the data set ``seed``: a function of these numbers alone.
+
+    Who has which disease does not depend on the difficulty; how easily it is seen does.
 
     Args:
         index: study number, from 0.
         seed: which data set.
+        difficulty: from 0 to 1. It makes plaques smaller and shorter, moves wall thickness, stenosis and
+            velocity towards the limits of their grades, and lets vessels lie deeper, shallower and steeper.
 
     Raises:
         ValueError: ``index`` is negative.
@@ -185,11 +193,12 @@ def sample_anatomy(index: int, *, seed: int) -> Anatomy:
         own = stream(seed, "patient", first, name)
         vessels[name] = Vessel(
             calibre=float(own.uniform(0.96, 1.04)),
-            tilt_mm=float(own.uniform(-0.6, 0.6)),
-            depth_mm=float(own.uniform(-0.25, 0.25)),
+            tilt_mm=float(own.uniform(-0.6, 0.6)) * (1 + 5 * difficulty),
+            depth_mm=float(own.uniform(-0.25, 0.25)) * (1 + 5 * difficulty),
         )
         disease = str(sick) if which in (name, "both") else "none"
-        sides[name] = _sample_side(own, disease, visit, stream(seed, "study", index, name))
+        day = stream(seed, "study", index, name)
+        sides[name] = _sample_side(own, disease, visit, day, difficulty)
     return Anatomy(
         study_id=f"carotid-{index:06d}",
         patient_id=patient_name(first),
@@ -199,7 +208,9 @@ def sample_anatomy(index: int, *, seed: int) -> Anatomy:
     )
 
 
-def _sample_side(own: np.random.Generator, disease: str, visit: int, day: np.random.Generator) -> Side:
+def _sample_side(
+    own: np.random.Generator, disease: str, visit: int, day: np.random.Generator, difficulty: float
+) -> Side:
     """Draw one side at one visit from the patient's own stream; ``day`` adds what differs from day to day.
 
     What is drawn from ``own``, and in which order, does not depend on the visit: follow-ups must agree.
@@ -209,10 +220,13 @@ def _sample_side(own: np.random.Generator, disease: str, visit: int, day: np.ran
         disease = str(late)
     within, also = own.random(2)
     thick = disease == "thick" or (disease == "plaque" and also < 0.55)
-    first_imt = float((1.1 if thick else 0.5) + 0.25 * within)
-    plaques, percent = _sample_plaques(own, first_imt, visit) if disease == "plaque" else ((), 0)
+    reach = 0.1 * difficulty  # mm by which both kinds of wall come nearer to THICKENED_MM
+    first_imt = float((1.1 - reach if thick else 0.5) + (0.25 + (0 if thick else reach)) * within)
+    plaques, percent = (), 0
+    if disease == "plaque":
+        plaques, percent = _sample_plaques(own, first_imt, visit, difficulty)
     grade = grade_of(percent)
-    psv = sample_psv(grade, percent, own, day)
+    psv = sample_psv(grade, percent, own, day, difficulty=difficulty)
     return Side(
         imt_mm=round(first_imt + 0.02 * visit, 1),
         plaques=plaques,
@@ -225,9 +239,15 @@ def _sample_side(own: np.random.Generator, disease: str, visit: int, day: np.ran
     )
 
 
-def _sample_plaques(own: np.random.Generator, imt: float, visit: int) -> tuple[tuple[Plaque, ...], int]:
+def _sample_plaques(
+    own: np.random.Generator, imt: float, visit: int, difficulty: float
+) -> tuple[tuple[Plaque, ...], int]:
     """Draw one or two plaques, the worse first, and the stenosis of the worse in percent."""
-    low, high = STENOSIS[own.choice(len(STENOSIS), p=(0.64, 0.19, 0.1, 0.035, 0.035))]
+    ranges = [
+        [round(easy + difficulty * (hard - easy)) for easy, hard in zip(*limits, strict=True)]
+        for limits in zip(STENOSIS, HARD_STENOSIS, strict=True)
+    ]
+    low, high = ranges[own.choice(len(STENOSIS), p=(0.64, 0.19, 0.1, 0.035, 0.035))]
     start = int(own.integers(low, high + 1))
     segments = [SEGMENTS[number] for number in own.permutation(3)]
     if start >= 50:
@@ -237,22 +257,24 @@ def _sample_plaques(own: np.random.Generator, imt: float, visit: int) -> tuple[t
         growth = 0
     percent = min(start + growth, 46 if segments[0] == "CCA" else max(start, 90))
     two = own.random() < 0.14 and start < 90
-    second = min(int(own.integers(28, 42)), start)
+    second = min(int(own.integers(ranges[0][0], 42)), start)
     plaques = tuple(
-        _sample_plaque(own, segment, share, imt)
+        _sample_plaque(own, segment, share, imt, difficulty)
         for segment, share in zip(segments, (percent, second) if two else (percent,), strict=False)
     )
     return plaques, percent
 
 
-def _sample_plaque(own: np.random.Generator, segment: Segment, percent: int, imt: float) -> Plaque:
+def _sample_plaque(
+    own: np.random.Generator, segment: Segment, percent: int, imt: float, difficulty: float
+) -> Plaque:
     lumen = DIAMETER_MM[segment] - 2 * imt
     plaque = Plaque(
         kind=KINDS[own.choice(3, p=(0.36, 0.36, 0.28))],
         segment=segment,
         surface=SURFACES[own.choice(3, p=(0.5, 0.32, 0.18))],
         wall=WALLS[own.choice(2)],
-        thickness_mm=round(imt + percent / 100 * lumen, 1),
-        length_mm=round(float(own.uniform(8.5, 11.5)), 1),
+        thickness_mm=max(PLAQUE_MM, round(imt + percent / 100 * lumen, 1)),
+        length_mm=round(float(own.uniform(8.5, 11.5)) * (1 - 0.4 * difficulty), 1),
     )
     return replace(plaque, surface=None, wall=None) if percent >= 100 else plaque

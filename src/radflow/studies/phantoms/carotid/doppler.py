@@ -15,6 +15,7 @@ from radflow.studies.phantoms.carotid.geometry import (
     reach,
     ridge,
 )
+from radflow.studies.phantoms.carotid.scan import Scan
 
 COLOUR_MM = 11.0  # depth of the colour panel
 MAX_VELOCITY = 420.0
@@ -24,7 +25,9 @@ BASELINE = 0.95
 """Where velocity 0 lies in the spectral panel, as a share of its height."""
 
 
-def colour_panel(side: Side, vessel: Vessel, rng: np.random.Generator, height: int, width: int) -> Image:
+def colour_panel(
+    side: Side, vessel: Vessel, scan: Scan, rng: np.random.Generator, height: int, width: int
+) -> Image:
     """Colour Doppler in grey levels: only blood that moves, brighter where it is squeezed and faster."""
     rows, x = grid(height, width)
     mm = height / COLOUR_MM
@@ -43,10 +46,12 @@ def colour_panel(side: Side, vessel: Vessel, rng: np.random.Generator, height: i
     speed = 0.3 + 0.2 * min(side.psv / 100, 1) + 0.25 * squeeze
     image = 0.06 + 0.08 * rng.random((height, width), dtype=np.float32)
     paint(image, flowing, np.clip(speed, 0, 1) if side.psv else 0.03)
-    return image
+    return _noisy(image, scan, rng)
 
 
-def spectrum_panel(side: Side, vessel: Vessel, rng: np.random.Generator, height: int, width: int) -> Image:
+def spectrum_panel(
+    side: Side, vessel: Vessel, scan: Scan, rng: np.random.Generator, height: int, width: int
+) -> Image:
     """Spectral Doppler: three beats whose peaks reach the peak systolic velocity on a fixed scale."""
     rows, x = grid(height, width)
     base = np.float32(height * BASELINE)
@@ -66,4 +71,12 @@ def spectrum_panel(side: Side, vessel: Vessel, rng: np.random.Generator, height:
         paint(image, inside(depth) * above, dense * grain)
         paint(image, ridge(depth, 1.5 * height / 75) * above, 0.95)
     paint(image, ridge(rows - base, 0.8), 0.6)
+    return _noisy(image, scan, rng)
+
+
+def _noisy(image: Image, scan: Scan, rng: np.random.Generator) -> Image:
+    """A weak signal: noise covers what it adds to, and the rest is dimmer."""
+    if scan.doppler_noise:
+        image *= np.float32(1 - scan.doppler_noise)
+        image += np.float32(2 * scan.doppler_noise) * rng.random(image.shape, dtype=np.float32)
     return image

@@ -23,7 +23,12 @@ steps (230 still belongs to 50-69%), so a stated velocity never leaves the grade
 
 
 def sample_psv(
-    grade: Grade, stenosis_percent: int, own: np.random.Generator, day: np.random.Generator
+    grade: Grade,
+    stenosis_percent: int,
+    own: np.random.Generator,
+    day: np.random.Generator,
+    *,
+    difficulty: float = 0.0,
 ) -> int:
     """Return a peak systolic velocity in cm/s, a multiple of 10, rising with the stenosis in its grade.
 
@@ -32,19 +37,24 @@ def sample_psv(
         stenosis_percent: diameter reduction.
         own: the patient's stream, the same at each visit.
         day: what differs from visit to visit, up to 10 cm/s.
+        difficulty: from 0 to 1: how far velocities are drawn towards the limits at 125 and 230 cm/s.
     """
     low, high = PSV_RANGE[grade]
     if grade == "occlusion":
         return 0
     if grade == "50-69%":
-        psv = low + (stenosis_percent - 50) / 19 * (high - low)
+        share = (stenosis_percent - 50) / 19
+        psv = low + (share + 0.5 * difficulty * (round(share) - share)) * (high - low)
     elif grade == ">=70%":
-        psv = low + 20 + (stenosis_percent - 70) / 20 * (high - low - 20)
+        start = low + 20 * (1 - difficulty)
+        psv = start + (stenosis_percent - 70) / 20 * (high - start) * (1 - 0.6 * difficulty)
     elif grade == "near occlusion":  # the consensus allows high and low velocities
         low, high = (10, 40) if own.random() < 0.7 else (300, 400)
         psv = own.uniform(low, high)
     else:
         psv = own.uniform(60, 105)
+        if grade == "<50%":
+            psv += 0.6 * difficulty * (115 - psv)
     return int(np.clip(round((psv + day.uniform(-10, 10)) / 10) * 10, low, high))
 
 

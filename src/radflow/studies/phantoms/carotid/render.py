@@ -6,7 +6,7 @@ tissue, vessel, plaque, then what lies behind (shadow or enhancement), then the 
 
 Lengths are to scale (:data:`LONG_MM` across the sheet), the vessel enlarged to fill its panel, because a
 policy may see the sheet at 96 x 96 pixels. Speckle is multiplicative and Rayleigh distributed, correlated
-over a resolution cell and compressed by the exponent :data:`COMPRESSION`.
+over a resolution cell and compressed by an exponent (`radflow.studies.phantoms.carotid.scan`).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from radflow.studies.phantoms.carotid.geometry import (
     reach,
     ridge,
 )
+from radflow.studies.phantoms.carotid.scan import GOOD, Scan, receive, shade
 
 SHORT_MM = 12.5  # width of the short-axis panel
-COMPRESSION = 0.4  # exponent on the Rayleigh envelope: 1 would be a raw envelope, 0 no speckle
 LONG_SHARE, SHORT_SHARE, COLOUR_SHARE = 0.48, 0.42, 0.24  # of the sheet's height, its width, Doppler's height
 
 FLESH, LUMEN, MEDIA, WALL = 0.2, 0.015, 0.27, 0.8
@@ -40,7 +40,7 @@ SOFT, CALCIUM = 0.24, 0.95
 
 
 def draw_sheet(
-    side: Side, vessel: Vessel, rng: np.random.Generator, *, size: int = 192
+    side: Side, vessel: Vessel, rng: np.random.Generator, *, size: int = 192, scan: Scan = GOOD
 ) -> UInt8[np.ndarray, "size size"]:
     """Return the sheet of one side: long axis on top; short axis, colour and spectral Doppler below.
 
@@ -49,6 +49,7 @@ def draw_sheet(
         vessel: how the patient's vessel lies.
         rng: speckle, tissue texture and the beat of the heart.
         size: height and width in pixels, at least 64.
+        scan: how it was scanned.
 
     Raises:
         ValueError: ``size`` is below 64, too small for the panels.
@@ -58,7 +59,7 @@ def draw_sheet(
     sheet = np.zeros((size, size), np.float32)
     for name, box in panels(size).items():
         view = sheet[box]
-        view[:] = _PAINTERS[name](side, vessel, rng, *view.shape)
+        view[:] = _PAINTERS[name](side, vessel, scan, rng, *view.shape)
     return np.round(np.clip(sheet, 0, 1) * 255).astype(np.uint8)
 
 
@@ -79,7 +80,9 @@ def panels(size: int) -> dict[str, tuple[slice, slice]]:
     }
 
 
-def _long_axis(side: Side, vessel: Vessel, rng: np.random.Generator, height: int, width: int) -> Image:
+def _long_axis(
+    side: Side, vessel: Vessel, scan: Scan, rng: np.random.Generator, height: int, width: int
+) -> Image:
     """Along the vessel, both walls in view."""
     rows, x = grid(height, width)
     mm = width / LONG_MM
@@ -99,11 +102,14 @@ def _long_axis(side: Side, vessel: Vessel, rng: np.random.Generator, height: int
         else:
             surface = reach(plaque, vessel, x) * mm - below
             body = np.minimum(inside(surface), inside(below))
-        _plaque(image, body, surface, below, plaque, scale, rng)
-    return _scan(image, rng)
+        _plaque(image, body, surface, below, plaque, scale, scan.calcium, rng)
+    shade(image, scan, middle - half, x, scale)
+    return receive(image, scan, rng)
 
 
-def _short_axis(side: Side, vessel: Vessel, rng: np.random.Generator, height: int, width: int) -> Image:
+def _short_axis(
+    side: Side, vessel: Vessel, scan: Scan, rng: np.random.Generator, height: int, width: int
+) -> Image:
     """Across the vessel through the narrowest place, or through the bulb where there is none."""
     rows, x = grid(height, width)
     mm = width / SHORT_MM
@@ -116,7 +122,7 @@ def _short_axis(side: Side, vessel: Vessel, rng: np.random.Generator, height: in
     image = _tissue(rng, height, width, 0.5 * height - chord, 0.5 * height + chord, scale)
     _wall(image, depth, side.imt_mm * mm, scale)
     if worst is None:
-        return _scan(image, rng)
+        return receive(image, scan, rng)
     thick = min(worst.thickness_mm * vessel.calibre, 2 * float(radius) / mm) * mm
     rest = np.float32(radius - (thick + side.imt_mm * mm) / 2)  # radius of the lumen that is left
     shift = np.float32((thick - side.imt_mm * mm) / 2) * (1 if worst.wall == "anterior" else -1)
@@ -125,8 +131,8 @@ def _short_axis(side: Side, vessel: Vessel, rng: np.random.Generator, height: in
         surface = surface + np.float32(0.1) * rest * np.cos(7 * np.arctan2(down - shift, across))
     body = inside(depth) if worst.wall is None else np.minimum(inside(surface), inside(depth - scale))
     beyond = np.where(chord > 0.35 * radius, chord - down, np.float32(height))
-    _plaque(image, body, surface, beyond, worst, scale, rng)
-    return _scan(image, rng)
+    _plaque(image, body, surface, beyond, worst, scale, scan.calcium, rng)
+    return receive(image, scan, rng)
 
 
 def _tissue(rng: np.random.Generator, height: int, width: int, near: Row, far: Row, scale: float) -> Image:
@@ -174,6 +180,7 @@ def _plaque(
     beyond: Image,
     plaque: Plaque,
     scale: float,
+    density: float,
     rng: np.random.Generator,
 ) -> None:
     """Paint a plaque; calcium throws a shadow on all that lies deeper.
@@ -185,6 +192,7 @@ def _plaque(
         beyond: pixels above the far wall, negative behind it: where the shadow of a posterior plaque begins.
         plaque: kind and wall.
         scale: pixels of a fine line.
+        density: of calcium, 0 to 1.
         rng: for the grain inside.
     """
     grain = _cloud(rng, *image.shape)
@@ -200,25 +208,11 @@ def _plaque(
         toward_heart = (columns - centre) / np.float32(8 * scale)
         body = body * np.clip(toward_heart + 3 * (grain - 0.5) + 0.5, 0, 1)
         calcium = calcium * np.clip(toward_heart + 0.5, 0, 1)
-    strength = CALCIUM if plaque.wall else 0.75 * CALCIUM  # an old thrombus is duller
+    strength = density * (CALCIUM if plaque.wall else 0.75 * CALCIUM)  # an old thrombus is duller
     paint(image, body * calcium, strength * (0.75 + 0.35 * grain))
     below = np.cumsum(body, axis=0) >= 0.98 * thick if plaque.wall == "anterior" else beyond < 0
     fade = np.cumsum(below, axis=0) / np.float32(3 * scale)
-    image *= 1 - 0.92 * calcium * np.clip(fade, 0, 1) * (1 - body)
-
-
-def _scan(image: Image, rng: np.random.Generator) -> Image:
-    """Blur by the beam, then multiply by compressed Rayleigh speckle of mean near 1, wider than deep."""
-    padded = np.pad(image, 1, mode="edge")
-    image = (padded[:-2, 1:-1] + 2 * image + padded[2:, 1:-1]) / 4
-    padded = np.pad(image, 1, mode="edge")
-    image = (padded[1:-1, :-2] + 2 * image + padded[1:-1, 2:]) / 4
-    noise = rng.standard_normal((2, image.shape[0] + 1, image.shape[1] + 3), dtype=np.float32)
-    noise = noise[:, 1:] + noise[:, :-1]
-    noise = noise[:, :, 3:] + noise[:, :, 2:-1] + noise[:, :, 1:-2] + noise[:, :, :-3]
-    envelope = np.sqrt(noise[0] ** 2 + noise[1] ** 2) / np.float32(np.sqrt(8 * np.pi / 2))
-    gain = np.float32(rng.uniform(0.9, 1.1))
-    return gain * image * envelope ** np.float32(COMPRESSION) + np.float32(0.01) * envelope
+    image *= 1 - 0.92 * density * calcium * np.clip(fade, 0, 1) * (1 - body)
 
 
 _PAINTERS = {"long": _long_axis, "short": _short_axis, "colour": colour_panel, "spectrum": spectrum_panel}

@@ -3,7 +3,7 @@
 Draws studies, halves the sheets, trains one small convolutional network with a head a fact, and prints one
 JSON object: the test score of each fact beside that of a blind guess. Test patients are not train patients.
 
-    OMP_NUM_THREADS=1 python benchmarks/carotid_phantom_probe.py [--studies 2000]
+    OMP_NUM_THREADS=1 python benchmarks/carotid_phantom_probe.py [--studies 2000] [--difficulty 0.5]
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def facts(side: dict) -> list[float]:
     return [float(value) for value in (*found, side["psv"])]
 
 
-def draw(studies: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def draw(studies: int, seed: int, difficulty: float) -> tuple[torch.Tensor, torch.Tensor]:
     pictures, labels = [], []
     for index in range(studies):
-        study = draw_carotid_study(index, seed=seed)
+        study = draw_carotid_study(index, seed=seed, difficulty=difficulty)
         for name, sheet in study.images.items():
             pictures.append(np.asarray(Image.fromarray(sheet).resize((96, 96), Image.Resampling.BOX)))
             labels.append(facts(study.truth[name]))
@@ -90,10 +90,12 @@ def measure(output: torch.Tensor, labels: torch.Tensor) -> dict[str, dict[str, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=2000)
-    studies = parser.parse_args().studies
+    parser.add_argument("--difficulty", type=float, default=0.5)
+    options = parser.parse_args()
+    studies = options.studies
     torch.manual_seed(0)
     begin = time.perf_counter()
-    images, labels = draw(studies, seed=0)
+    images, labels = draw(studies, seed=0, difficulty=options.difficulty)
     drawn = time.perf_counter()
     cut = 2 * (studies * 4 // 5 // BLOCK * BLOCK)  # a whole number of blocks, so of patients
     model = network()
@@ -108,7 +110,8 @@ def main() -> None:
     with torch.no_grad():
         scores = measure(model.eval()(images[cut:]), labels[cut:])
     seconds = {"draw": round(drawn - begin, 1), "train": round(time.perf_counter() - drawn, 1)}
-    print(json.dumps({**scores, "studies": studies, "test_sides": len(labels) - cut, "seconds": seconds}))
+    about = {"studies": studies, "difficulty": options.difficulty}
+    print(json.dumps({**scores, **about, "test_sides": len(labels) - cut, "seconds": seconds}))
 
 
 if __name__ == "__main__":

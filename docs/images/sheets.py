@@ -1,8 +1,9 @@
-"""Draw the two contact sheets of docs/phantoms.md.
+"""Draw the contact sheets of docs/phantoms.md.
 
     python docs/images/sheets.py
 
-Carotid: the first study of seed 0 that shows each thing named below. Chest: MeSH tags written here, on
+Carotid: the first study of seed 0 that shows each thing named below; four of them also at difficulty 0, the
+default and 1, one column each. Chest: MeSH tags written here, on
 patients that do not exist; nothing of any data set is in the picture. Few grey levels keep the files small.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from PIL import Image
 
+from radflow.config.data import Data
 from radflow.reports import Report, parse_report, render_report
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet
@@ -55,19 +57,27 @@ CHEST = (
 
 def carotid_sheet(folder: Path, out: Path) -> None:
     """Eight studies of two sides each, captioned with their Impression."""
-    studies = []
-    for shows in CAROTID:
-        index = next(i for i in range(5_000) if shows(draw_carotid_text(i, seed=0).truth))
-        study = draw_carotid_study(index, seed=0)
-        paths = []
-        for side, image in study.images.items():
-            paths.append(folder / f"{study.study_id}-{side}.png")
-            Image.fromarray(image).save(paths[-1])
-        report = parse_report(render_report(study.findings, study.impression))
-        studies.append(
-            Study(study_id=study.study_id, patient_id="-", images=tuple(paths), reference=report, drawn=True)
-        )
+    studies = [carotid(folder, shows, difficulty=0) for shows in CAROTID]
     small(contact_sheet(studies, out, columns=2, rows=4, tile=194), greys=20)  # speckle hides the steps
+
+
+def difficulty_sheet(folder: Path, out: Path) -> None:
+    """Four studies, each at three difficulties."""
+    levels = (0.0, Data().difficulty, 1.0)
+    studies = [carotid(folder, CAROTID[row], difficulty=d) for row in (1, 2, 3, 4) for d in levels]
+    small(contact_sheet(studies, out, columns=3, rows=4, tile=194), greys=20)
+
+
+def carotid(folder: Path, shows: Callable[[dict[str, Any]], bool], *, difficulty: float) -> Study:
+    """Draw the first study that shows something at difficulty 0."""
+    index = next(i for i in range(5_000) if shows(draw_carotid_text(i, seed=0).truth))
+    study = draw_carotid_study(index, seed=0, difficulty=difficulty)
+    paths = []
+    for side, image in study.images.items():
+        paths.append(folder / f"{study.study_id}-{side}-{difficulty}.png")
+        Image.fromarray(image).save(paths[-1])
+    report = parse_report(render_report(study.findings, study.impression))
+    return Study(study_id=study.study_id, patient_id="-", images=tuple(paths), reference=report, drawn=True)
 
 
 def chest_sheet(folder: Path, out: Path) -> None:
@@ -101,4 +111,5 @@ def small(path: Path, *, greys: int) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         carotid_sheet(Path(name), HERE / "carotid-phantoms.png")
+        difficulty_sheet(Path(name), HERE / "carotid-difficulty.png")
         chest_sheet(Path(name), HERE / "chest-phantoms.png")

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radflow.training.schedule import BUCKET, epoch_batches, rollout_order, warmup_cosine
+from radflow.training.schedule import (
+    BUCKET,
+    epoch_batches,
+    rollout_order,
+    warmup_cosine,
+    warmup_stable_decay,
+)
 
 seeds = st.integers(0, 2**32)
 
@@ -20,6 +26,17 @@ def test_the_rate_rises_to_its_peak_and_falls_to_the_floor(steps: int, warmup: i
     if warmup < steps:
         assert down[0] == pytest.approx(1.0)
         assert down[-1] == pytest.approx(0.1)
+
+
+@given(warmup=st.integers(0, 50), stable=st.integers(1, 200), decay=st.integers(1, 50))
+def test_the_rate_is_constant_until_it_decays(warmup: int, stable: int, decay: int) -> None:
+    steps = stable + decay
+    rates = [
+        warmup_stable_decay(step, warmup=warmup, decay_from=stable, steps=steps) for step in range(steps)
+    ]
+    assert all(0 < rate <= 1 for rate in rates)
+    assert rates[warmup:stable] == [1.0] * (stable - warmup)
+    assert rates[stable:] == pytest.approx([left / decay for left in range(decay, 0, -1)])
 
 
 @given(lengths=st.lists(st.integers(1, 99), min_size=1, max_size=80), size=st.integers(1, 9), seed=seeds)

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import TrainingError
+from radflow.files import read_json
 from radflow.policy import Policy, completion_logprobs, load_policy
 from radflow.reports import Report, parse_report
 from radflow.studies import Study
 from radflow.training.examples import make_examples, to_tensors
-from radflow.training.sft import SftModel, run_sft
+from radflow.training.sft import SftModel, run_sft, sft_warnings
 from radflow.training.sft_terms import SentenceRarity
 
 SFT = {"epochs": 2, "batch_size": 4, "warmup_steps": 1, "validate_every": 2, "checkpoint_every": 2}
@@ -126,16 +127,50 @@ def test_it_learns(train: Callable, open_run: Callable, rows: Callable) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("label_loss", [0.0, 0.5])
+JUMPY = {"epochs": 10, "learning_rate": 0.05, "patience": 1, "decay": 1.0}
+"""Too high a rate: the validation loss soon rises, and the rate decays over as many steps again."""
+
+
+def test_with_patience_the_rate_is_constant_until_the_loss_no_longer_falls_and_then_decays(
+    train: Callable, open_run: Callable, rows: Callable
+) -> None:
+    workspace, recipe = open_run(sft={**SFT, **JUMPY})
+    train(workspace, recipe)
+    log = rows(workspace)
+    losses = {row["step"]: row["validation_loss"] for row in log if "validation_loss" in row}
+    risen = next(step for step in list(losses)[1:] if losses[step] > losses[step - 2])
+    rates = [row["learning_rate"] for row in log]
+    assert rates[:risen] == [0.05] * risen
+    assert rates[risen:] == pytest.approx([0.05 * left / risen for left in range(risen, 0, -1)])
+    summary = read_json(workspace.path("sft", "summary.json"))
+    assert (summary["steps"], summary["converged"]) == (2 * risen, True)
+    assert sft_warnings(workspace.path("sft")) == []
+
+
+@pytest.mark.parametrize("more", [{}, {"patience": 5}])
+def test_a_loss_that_falls_to_the_end_is_warned_of(
+    more: dict, train: Callable, open_run: Callable, rows: Callable
+) -> None:
+    workspace, recipe = open_run(sft={**SFT, "learning_rate": 1e-3, **more})
+    train(workspace, recipe)
+    assert read_json(workspace.path("sft", "summary.json"))["best_step"] == 6
+    [warning] = sft_warnings(workspace.path("sft"))
+    assert warning.startswith("SFT had not converged")
+    assert warning in (workspace.root / "run.log").read_text()
+    if more:  # out of steps, it decays all the same
+        assert rows(workspace)[-1]["learning_rate"] < 1e-3
+
+
+@pytest.mark.parametrize("more", [{}, {"label_loss": 0.5}, JUMPY])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(
-    label_loss: float,
+    more: dict,
     train: Callable,
     open_run: Callable,
     rows: Callable,
     weights: Callable,
     stop_at: Callable,
 ) -> None:
-    knobs = {**SFT, "label_loss": label_loss}
+    knobs = {**SFT, **more}
     whole, recipe = open_run("whole", sft=knobs)
     expected = weights(train(whole, recipe))
 

@@ -94,8 +94,8 @@ class Data(Section):
     image_size: Count = 192
     """Edge of a drawn image in pixels."""
     difficulty: Share = 0.5
-    """How hard the carotid phantom is to read, from 0 (every scan good, every finding plain) to 1: gain, angle,
-    speckle, shadows, size of plaques, velocities at the limits, readers who differ (docs/phantoms.md)."""
+    """How hard the carotid phantom is to read, from 0 (good scans, plain findings) to 1: gain, angle,
+    speckle, shadows, small plaques, velocities at the limits, readers who differ (docs/phantoms.md)."""
     max_bad_share: Share = 0.05
     """The run stops when more than this share of the studies is unusable."""
     any_language: bool = False

@@ -13,13 +13,18 @@ class Sft(Section):
     """Supervised fine-tuning on image-report pairs; it gives the reference policy."""
 
     epochs: Positive = 8.0
-    """Passes over the training split."""
+    """Passes over the training split; with ``patience`` at most this many."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Validations without a new lowest loss after which SFT has converged: the learning rate, constant until
+    then, falls to 0 and SFT ends. 0: a cosine over all ``epochs``."""
+    decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    """With ``patience``: steps of that fall, as a share of those before it."""
     batch_size: Count = 16
     """Studies per optimiser step, on each process."""
     learning_rate: Positive = 2e-3
     """Peak learning rate; 2e-3 suits the tiny policy, 1e-4 to 1e-5 a pretrained one."""
     warmup_steps: Annotated[int, Field(ge=0)] = 60
-    """Steps of linear warm-up, before a cosine decay to a tenth."""
+    """Steps of linear warm-up, before a constant rate (``patience``) or a cosine decay to a tenth."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     """AdamW's decoupled weight decay."""
     max_grad_norm: Positive = 1.0

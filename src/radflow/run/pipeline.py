@@ -38,7 +38,7 @@ from radflow.studies import Study
 from radflow.training.controls import run_control
 from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
 from radflow.training.rft import run_rft
-from radflow.training.sft import run_sft
+from radflow.training.sft import run_sft, sft_warnings
 from radflow.viewer import write_page
 from radflow.workspace import Workspace, fingerprint
 
@@ -279,6 +279,7 @@ class Pipeline:
                 self.reward,
                 judge=self._judges.of(self.recipe.evaluation.judge or self.recipe.reward.judge),
                 warnings=[
+                    *sft_warnings(self.workspace.path("sft")),
                     *exploration_warnings(self.workspace.path("exploration")),
                     *self._judges.warnings(),
                 ],

@@ -34,7 +34,7 @@ class TrainingLoop(ABC):
         accelerator: one process, or many.
         knobs: of the stage.
         module: the policy's model, alone or with a loss around it; its trainable weights are trained.
-        steps: optimiser steps of SFT, rollouts of RFT.
+        steps: optimiser steps of SFT, rollouts of RFT; at most so many where a stage may end early.
         state: what a checkpoint holds beside the step, as JSON holds it.
         weight_decay: of AdamW.
 
@@ -56,14 +56,19 @@ class TrainingLoop(ABC):
         state: Mapping[str, Any],
         weight_decay: float = 0.0,
     ) -> None:
-        self.workspace, self.policy, self.accelerator, self.steps = workspace, policy, accelerator, steps
+        self.workspace, self.policy, self.accelerator = workspace, policy, accelerator
         self._validate_every, self._checkpoint_every = knobs.validate_every, knobs.checkpoint_every
         trainable = [p for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trainable, lr=knobs.learning_rate, weight_decay=weight_decay)
         self.model, self.optimizer = accelerator.prepare(module, optimizer)
         self.inner = accelerator.unwrap_model(self.model)
-        self.state: dict[str, Any] = {"step": 0, **state}
+        self.state: dict[str, Any] = {"step": 0, "steps": steps, **state}
         self.best: dict[str, Tensor] | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many there will be, as far as is known."""
+        return self.state["steps"]
 
     @abstractmethod
     def rate(self, step: int) -> float:
@@ -97,7 +102,7 @@ class TrainingLoop(ABC):
             self.workspace.log(self.stage, 0, figures)
         with self.workspace.track(self.stage.upper(), self.steps) as advance:
             advance(self.state["step"])
-            for step in range(self.state["step"], self.steps):
+            while (step := self.state["step"]) < self.steps:
                 row, done = self._trained(step), step + 1
                 if self._due(done, self._validate_every):
                     row |= self._validated(done)

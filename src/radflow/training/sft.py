@@ -1,7 +1,8 @@
 """Supervised fine-tuning on image-report pairs, which gives the reference policy (paper, section 4.1).
 
 The loss is on the report only, as in any instruction tuning. The tiny policy trains all of its weights, a
-pretrained one its LoRA adapters. The checkpoint with the lowest validation loss wins.
+pretrained one its LoRA adapters. The checkpoint with the lowest validation loss wins. With ``sft.patience``
+it trains until that loss no longer falls: what RFT gains over an SFT stopped early, more SFT may give.
 
 Two optional terms help a policy that starts from noise on varied reports; `sft_terms` has them.
 """
@@ -22,12 +23,13 @@ from torch import Tensor, nn
 from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
+from radflow.files import read_json, write_json
 from radflow.policy import Policy
 from radflow.policy.families import bare
 from radflow.studies import Study
 from radflow.training.examples import IGNORED, Example, make_examples, to_tensors
 from radflow.training.loop import TrainingLoop
-from radflow.training.schedule import epoch_batches, warmup_cosine
+from radflow.training.schedule import epoch_batches, warmup_cosine, warmup_stable_decay
 from radflow.training.sft_terms import LabelProbe, SentenceRarity, label_vectors, make_probe
 from radflow.workspace import Workspace
 
@@ -108,6 +110,16 @@ def run_sft(
     return SftLoop(workspace, knobs, policy, examples, held_out, accelerator).run()
 
 
+def sft_warnings(folder: Path) -> list[str]:
+    """What a reader of the run must be told about the SFT model that RFT is compared with."""
+    if read_json(folder / "summary.json")["converged"]:
+        return []
+    return [
+        "SFT had not converged: its validation loss was still falling when it ended. What RFT gains, more "
+        "SFT might gain as well; raise sft.epochs, and set sft.patience to let SFT end by itself."
+    ]
+
+
 class SftLoop(TrainingLoop):
     """Steps of `run_sft`: one batch each; first those that learn labels alone."""
 
@@ -129,22 +141,39 @@ class SftLoop(TrainingLoop):
         self._order: tuple[int, list[list[int]]] | None = None
         torch.manual_seed(workspace.seed(self.stage, "init"))
         labels = examples[0].labels
+        steps = max(1, round(knobs.epochs * self.per_epoch))
         super().__init__(
             workspace,
             policy,
             accelerator,
             knobs,
             SftModel(policy.model, make_probe(policy, len(labels)) if labels else None, knobs.label_loss),
-            steps=self.label_steps + max(1, round(knobs.epochs * self.per_epoch)),
-            state={"best_loss": math.inf, "best_step": -1},
+            steps=self.label_steps + steps,
+            state={
+                "best_loss": math.inf,
+                "best_step": -1,
+                "stale": 0,
+                "decay_from": self.label_steps + max(1, round(steps / (1 + knobs.decay))),
+                "plateau": False,
+            },
             weight_decay=knobs.weight_decay,
         )
 
     def rate(self, step: int) -> float:
-        """One warm-up and cosine for the labels alone, one for the words."""
-        warm = self.label_steps
-        at, steps = (step, warm) if step < warm else (step - warm, self.steps - warm)
-        return self.knobs.learning_rate * warmup_cosine(at, steps=steps, warmup=self.knobs.warmup_steps)
+        """One warm-up and cosine for the labels alone; for the words another, or what suits ``patience``."""
+        knobs, first = self.knobs, self.label_steps
+        if step < first:
+            factor = warmup_cosine(step, steps=first, warmup=knobs.warmup_steps)
+        elif knobs.patience:
+            factor = warmup_stable_decay(
+                step - first,
+                warmup=knobs.warmup_steps,
+                decay_from=self.state["decay_from"] - first,
+                steps=self.steps - first,
+            )
+        else:
+            factor = warmup_cosine(step - first, steps=self.steps - first, warmup=knobs.warmup_steps)
+        return knobs.learning_rate * factor
 
     def step(self, step: int) -> tuple[dict[str, Any], int]:
         """One optimiser step."""
@@ -171,15 +200,36 @@ class SftLoop(TrainingLoop):
         if done <= self.label_steps:
             return {}, False
         loss = self._validation_loss()
-        if best := loss < self.state["best_loss"]:
-            self.state |= {"best_loss": loss, "best_step": done}
         self.workspace.say(f"sft: step {done}/{self.steps} validation loss {loss:.4f}")
+        best = loss < self.state["best_loss"]
+        if best:
+            self.state |= {"best_loss": loss, "best_step": done, "stale": 0}
+        elif self.knobs.patience:
+            self._lose_patience(done)
         return {"validation_loss": loss}, best
 
+    def _lose_patience(self, done: int) -> None:
+        """Count a validation without a lower loss; after ``patience`` of them begin the decay."""
+        self.state["stale"] += 1
+        if self.state["stale"] >= self.knobs.patience and done < self.state["decay_from"]:
+            decay = max(1, round(self.knobs.decay * (done - self.label_steps)))
+            self.state |= {"plateau": True, "decay_from": done, "steps": min(self.steps, done + decay)}
+            self.workspace.say(f"sft: no lower loss in {self.knobs.patience} validations; the rate decays")
+
     def conclude(self) -> None:
-        """The best loss."""
+        """Which step was kept, and whether SFT converged: in ``sft/summary.json`` and in the log."""
         loss, step = self.state["best_loss"], self.state["best_step"]
-        self.workspace.say(f"sft: best validation loss {loss:.4f} at step {step}")
+        summary = {
+            "best_loss": loss,
+            "best_step": step,
+            "steps": self.steps,
+            # A decaying rate lowers the loss to the end, so with patience the constant phase decides.
+            "converged": self.state["plateau"] if self.knobs.patience else step < self.steps,
+        }
+        write_json(self.workspace.path("sft", "summary.json"), summary)
+        self.workspace.say(f"sft: best validation loss {loss:.4f} at step {step} of {self.steps}")
+        for warning in sft_warnings(self.workspace.path("sft")):
+            self.workspace.say(f"sft: {warning}")
 
     def _indices(self, step: int) -> list[int]:
         """The examples of a step on this process."""

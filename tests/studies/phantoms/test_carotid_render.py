@@ -12,6 +12,7 @@ from radflow.studies.phantoms.carotid.anatomy import DIAMETER_MM, Plaque, Side, 
 from radflow.studies.phantoms.carotid.doppler import BASELINE, MAX_VELOCITY
 from radflow.studies.phantoms.carotid.geometry import CENTRE
 from radflow.studies.phantoms.carotid.render import draw_sheet, panels
+from radflow.studies.phantoms.carotid.scan import GOOD, sample_scan
 
 VESSEL = Vessel(calibre=1.0, tilt_mm=0.0, depth_mm=0.0)
 PLAQUE = Plaque(
@@ -26,8 +27,8 @@ def with_plaque(**changes) -> Side:
     return replace(HEALTHY, plaques=(replace(PLAQUE, **changes),), grade="<50%", stenosis_percent=40)
 
 
-def sheet(side: Side, key: int = 0) -> np.ndarray:
-    return draw_sheet(side, VESSEL, stream("test", key), size=192).astype(float)
+def sheet(side: Side, key: int = 0, **scan) -> np.ndarray:
+    return draw_sheet(side, VESSEL, stream("test", key), size=192, scan=replace(GOOD, **scan)).astype(float)
 
 
 def mean_sheet(side: Side) -> np.ndarray:
@@ -173,3 +174,52 @@ def test_speckle_is_new_in_every_study_and_correlated():
     next_to = (centred[:, 1:] * centred[:, :-1]).mean() / centred.var()
     far = (centred[:, 40:] * centred[:, :-40]).mean() / centred.var()
     assert next_to > 0.5 > abs(far) + 0.2
+
+
+def test_gain_and_its_slope_brighten_what_they_should():
+    def rows(**scan) -> list[float]:
+        view = panel(sheet(HEALTHY, **scan), "long")
+        return [view[:20].mean(), view[-12:].mean()]
+
+    good, weak, sloped = rows(), rows(gain=0.6), rows(slope=0.5)
+    assert np.divide(weak, good) == pytest.approx([0.6, 0.6], abs=0.05)
+    assert sloped[0] < 0.8 * good[0]
+    assert sloped[1] > 1.2 * good[1]
+
+
+def test_calcium_in_front_hides_the_plaque_behind_it():
+    plaque, where = with_plaque(kind="soft", thickness_mm=4.0), columns("bulb")
+    centre = CENTRE["bulb"]
+    wall = slice(60, 78)  # rows of the far wall, where the plaque stands
+    seen, hidden, bare = (
+        panel(sheet(side, in_front=front), "long")[wall, where].mean()
+        for side, front in ((plaque, None), (plaque, (centre, 0.1)), (HEALTHY, (centre, 0.1)))
+    )
+    assert hidden < 0.4 * seen
+    assert abs(hidden - bare) < 0.25 * bare + 3
+
+
+def test_thin_calcium_is_duller_and_casts_less_shadow():
+    def view(calcium: float) -> np.ndarray:
+        return panel(sheet(with_plaque(), calcium=calcium), "long")[:, columns("bulb")]
+
+    assert (view(0.4) > 180).mean() < 0.5 * (view(1.0) > 180).mean()
+    assert view(0.4)[-8:].mean() > 1.5 * view(1.0)[-8:].mean()
+
+
+def test_speckle_and_noise_grow():
+    tissue = slice(-12, None)
+    spread = [panel(sheet(HEALTHY, speckle=s), "long")[tissue].std() for s in (0.4, 0.9)]
+    assert spread[1] > 1.4 * spread[0]
+    lumen = [panel(sheet(HEALTHY, noise=n), "long")[45:50].mean() for n in (0.01, 0.06)]
+    assert lumen[1] > 2 * lumen[0]
+    floor = [np.median(panel(sheet(HEALTHY, doppler_noise=n), "spectrum")) for n in (0.0, 0.15)]
+    assert floor[1] > 2 * floor[0]
+
+
+def test_scans_differ_from_each_other_only_where_there_is_difficulty():
+    assert {sample_scan(stream(key), difficulty=0) for key in range(20)} == {GOOD}
+    hard = [sample_scan(stream(key), difficulty=1) for key in range(200)]
+    assert len(set(hard)) == 200
+    assert 0.5 < np.mean([scan.in_front is not None for scan in hard]) < 0.7
+    assert np.exp(-0.6) <= min(scan.gain for scan in hard) < max(scan.gain for scan in hard) <= np.exp(0.6)

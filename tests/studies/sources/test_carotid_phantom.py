@@ -16,7 +16,7 @@ from radflow.studies.sources import carotid_phantom
 SIZE = 64
 
 
-def prepare_carotid_phantom(folder: Path, **options: int) -> PrepareAccount:
+def prepare_carotid_phantom(folder: Path, **options: float) -> PrepareAccount:
     return prepare_source("carotid-phantom", None, folder / "studies.jsonl", **options)
 
 
@@ -64,7 +64,7 @@ def test_it_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.Monk
     drawn: list[int] = []
     draw = carotid_phantom.draw_carotid_study
 
-    def counted(index: int, **settings: int) -> object:
+    def counted(index: int, **settings: float) -> object:
         drawn.append(index)
         if len(drawn) == 4:
             raise KeyboardInterrupt
@@ -83,6 +83,8 @@ def test_it_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.Monk
     # Other settings: the pictures there are of another data set, so all are drawn again.
     prepare_carotid_phantom(tmp_path, count=6, image_size=SIZE, seed=1, workers=1)
     assert drawn[8:] == [0, 1, 2, 3, 4, 5]
+    prepare_carotid_phantom(tmp_path, count=6, image_size=SIZE, seed=1, difficulty=1, workers=1)
+    assert drawn[14:] == [0, 1, 2, 3, 4, 5]
 
 
 def test_bad_requests_are_one_line(tmp_path: Path) -> None:
@@ -90,6 +92,8 @@ def test_bad_requests_are_one_line(tmp_path: Path) -> None:
         prepare_carotid_phantom(tmp_path, count=0)
     with pytest.raises(DataError, match="image_size: expected at least 64, got 8"):
         prepare_carotid_phantom(tmp_path, count=1, image_size=8)
+    with pytest.raises(DataError, match="difficulty: expected a number from 0 to 1, got 2"):
+        prepare_carotid_phantom(tmp_path, count=1, difficulty=2)
     with pytest.raises(DataError, match="workers: expected at least 1, got -1"):
         prepare_carotid_phantom(tmp_path, count=1, workers=-1)
     (tmp_path / "file").touch()

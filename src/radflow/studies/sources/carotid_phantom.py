@@ -61,9 +61,7 @@ def open_carotid_phantom(
     )
 
 
-def _study(
-    index: int, seed: int, difficulty: float, splits: Mapping[str, Split], store: Path
-) -> Study:
+def _study(index: int, seed: int, difficulty: float, splits: Mapping[str, Split], store: Path) -> Study:
     text = draw_carotid_text(index, seed=seed, difficulty=difficulty)
     return Study(
         study_id=text.study_id,
@@ -100,9 +98,7 @@ class _Draw:
         sheets = [(s, path, {**made, "side": s}) for s, path in zip(SIDES, study.images, strict=True)]
         if any(drawing_note(path) != note for _, path, note in sheets):
             index = int(study.study_id.rpartition("-")[2])
-            drawing = draw_carotid_study(
-                index, seed=self.seed, size=self.size, difficulty=self.difficulty
-            )
+            drawing = draw_carotid_study(index, seed=self.seed, size=self.size, difficulty=self.difficulty)
             for side, path, note in sheets:
                 save_drawing(path, drawing.images[side], note)
         return ()

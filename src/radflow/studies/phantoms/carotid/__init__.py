@@ -73,9 +73,7 @@ def draw_carotid_text(index: int, *, seed: int, difficulty: float = 0.0) -> Caro
     return _describe(_anatomy(index, seed, difficulty), index, seed, difficulty)
 
 
-def draw_carotid_study(
-    index: int, *, seed: int, size: int = 192, difficulty: float = 0.0
-) -> CarotidDrawing:
+def draw_carotid_study(index: int, *, seed: int, size: int = 192, difficulty: float = 0.0) -> CarotidDrawing:
     """Return study ``index`` of the data set ``seed``.
 
     Args:

@@ -17,7 +17,7 @@ from radflow.studies.phantoms.carotid.anatomy import Kind
 from radflow.studies.phantoms.carotid.flow import flow_of
 
 DISAGREEMENT = 0.3
-"""Share of plaques whose kind, and of velocities beside a limit whose side, is read otherwise, at difficulty 1."""
+"""Share of plaques (their kind) and of velocities next to a limit (its side) read otherwise: difficulty 1."""
 
 NEIGHBOURS: dict[Kind, tuple[Kind, ...]] = {"hard": ("mixed",), "soft": ("mixed",), "mixed": ("soft", "hard")}
 """The kinds that a kind is taken for: nobody takes calcium for soft plaque."""

@@ -36,7 +36,7 @@ def test_the_rate_is_constant_until_it_decays(warmup: int, stable: int, decay: i
     ]
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[warmup:stable] == [1.0] * (stable - warmup)
-    assert rates[stable:] == pytest.approx([left / decay for left in range(decay, 0, -1)])
+    assert rates[stable:] == pytest.approx([left / (decay + 1) for left in range(decay, 0, -1)])
 
 
 @given(lengths=st.lists(st.integers(1, 99), min_size=1, max_size=80), size=st.integers(1, 9), seed=seeds)

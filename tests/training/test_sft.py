@@ -141,7 +141,7 @@ def test_with_patience_the_rate_is_constant_until_the_loss_no_longer_falls_and_t
     risen = next(step for step in list(losses)[1:] if losses[step] > losses[step - 2])
     rates = [row["learning_rate"] for row in log]
     assert rates[:risen] == [0.05] * risen
-    assert rates[risen:] == pytest.approx([0.05 * left / risen for left in range(risen, 0, -1)])
+    assert rates[risen:] == pytest.approx([0.05 * left / (risen + 1) for left in range(risen, 0, -1)])
     summary = read_json(workspace.path("sft", "summary.json"))
     assert (summary["steps"], summary["converged"]) == (2 * risen, True)
     assert sft_warnings(workspace.path("sft")) == []

@@ -24,17 +24,17 @@ def warmup_cosine(step: int, *, steps: int, warmup: int, floor: float = 0.1) -> 
 
 
 def warmup_stable_decay(step: int, *, warmup: int, decay_from: int, steps: int) -> float:
-    """The factor on the peak learning rate: linear warm-up, constant, then linear to 0 from a step on.
+    """The factor on the peak learning rate: linear warm-up, constant, then linear towards 0.
 
     When to decay need not be known at the start (Hu et al., arXiv:2404.06395; Haegele et al.,
     arXiv:2405.18392).
 
     >>> [round(warmup_stable_decay(s, warmup=2, decay_from=6, steps=10), 2) for s in (0, 1, 5, 6, 9)]
-    [0.5, 1.0, 1.0, 1.0, 0.25]
+    [0.5, 1.0, 1.0, 0.8, 0.2]
     """
     if step < decay_from:
         return min(1.0, (step + 1) / max(1, warmup))
-    return (steps - step) / (steps - decay_from)
+    return (steps - step) / (steps - decay_from + 1)
 
 
 def epoch_batches(lengths: Sequence[int], batch_size: int, *, seed: int) -> list[list[int]]:

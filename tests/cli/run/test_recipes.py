@@ -61,6 +61,7 @@ def test_init_never_overwrites(command: Command, tmp_path: Path) -> None:
         (("prepare",), "expected a source among carotid-phantom, open-i"),
         (("prepare", "table", "--root", "."), "found none; name it with --table"),
         (("prepare", "carotid-phantom", "--image-size", 8), "--image-size: expected at least 64, got 8"),
+        (("prepare", "carotid-phantom", "--difficulty", 2), "--difficulty: expected a number from 0 to 1"),
         (("score", "r.csv", "--judge", "openai:m"), "Set --judge.allow-remote-text true"),
         (("score", "r.csv", "--judge", "openai:m", "--judge.votez", 3), "Did you mean '--judge.votes'?"),
         (

@@ -44,7 +44,7 @@ def open_carotid_phantom(
     at_least("count", count, 1)
     at_least("image_size", image_size, SMALLEST_IMAGE)
     if not 0 <= difficulty <= 1:
-        raise DataError(f"difficulty: expected a number from 0 to 1, got {difficulty}; 0 is the easiest")
+        raise DataError(f"data.difficulty: expected a number from 0 to 1, got {difficulty}; 0 is the easiest")
     make_folder(store)
     splits = deal_splits((patient_name(patient_of(index, seed)[0]) for index in range(count)), seed)
     visits = f"{len(splits):,} drawn patients, {count / len(splits):.2f} studies each"

@@ -1,7 +1,8 @@
 """How well can each fact of a carotid phantom be read from one side's sheet at 96 x 96 pixels?
 
 Draws studies, halves the sheets, trains one small convolutional network with a head a fact, and prints one
-JSON object: the test score of each fact beside that of a blind guess. Test patients are not train patients.
+JSON object: the test score of each fact beside that of a blind guess, and the label F1 of reports that state the
+truth against those that readers wrote, the most any policy can expect. Test patients are not train patients.
 
     OMP_NUM_THREADS=1 python benchmarks/carotid_phantom_probe.py [--studies 2000] [--difficulty 0.5]
 """
@@ -19,9 +20,20 @@ from PIL import Image
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import nn
 
+from radflow.metrics import score
+from radflow.reports import parse_report, render_report
 from radflow.sru import GRADES
-from radflow.studies.phantoms.carotid import draw_carotid_study
-from radflow.studies.phantoms.carotid.anatomy import BLOCK, KINDS, SEGMENTS, SURFACES, THICKENED_MM, WALLS
+from radflow.studies.phantoms.carotid import draw_carotid_study, draw_carotid_text
+from radflow.studies.phantoms.carotid.anatomy import (
+    BLOCK,
+    KINDS,
+    SEGMENTS,
+    SURFACES,
+    THICKENED_MM,
+    WALLS,
+    stream,
+)
+from radflow.studies.phantoms.carotid.report import write_report
 
 NAMES = {"kind": KINDS, "segment": SEGMENTS, "wall": WALLS, "surface": SURFACES}
 HEADS = {"presence": 2, "thickened": 2, "grade": 6} | {key: len(NAMES[key]) for key in NAMES} | {"psv": 1}
@@ -44,6 +56,15 @@ def draw(studies: int, seed: int, difficulty: float) -> tuple[torch.Tensor, torc
             pictures.append(np.asarray(Image.fromarray(sheet).resize((96, 96), Image.Resampling.BOX)))
             labels.append(facts(study.truth[name]))
     return torch.tensor(np.stack(pictures), dtype=torch.float32)[:, None] / 128 - 0.5, torch.tensor(labels)
+
+
+def readers(studies: int, seed: int, difficulty: float) -> float:
+    """Mean label F1 of the truth, worded, against the report of a reader who may differ."""
+    drawn = [draw_carotid_text(index, seed=seed, difficulty=difficulty) for index in range(studies)]
+    written = [parse_report(render_report(one.findings, one.impression)).canonical for one in drawn]
+    sections = [write_report(one.truth, stream(seed, one.study_id, "probe")) for one in drawn]
+    true = [parse_report(render_report(*pair)).canonical for pair in sections]
+    return float(score(true, written, ["carotid_f1"])["carotid_f1"].mean())
 
 
 def network() -> nn.Sequential:
@@ -110,6 +131,7 @@ def main() -> None:
     with torch.no_grad():
         scores = measure(model.eval()(images[cut:]), labels[cut:])
     seconds = {"draw": round(drawn - begin, 1), "train": round(time.perf_counter() - drawn, 1)}
+    scores["label_f1_of_truth"] = round(readers(studies, 0, options.difficulty), 3)
     about = {"studies": studies, "difficulty": options.difficulty}
     print(json.dumps({**scores, **about, "test_sides": len(labels) - cut, "seconds": seconds}))
 

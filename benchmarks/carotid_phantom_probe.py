@@ -1,8 +1,8 @@
 """How well can each fact of a carotid phantom be read from one side's sheet at 96 x 96 pixels?
 
 Draws studies, halves the sheets, trains one small convolutional network with a head a fact, and prints one
-JSON object: the test score of each fact beside that of a blind guess, and the label F1 of reports that state the
-truth against those that readers wrote, the most any policy can expect. Test patients are not train patients.
+JSON object: the test score of each fact beside that of a blind guess, and the label F1 of reports that state
+the truth against those that readers wrote, the most any policy can expect. No test patient is a train patient.
 
     OMP_NUM_THREADS=1 python benchmarks/carotid_phantom_probe.py [--studies 2000] [--difficulty 0.5]
 """

@@ -28,7 +28,7 @@ def _table(name: str, measured: Mapping[str, Any], found: Mapping[str, Any]) -> 
     table = Table(
         title=f"{name}: {found['studies']:,} studies ({found['split']}), {found['samples']} samples of each "
         f"at temperature {found['temperature']:g}",
-        caption=f"over greedy: {measured['labels'][first]}, paired, 95% interval; Pos.: positives per report, "
+        caption=f"over greedy: {measured['labels'][first]} paired, 95% interval; Pos.: positives per report, "
         f"references {measured['references']:.2f}; the samples of {measured['differ']:.0%} of the studies "
         "differ in their labels",
         box=box.SIMPLE_HEAD,

@@ -2,7 +2,7 @@
 
 Draws studies, halves the sheets, trains one small convolutional network with a head a fact, and prints one
 JSON object: the test score of each fact beside that of a blind guess, and the label F1 of reports that state
-the truth against those that readers wrote, the most any policy can expect. No test patient is a train patient.
+the truth against those that readers wrote, the most any policy can expect. No patient is in both splits.
 
     OMP_NUM_THREADS=1 python benchmarks/carotid_phantom_probe.py [--studies 2000] [--difficulty 0.5]
 """

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Literal
 
@@ -24,15 +25,20 @@ class Pattern:
 
     Attributes:
         kind: what it finds.
-        regex: the group ``id`` is the identifier.
+        written: the regular expression; its group ``id`` is the identifier.
         needs: what a text must have for it, or the pattern cannot match: most texts are done with that.
         words: one of these must be in the text, in small letters; ``None`` asks for none.
     """
 
     kind: Kind
-    regex: re.Pattern[str]
+    written: str
     needs: re.Pattern[str]
     words: frozenset[str] | None = None
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        """``written``, compiled for the first text that may match: all of them take half a second."""
+        return re.compile(self.written)
 
 
 _WORDS: dict[str, list[str]] = tomllib.loads(
@@ -316,9 +322,7 @@ def _rare_words(*names: str) -> frozenset[str]:
 def _rows(
     kind: Kind, needs: str, regexes: Iterable[str], words: frozenset[str] | None = None
 ) -> list[Pattern]:
-    return [
-        Pattern(kind=kind, regex=re.compile(regex), needs=re.compile(needs), words=words) for regex in regexes
-    ]
+    return [Pattern(kind=kind, written=regex, needs=re.compile(needs), words=words) for regex in regexes]
 
 
 _DEGREE_WORDS = frozenset(_LETTERS.findall(word.lower())[-1] for word in [*_WORDS["degrees"], "DO"])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -16,13 +17,27 @@ from radflow.reports import parse_report
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
-def run(name):
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run an example as ``python examples/NAME`` does, and yet in this process, which has imported torch."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def run(name):
+        runpy.run_path(str(EXAMPLES[0].parent / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def run_apart(name):
+    """The same in a process of its own, for the example that trains with TRL's trainer."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES[0].parent / name)],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -51,7 +66,9 @@ def table(output):
 
 
 def test_every_example_has_a_test_below():
-    tested = re.findall(r'(?:run|serve)\("(\d\d_\w+\.py)"\)', Path(__file__).read_text(encoding="utf-8"))
+    tested = re.findall(
+        r'(?:run|run_apart|serve)\("(\d\d_\w+\.py)"\)', Path(__file__).read_text(encoding="utf-8")
+    )
     assert sorted(tested) == [path.name for path in EXAMPLES]
 
 
@@ -60,7 +77,7 @@ def test_an_example_is_under_60_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
 
 
-def test_scores_tell_a_lost_negation_from_other_words():
+def test_scores_tell_a_lost_negation_from_other_words(run):
     rows = table(run("01_score_reports.py"))
     bleu2, _, radgraph, chexpert = zip(
         *(rows[name] for name in ("same findings, other words", "negation lost")), strict=True
@@ -70,7 +87,7 @@ def test_scores_tell_a_lost_negation_from_other_words():
     assert rows["pneumonia missed"][2] < min(radgraph)
 
 
-def test_the_reward_prefers_the_right_report_and_skips_what_is_absent():
+def test_the_reward_prefers_the_right_report_and_skips_what_is_absent(run):
     rows = table(run("02_reward_in_your_own_rl.py"))
     assert max(rows, key=lambda name: rows[name][-1]) == "right"
     assert rows["contradicts itself"][2] == -1.0
@@ -79,7 +96,7 @@ def test_the_reward_prefers_the_right_report_and_skips_what_is_absent():
         assert total == pytest.approx(syntax + domain + consistency + (impression or 0.0), abs=0.021)
 
 
-def test_capo_clips_nothing_at_first_and_the_critical_case_more_afterwards():
+def test_capo_clips_nothing_at_first_and_the_critical_case_more_afterwards(run):
     output = run("03_capo_loss.py")
     assert "epsilon: critical 0.05, normal 0.20" in output
     steps = [values for name, values in table(output).items() if name.isdigit()]
@@ -90,7 +107,7 @@ def test_capo_clips_nothing_at_first_and_the_critical_case_more_afterwards():
     assert steps[-1][3] < steps[-1][4]
 
 
-def test_labels_keep_denied_uncertain_and_stated_apart():
+def test_labels_keep_denied_uncertain_and_stated_apart(run):
     normal, unsure, device = re.split(r"(?=^Findings:)", run("04_label_reports.py"), flags=re.M)[1:]
     assert re.search(r"denied .*Pleural Effusion", normal)
     assert normal.rstrip().endswith("nothing critical")
@@ -100,7 +117,7 @@ def test_labels_keep_denied_uncertain_and_stated_apart():
     assert "'Pacemaker': Support Devices, named, nothing qualifies it" in device
 
 
-def test_a_manifest_comes_back_without_its_broken_study():
+def test_a_manifest_comes_back_without_its_broken_study(run):
     output = run("05_own_manifest.py")
     splits = dict(re.findall(r"^(s\d)  p\d  (\w+)", output, re.M))
     assert set(splits) == {"s1", "s2", "s3"}
@@ -111,7 +128,7 @@ def test_a_manifest_comes_back_without_its_broken_study():
 
 @pytest.mark.skipif(find_spec("trl") is None, reason="pip install 'radflow[trl]'")
 def test_capo_in_trl_clips_the_critical_case_more():
-    steps = [values for name, values in table(run("06_trl_capo.py")).items() if name.isdigit()]
+    steps = [values for name, values in table(run_apart("06_trl_capo.py")).items() if name.isdigit()]
     assert len(steps) == 3
     assert steps[0] == [0.0, 0.0, 0.0, 0.0]
     for clipped_critical, clipped_normal, _, _ in steps[1:]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,12 +25,30 @@ REPORTS = (
     ("Moderate ascites. No free air.", "Ascites."),
 )
 
-Ran = subprocess.CompletedProcess[str]
+COMMANDS = """\
+import contextlib, io, json, sys
+from radflow.cli import main
+
+printed = []
+for arguments in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            main(arguments)
+        except SystemExit as end:
+            if end.code:
+                raise
+    printed.append(out.getvalue())
+"""
+"""Several commands in one process, for its imports take longer than they do; what they print, in order."""
 
 
 @pytest.fixture
-def with_ct(tmp_path: Path) -> Callable[..., Ran]:
-    """Run Python in ``tmp_path`` with a radflow whose ``modality.py`` has one record more."""
+def with_ct(tmp_path: Path) -> Callable[..., list[Any]]:
+    """``with_ct(command, ..., then=code)``: commands in ``tmp_path``, by a radflow with one record more.
+
+    It has a process of its own, for the record is in its ``modality.py``. Returns what each command printed,
+    and whatever ``code`` adds to ``printed``.
+    """
     package, ours = tmp_path / "lib" / "radflow", Path(radflow.__file__).parent
     package.mkdir(parents=True)
     for entry in ours.iterdir():
@@ -41,9 +60,10 @@ def with_ct(tmp_path: Path) -> Callable[..., Ran]:
     path = os.pathsep.join((str(package.parent), str(Path(__file__).parent)))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
-    def with_ct(*arguments: object) -> Ran:
+    def with_ct(*commands: tuple[object, ...], then: str = "") -> list[Any]:
         ran = subprocess.run(
-            [sys.executable, *map(str, arguments)],
+            [sys.executable, "-c", f"{COMMANDS}{then}\nprint(json.dumps(printed))"],
+            input=json.dumps([[str(argument) for argument in command] for command in commands]),
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -52,7 +72,7 @@ def with_ct(tmp_path: Path) -> Callable[..., Ran]:
             check=False,
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran
+        return json.loads(ran.stdout)
 
     return with_ct
 
@@ -74,7 +94,6 @@ def table(tmp_path: Path) -> Path:
 
 
 ASKED = """\
-import json
 from pathlib import Path
 from radflow.drafting.studies import Kind, Opened
 from radflow.drafting.trained_on import checked
@@ -107,18 +126,15 @@ said = {
     "rewards": [r.parts for r in HierarchicalReward(modality="abdomen-ct")(air, [air.reference.text, wrong])],
     "drafts": [refusal(Kind("CT", "head")), refusal(Kind("US", None))],
 }
-print(json.dumps(said))
+printed.append(said)
 """
 
 
-def test_one_record_is_enough(with_ct: Callable[..., Ran], table: Path, tmp_path: Path) -> None:
-    account = with_ct(
-        "-m", "radflow", "prepare", "table", "--root", tmp_path, "--out", "studies.jsonl",
-        "--columns.modality", "modality",
-    ).stdout  # fmt: skip
+def test_one_record_is_enough(with_ct: Callable[..., list[Any]], table: Path, tmp_path: Path) -> None:
+    prepare = ("prepare", "table", "--root", tmp_path, "--out", "studies.jsonl")
+    account, said = with_ct((*prepare, "--columns.modality", "modality"), then=ASKED)
     assert "liver lesion: 12 (33%)" in account
     assert "critical: 12 (33%)" in account
-    said = json.loads(with_ct("-c", ASKED).stdout)
     assert said["modality"] == "abdomen-ct"
     assert said["critical"] == [False, True, False]
     assert said["metrics"] == ["abdomen_terms", "abdomen_f1"]
@@ -133,26 +149,26 @@ def test_one_record_is_enough(with_ct: Callable[..., Ran], table: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_commands_take_it_by_name(with_ct: Callable[..., Ran], table: Path, tmp_path: Path) -> None:
-    lines = with_ct("-m", "radflow", "label", table, "--modality", "abdomen-ct").stdout.splitlines()
-    assert lines[0].endswith("liver lesion,ascites,free air")
+def test_commands_take_it_by_name(with_ct: Callable[..., list[Any]], table: Path, tmp_path: Path) -> None:
     (tmp_path / "system.csv").write_text("study_id,prediction,reference\ns1,Free air.,Findings: Free air.\n")
-    shown = with_ct("-m", "radflow", "score", "system.csv", "--modality", "abdomen-ct").stdout
-    assert "Abdomen F1 (rules)" in shown
-    assert "CheXpert" not in shown
-
-    recipe = tmp_path / "ct.toml"
-    recipe.write_text(
+    (tmp_path / "ct.toml").write_text(
         SMALL.replace(
             "count = 60\nimage_size = 64",
             f'source = "table"\nroot = "{tmp_path}"\ntable = "{table.name}"\nmodality = "abdomen-ct"',
         )
     )
-    with_ct("-m", "radflow", "run", recipe, "--out", "run")
+    labels, scores, _, drafted = with_ct(
+        ("label", table, "--modality", "abdomen-ct"),
+        ("score", "system.csv", "--modality", "abdomen-ct"),
+        ("run", "ct.toml", "--out", "run"),
+        ("draft", "0.png", "--model", "run", "--json"),
+    )
+    assert labels.splitlines()[0].endswith("liver lesion,ascites,free air")
+    assert "Abdomen F1 (rules)" in scores
+    assert "CheXpert" not in scores
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["modality"] == "abdomen-ct"
     assert {"abdomen_f1", "abdomen_terms"} <= set(results["systems"]["radflow"])
     assert "abdominal CT" in (tmp_path / "run" / "report.html").read_text()
     assert "abdominal CT" in (tmp_path / "run" / "rft" / "model" / "README.md").read_text()
-    record = json.loads(with_ct("-m", "radflow", "draft", "0.png", "--model", "run", "--json").stdout)
-    assert record["model"] == "small (rft)"
+    assert json.loads(drafted)["model"] == "small (rft)"

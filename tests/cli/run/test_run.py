@@ -1,9 +1,14 @@
-"""The whole workflow on a very small recipe, as a user runs it."""
+"""The whole workflow on a very small recipe, as a user runs it.
+
+A process of its own costs seconds of imports: it is for what only it shows (a run from nothing, a kill,
+torchrun), and every other command runs in this one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -29,6 +34,18 @@ def digests(run: Path) -> dict[str, str]:
     """SHA-256 of every file of weights that the two training stages leave."""
     files = sorted(f for stage in ("sft", "rft") for f in (run / stage / "model").glob("*.safetensors"))
     return {str(f.relative_to(run)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+@pytest.fixture
+def said(command: Callable) -> Callable[..., str]:
+    """Run a command in this process, which must succeed; returns its output."""
+
+    def said(*arguments: object) -> str:
+        status, output, errors = command(*arguments)
+        assert status == 0, errors
+        return output
+
+    return said
 
 
 def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp_path: Path) -> None:
@@ -164,9 +181,9 @@ def check_draft(radflow: Callable, run: Path) -> None:
 
 
 def test_bad_studies_are_set_aside_and_the_good_ones_go_on(
-    radflow: Callable, recipe: Path, tmp_path: Path
+    command: Callable, said: Callable, recipe: Path, tmp_path: Path
 ) -> None:
-    assert radflow("prepare", "carotid-phantom", "--count", 60, "--out", "data/s.jsonl").returncode == 0
+    said("prepare", "carotid-phantom", "--count", 60, "--image-size", 64, "--out", "data/s.jsonl")
     manifest = tmp_path / "data" / "s.jsonl"
     lines = manifest.read_text().splitlines()
     rows = [json.loads(line) for line in lines]
@@ -181,14 +198,13 @@ def test_bad_studies_are_set_aside_and_the_good_ones_go_on(
     manifest.write_text("\n".join(lines) + "\n")
 
     how = ("--data.source", "manifest", "--data.manifest", manifest, "--out", "run")
-    refused = radflow("run", recipe, *how)
-    assert refused.returncode == 1
-    assert "s.jsonl: 5 of 60 studies are bad" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    status, _, errors = command("run", recipe, *how)
+    assert status == 1
+    assert "s.jsonl: 5 of 60 studies are bad" in errors
+    assert "Traceback" not in errors
 
-    done = radflow("sft", recipe, *how, "--data.max_bad_share", 0.1)
-    assert done.returncode == 0, done.stderr
-    assert "set 5 studies aside, see prepare/rejected.jsonl" in done.stdout
+    done = said("sft", recipe, *how, "--data.max_bad_share", 0.1)
+    assert "set 5 studies aside, see prepare/rejected.jsonl" in done
     rejected = [
         json.loads(line) for line in (tmp_path / "run/prepare/rejected.jsonl").read_text().splitlines()
     ]
@@ -203,14 +219,17 @@ def test_bad_studies_are_set_aside_and_the_good_ones_go_on(
 
 
 def test_a_run_killed_twice_ends_with_the_same_weights(
-    radflow: Callable, recipe: Path, tmp_path: Path, environment: dict[str, str]
+    said: Callable, recipe: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    long = ("--sft.epochs", "4", "--rft.steps", "6", "--rft.learning_rate", "0.02")
+    long = ("--sft.epochs", "2", "--rft.steps", "5", "--rft.learning_rate", "0.02")
     long += ("--policy.image_features", "disk")  # the most there is to lose
-    assert radflow("prepare", "carotid-phantom", "--count", 60, "--image-size", 64).returncode == 0
+    said("prepare", "carotid-phantom", "--count", 60, "--image-size", 64)
     data = ("--data.source", "manifest", "--data.manifest", "data/studies.jsonl")
-    whole = radflow("run", recipe, *data, *long, "--out", "whole", umask=0o077)
-    assert whole.returncode == 0, whole.stderr
+    before = os.umask(0o077)
+    try:
+        said("run", recipe, *data, *long, "--out", "whole")
+    finally:
+        os.umask(before)
     check_modes(tmp_path / "whole", 0o077)
 
     run = tmp_path / "killed"
@@ -218,9 +237,7 @@ def test_a_run_killed_twice_ends_with_the_same_weights(
     for stage, step in (("sft", 7), ("rft", 3)):
         kill_after(stage, step, run, arguments, tmp_path, environment)
         assert not (run / stage / "model").exists()
-    last = radflow(*arguments)
-    assert last.returncode == 0, last.stderr
-    assert "rft: picking up at step" in last.stdout
+    assert "rft: picking up at step" in said(*arguments)
     log = (run / "run.log").read_text()
     assert "sft: picking up at step" in log
     assert digests(run) == digests(tmp_path / "whole")

@@ -1,0 +1,257 @@
+"""Does RFT help on studies it never saw, and more than its controls? Whole runs for several seeds, compared.
+
+    python benchmarks/rft_diagnosis.py quickstart --seeds 0,1,2 --out runs/gain
+    python benchmarks/rft_diagnosis.py RECIPE --seeds 0,1,2,3,4 --out DIR \
+        --evaluation.controls template,shuffled,sft-continued,sft-more,best-of-n
+
+Prints one JSON object: RadFlow minus SFT and minus each control that the runs have, then every system, both
+over all test studies and over the critical ones; then each seed. Other options go to the recipe. A run that
+is finished is not run again, and one that was stopped goes on.
+
+``low`` and ``high`` are the ends of a 95 % hierarchical bootstrap: seeds, then patients. Where all seeds have
+the same test studies (a data set with its own split) one draw of patients serves all seeds, for a hard study
+is hard for each; where each seed draws its own patients, each has a draw of its own. ``patients`` is the
+interval with the seeds as they are. Of five seeds there are few resamples: read the ends as rough.
+
+Label F1 is that of one report, where two empty reports agree (1); macro and micro F1 are of the corpus
+(`radflow.metrics.corpus_f1`), where silence on an abnormal study is a miss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from radflow.evaluation import bootstrap_interval, read_results
+from radflow.files import read_json, read_jsonl
+from radflow.modality import modality_of
+from radflow.readers import assertions, labeler
+from radflow.reports import parse_report
+from radflow.studies.manifest import read_manifest
+
+COLUMNS = ("reward", "bleu2", "reward/consistency", "reward/impression", "reward/domain", "reward/syntax")
+CONTROLS = ("sft", "sft-continued", "sft-more", "best-of-n", "template")
+
+
+@dataclass(frozen=True)
+class System:
+    """One system on the test studies of one seed: a number per study of each metric, and what it asserts."""
+
+    columns: Mapping[str, np.ndarray]
+    asserts: np.ndarray
+
+    @np.errstate(invalid="ignore", divide="ignore")  # a mean over no studies is NaN
+    def means(self, weights: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+        """Each figure in each resample; ``weights`` is (R, N), ``truth`` what the references assert."""
+        found = {}
+        for name, values in self.columns.items():
+            known = ~np.isnan(values)
+            found[name] = weights[:, known] @ values[known] / weights[:, known].sum(axis=1)
+        hits, support = weights @ (self.asserts & truth), weights @ truth
+        sizes = weights @ self.asserts + support
+        of_each = np.where(support > 0, 2 * hits / sizes, 0.0)
+        found["macro_f1"] = of_each.sum(axis=1) / (support > 0).sum(axis=1)
+        found["micro_f1"] = 2 * hits.sum(axis=1) / sizes.sum(axis=1)
+        found["positives"] = weights @ self.asserts.sum(axis=1) / weights.sum(axis=1)
+        return found
+
+
+class Run:
+    """A finished run, read from its files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.results = folder, read_results(folder / "results.json")
+        self.label = modality_of(self.results.modality).labels.metric
+        manifest = read_manifest(folder / "prepare" / "studies.jsonl", check_images=False)
+        by_id = {study.study_id: study for study in manifest.studies}
+        self.studies = [by_id[row["study_id"]] for row in read_jsonl(self._reports("sft"))]
+        self.patients = [study.patient_id for study in self.studies]
+        self.critical = np.array([bool(study.critical) for study in self.studies])
+        self.truth = self._asserted([study.reference.canonical for study in self.studies])
+
+    @cached_property
+    def systems(self) -> dict[str, System]:
+        """By name; those on other images are left out."""
+        found = {}
+        for name in self.results.systems:
+            rows = list(read_jsonl(self.folder / "evaluation" / "scores" / f"{name}.jsonl"))
+            columns = {
+                printed: np.array([math.nan if row[metric] is None else row[metric] for row in rows])
+                for printed, metric in [("label_f1", self.label), *((m, m) for m in COLUMNS)]
+            }
+            texts = [parse_report(row["text"]).canonical for row in read_jsonl(self._reports(name))]
+            found[name] = System(columns, self._asserted(texts))
+        return found
+
+    def facts(self) -> dict:
+        """What is said of this seed alone."""
+        patients = {"clusters": self.patients, "resamples": 2000}
+        ours, sft = self.systems["radflow"].columns, self.systems["sft"].columns
+        log = [r for r in read_jsonl(self.folder / "metrics.jsonl") if r["stage"] == "rft" and r["step"] > 0]
+        kinds = ("clip_fraction_critical", "clip_fraction_normal")
+        summaries = {"rft": "rft", **{n: f"controls/{n}" for n in self.systems if n in CONTROLS[1:4]}}
+        said = {n: read_json(self.folder / place / "summary.json") for n, place in summaries.items()}
+        whole = np.ones((1, len(self.studies)))
+        return {
+            "gain": {m: _rounded(bootstrap_interval(ours[m] - sft[m], **patients)) for m in ours},
+            "systems": {
+                n: {m: _number(v[0]) for m, v in s.means(whole, self.truth).items()}
+                for n, s in self.systems.items()
+            },
+            "fall_when_shuffled": {m: round(f.fall.mean, 4) for m, f in self.results.shuffled.items()},
+            "kept": {n: [s["best_step"], s["steps"]] for n, s in said.items()},
+            "compute": {n: s["compute"] for n, s in said.items()},
+            "clip": {
+                k: _number(np.mean([r[k] for r in log if r[k] is not None] or [math.nan])) for k in kinds
+            },
+            "cases": self.results.cases,
+            "seconds": {stage: round(s) for stage, s in self.results.seconds.items()},
+        }
+
+    def _reports(self, system: str) -> Path:
+        return self.folder / "generate" / f"{system}.jsonl"
+
+    def _asserted(self, texts: list[str]) -> np.ndarray:
+        return assertions(labeler(self.results.modality)(texts))
+
+
+class Bootstrap:
+    """Resamples of seeds, then of patients, that all systems and figures share.
+
+    Args:
+        runs: one per seed.
+        resamples: how many.
+    """
+
+    def __init__(self, runs: list[Run], resamples: int) -> None:
+        draw = np.random.default_rng(0)
+        self.runs, size = runs, len(runs)
+        references = [[(s.study_id, s.reference.canonical) for s in run.studies] for run in runs]
+        self.crossed = all(found == references[0] for found in references)
+        self.seeds = draw.integers(0, size, size=(resamples, size))
+        self.weights = [
+            [self._patients_drawn(seed, slot, resamples) for seed in range(size)]
+            for slot in range(1 if self.crossed else size)
+        ]
+
+    def _patients_drawn(self, seed: int, slot: int, resamples: int) -> np.ndarray:
+        """How often each study of a seed is in each resample of patients, (R, N)."""
+        patients = self.runs[seed].patients
+        index = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
+        draw = np.random.default_rng([1, slot, 0 if self.crossed else seed])
+        counts = draw.multinomial(len(index), np.full(len(index), 1 / len(index)), size=resamples)
+        return counts[:, [index[patient] for patient in patients]].astype(float)
+
+    def figures(self, system: str, *, critical: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """The mean over seeds of each figure, and the same in each resample."""
+        some = [run.critical if critical else np.ones(len(run.studies), bool) for run in self.runs]
+
+        def of(run: Run, chosen: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+            return run.systems[system].means(weights * chosen, run.truth)
+
+        whole = [of(run, c, np.ones((1, len(c)))) for run, c in zip(self.runs, some, strict=True)]
+        drawn = [[of(*parts) for parts in zip(self.runs, some, row, strict=True)] for row in self.weights]
+        places, resampled = np.arange(len(self.seeds)), {}
+        for name in whole[0]:
+            columns = [np.stack([found[name] for found in row]) for row in drawn]
+            picked = [
+                columns[slot % len(columns)][self.seeds[:, slot], places] for slot in range(len(self.runs))
+            ]
+            resampled[name] = np.nanmean(picked, axis=0)
+        return {name: float(np.nanmean([found[name] for found in whole])) for name in whole[0]}, resampled
+
+    def difference(self, control: str, *, critical: bool) -> dict[str, dict]:
+        """RadFlow minus a control."""
+        mean, ours = self.figures("radflow", critical=critical)
+        beside, theirs = self.figures(control, critical=critical)
+        found = {}
+        for name in mean:
+            low, high = np.nanpercentile(ours[name] - theirs[name], [2.5, 97.5])
+            found[name] = {
+                "mean": _number(mean[name] - beside[name]),
+                "low": _number(low),
+                "high": _number(high),
+            }
+            if name in self.runs[0].systems["sft"].columns:
+                found[name]["patients"] = self._with_seeds_as_they_are(control, name, critical=critical)
+        return found
+
+    def _with_seeds_as_they_are(
+        self, control: str, metric: str, *, critical: bool
+    ) -> dict[str, float] | None:
+        values, patients = [], []
+        for seed, run in enumerate(self.runs):
+            change = run.systems["radflow"].columns[metric] - run.systems[control].columns[metric]
+            kept = run.critical if critical else slice(None)
+            values.append(change[kept])
+            names = np.array([p if self.crossed else f"{seed} {p}" for p in run.patients], dtype=object)
+            patients.extend(names[kept])
+        together = np.concatenate(values)
+        if np.isnan(together).all():
+            return None
+        return _rounded(bootstrap_interval(together, clusters=patients, resamples=2000))
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if math.isfinite(value) else None
+
+
+def _rounded(found) -> dict[str, float | None]:
+    return {"mean": _number(found.mean), "low": _number(found.low), "high": _number(found.high)}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    options.add_argument("recipe", help="a TOML file, or the name of a shipped recipe")
+    options.add_argument("--seeds", type=lambda text: [int(n) for n in text.split(",")], default=[0, 1, 2])
+    options.add_argument("--out", type=Path, default=Path("runs/diagnosis"))
+    options.add_argument("--resamples", type=int, default=2000)
+    given, overrides = options.parse_known_args()
+    warnings.simplefilter("ignore", RuntimeWarning)  # of NaN alone, where no seed has such studies
+    folders = {seed: given.out / f"seed{seed}" for seed in given.seeds}
+    for seed, folder in folders.items():
+        command = [sys.executable, "-m", "radflow", "run", given.recipe, "--out", folder, "--seed", seed]
+        ran = subprocess.run([*map(str, command), *overrides], stdout=sys.stderr, check=False)
+        if ran.returncode:
+            sys.exit(f"seed {seed}: the run ended with status {ran.returncode}; the same command goes on")
+    runs = {seed: Run(folder) for seed, folder in folders.items()}
+    bootstrap = Bootstrap(list(runs.values()), given.resamples)
+    subsets = {"all": False, "critical": True}
+    systems = list(runs[given.seeds[0]].systems)
+    answer = {
+        "differences": {
+            f"radflow - {control}": {
+                subset: bootstrap.difference(control, critical=critical)
+                for subset, critical in subsets.items()
+            }
+            for control in CONTROLS
+            if control in systems
+        },
+        "systems": {
+            system: {
+                subset: {m: _number(v) for m, v in bootstrap.figures(system, critical=critical)[0].items()}
+                for subset, critical in subsets.items()
+            }
+            for system in systems
+        },
+        "positives_of_references": _number(np.mean([run.truth.sum(axis=1).mean() for run in runs.values()])),
+        "patients": "the same for all seeds" if bootstrap.crossed else "each seed its own",
+        "recipe": given.recipe,
+        "overrides": overrides,
+        "seeds": {seed: run.facts() for seed, run in runs.items()},
+    }
+    print(json.dumps(answer, allow_nan=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The seeds' comparison of `benchmarks/rft_diagnosis.py`, on made-up runs."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from radflow.metrics import corpus_f1
+
+_SPEC = spec_from_file_location(
+    "rft_diagnosis", Path(__file__).parents[1] / "benchmarks" / "rft_diagnosis.py"
+)
+assert _SPEC is not None and _SPEC.loader is not None
+diagnosis = sys.modules[_SPEC.name] = module_from_spec(_SPEC)
+_SPEC.loader.exec_module(diagnosis)
+
+STUDIES = 40
+
+
+def run(seed: int, gain: float, *, own_patients: bool) -> Any:
+    """A run whose RadFlow gains ``gain`` on every study; two studies per patient, every fourth critical."""
+    draw = np.random.default_rng(seed)
+    truth = draw.random((STUDIES, 3)) < 0.3
+    sft = draw.random(STUDIES)
+    reference = SimpleNamespace(canonical=f"of {seed * own_patients}")
+    return SimpleNamespace(
+        studies=[SimpleNamespace(study_id=f"s{i}", reference=reference) for i in range(STUDIES)],
+        patients=[f"p{i // 2}" for i in range(STUDIES)],
+        critical=np.arange(STUDIES) % 4 == 0,
+        truth=truth,
+        systems={
+            "sft": diagnosis.System({"reward": sft}, np.zeros_like(truth)),
+            "radflow": diagnosis.System({"reward": sft + gain}, truth),
+        },
+    )
+
+
+@pytest.mark.parametrize("own_patients", [True, False])
+def test_seeds_are_resampled_before_patients(own_patients: bool) -> None:
+    gains = (0.0, 0.1, 0.5)
+    runs = [run(seed, gain, own_patients=own_patients) for seed, gain in enumerate(gains)]
+    bootstrap = diagnosis.Bootstrap(runs, 500)
+    assert bootstrap.crossed == (not own_patients)
+    for critical in (False, True):
+        found = bootstrap.difference("sft", critical=critical)["reward"]
+        # Within a seed all studies gain alike: what is not sure is which seeds there are.
+        assert found["mean"] == pytest.approx(0.2)
+        assert (found["low"], found["high"]) == pytest.approx((0.0, 0.5), abs=0.14)
+    alone = diagnosis.Bootstrap(runs[1:2], 100).difference("sft", critical=False)["reward"]
+    assert (alone["low"], alone["high"]) == pytest.approx((0.1, 0.1))
+
+
+def test_figures_of_the_corpus_are_those_of_the_metric() -> None:
+    made = run(0, 0.0, own_patients=True)
+    guess = np.random.default_rng(9).random((STUDIES, 3)) < 0.3
+    system = diagnosis.System({}, guess)
+    weights = np.ones((1, STUDIES)) * made.critical
+    found = {name: value[0] for name, value in system.means(weights, made.truth).items()}
+    expected = corpus_f1(guess[made.critical], made.truth[made.critical])
+    assert (found["macro_f1"], found["micro_f1"], found["positives"]) == pytest.approx(tuple(expected))

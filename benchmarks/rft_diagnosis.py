@@ -32,7 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radflow.evaluation import bootstrap_interval, read_results
+from radflow.evaluation import bootstrap_interval, bootstrap_intervals, read_results
 from radflow.files import read_json, read_jsonl
 from radflow.modality import modality_of
 from radflow.readers import assertions, labeler
@@ -103,7 +103,10 @@ class Run:
         said = {n: read_json(self.folder / place / "summary.json") for n, place in summaries.items()}
         whole = np.ones((1, len(self.studies)))
         return {
-            "gain": {m: _rounded(bootstrap_interval(ours[m] - sft[m], **patients)) for m in ours},
+            "gain": {
+                m: _rounded(found)
+                for m, found in bootstrap_intervals({m: ours[m] - sft[m] for m in ours}, **patients).items()
+            },
             "systems": {
                 n: {m: _number(v[0]) for m, v in s.means(whole, self.truth).items()}
                 for n, s in self.systems.items()

@@ -93,7 +93,7 @@ def check_headroom(radflow: Callable, recipe: Path, run: Path) -> None:
     found = json.loads(written)
     assert (found["split"], found["studies"], found["samples"]) == ("validate", 4, 3)
     assert set(found["policies"]) == {"sft", "rft"}
-    assert {"greedy", "best by label F1", "consensus"} <= set(found["policies"]["sft"]["decodings"])
+    assert {"greedy", "best by labels", "consensus"} <= set(found["policies"]["sft"]["decodings"])
     file.unlink()
     pieces = list((run / "headroom").glob("*/samples/00000.jsonl"))
     times = [piece.stat().st_mtime_ns for piece in pieces]

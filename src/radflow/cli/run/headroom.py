@@ -28,9 +28,9 @@ def _table(name: str, measured: Mapping[str, Any], found: Mapping[str, Any]) -> 
     table = Table(
         title=f"{name}: {found['studies']:,} studies ({found['split']}), {found['samples']} samples of each "
         f"at temperature {found['temperature']:g}",
-        caption=f"over greedy: {measured['labels'][first]} paired, 95% interval; Pos.: positives per report, "
-        f"references {measured['references']:.2f}; the samples of {measured['differ']:.0%} of the studies "
-        "differ in their labels",
+        caption=f"over greedy: {measured['labels'][first]}, paired, 95% interval; Pos.: positives per "
+        f"report, references {measured['references']:.2f}; the samples of {measured['differ']:.0%} of the "
+        "studies differ in their labels",
         box=box.SIMPLE_HEAD,
         title_justify="left",
         caption_justify="left",
@@ -39,7 +39,8 @@ def _table(name: str, measured: Mapping[str, Any], found: Mapping[str, Any]) -> 
     )
     table.add_column("Reports", no_wrap=True)
     for label in (*measured["labels"].values(), "Pos."):
-        table.add_column(label.partition(" (")[0], justify="right", min_width=7)
+        short = label.partition(" (")[0]
+        table.add_column(short, justify="right", min_width=max(map(len, short.split())))
     table.add_column("over greedy", justify="right", no_wrap=True)
     for decoding, figures in measured["decodings"].items():
         means = [number(figures.get(metric, {}).get("mean")) for metric in measured["labels"]]

@@ -32,7 +32,7 @@ from radflow.studies import Study
 
 VOTES = (0.2, 0.3, 0.4, 0.5)
 """Shares of the samples that must assert an observation, to choose `evaluation.vote_share` by."""
-GREEDY, MEAN, BY_LABELS, BY_REWARD = "greedy", "mean of samples", "best by label F1", "best by reward"
+GREEDY, MEAN, BY_LABELS, BY_REWARD = "greedy", "mean of samples", "best by labels", "best by reward"
 
 
 @dataclass(frozen=True, kw_only=True)

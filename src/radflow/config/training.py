@@ -160,6 +160,8 @@ class Rft(Section):
     normal group; 0: never."""
     dynamic_sampling: Annotated[int, Field(ge=0)] = 0
     """Rounds in which groups of equal rewards are replaced by other studies (DAPO's dynamic sampling)."""
+    edited: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of each group that is mended with sentences of the reference (EditGRPO: 0.5); 0: none."""
     temperature: Positive = 1.0
     """Sampling temperature of rollouts."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0

@@ -19,6 +19,7 @@ class Completion:
         entropy: of the distributions that its tokens were drawn from, their mean in nats per token; ``None``
             where the sampler does not give it.
         finished: whether it ended by itself rather than by the length limit.
+        edited: whether it was mended after it was sampled (`radflow.training.editing`).
     """
 
     text: str
@@ -26,6 +27,7 @@ class Completion:
     logprobs: tuple[float, ...] | None = None
     entropy: float | None = None
     finished: bool
+    edited: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from radflow.studies import Study
 from radflow.training.exploration import check_annotated
 from radflow.training.exploration.rounds import Rounds
 from radflow.training.rollout import RewardModel, RolloutSampler
-from radflow.training.step_log import ShiftProbe, step_figures
+from radflow.training.step_log import ShiftProbe, edited_figures, step_figures
 from radflow.training.update import Rows, reference_logprobs, update_policy
 from radflow.training.validation import ValidatedLoop
 from radflow.workspace import Workspace
@@ -152,7 +152,8 @@ class RftLoop(ValidatedLoop):
 
         self.count(self.forward.passes + self.sampler.passes - before)
         shift = probe.measure() if probe else {}
-        figures = step_figures(rollout, update, shift, self.accelerator)
+        mended = edited_figures(rollout, update.old) if knobs.edited else {}
+        figures = step_figures(rollout, update, {**shift, **mended}, self.accelerator)
         return figures, sum(len(c.token_ids) for g in rollout.groups for c in g.completions)
 
     def _reference(self, groups: Sequence[Group]) -> Rows:

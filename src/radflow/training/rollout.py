@@ -29,6 +29,7 @@ from radflow.readers import assertions, labeler
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.advantages import rollout_advantages
+from radflow.training.editing.groups import edit_groups
 
 
 @runtime_checkable
@@ -179,7 +180,10 @@ class RolloutSampler:
             min_p=self._knobs.min_p,
         )
         self.passes += sampling_passes(self._policy, groups)
-        return groups
+        if not self._knobs.edited:
+            return groups
+        share, longest = self._knobs.edited, self._max_new_tokens
+        return edit_groups(self._policy, groups, share=share, max_new_tokens=longest, seeds=seeds)
 
     def _score(self, groups: Sequence[Group]) -> list[list[Reward]]:
         return self._reward.score_many([g.study for g in groups], [g.texts for g in groups])

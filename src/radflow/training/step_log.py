@@ -72,6 +72,21 @@ def step_figures(
     return row
 
 
+def edited_figures(rollout: Rollout, old: Rows) -> dict[str, float]:
+    """What the mended completions of a rollout are, beside the sampled ones; NaN where there are none.
+
+    ``*_logprob`` is the mean in nats per token under the policy that sampled: how far the mended reports are
+    from what it would write. Their ratio at the first pass is 1, as everyone's (`radflow.training.update`).
+    """
+    edited = np.array([[c.edited for c in group.completions] for group in rollout.groups])
+    row = {"edited_share": float(edited.mean())}
+    for name, rows in (("edited", edited), ("sampled", ~edited)):
+        some = torch.cat([old[i] for i in np.flatnonzero(rows)]) if rows.any() else None
+        row[f"{name}_reward"] = math.nan if some is None else float(rollout.rewards[rows].mean())
+        row[f"{name}_logprob"] = math.nan if some is None else float(some.mean())
+    return row
+
+
 class ShiftProbe:
     """How far an update moves the policy over the whole vocabulary, on a critical and a normal group.
 
@@ -113,7 +128,7 @@ def peak_bytes() -> int:
 
 def _entropy(rollout: Rollout) -> float:
     """Mean over the sampled tokens; NaN where the sampler does not know it."""
-    completions = [c for g in rollout.groups for c in g.completions]
+    completions = [c for g in rollout.groups for c in g.completions if not c.edited]
     if any(c.entropy is None for c in completions):
         return math.nan
     lengths = [len(c.token_ids) for c in completions]
@@ -123,9 +138,9 @@ def _entropy(rollout: Rollout) -> float:
 def _sampler_gap(rollout: Rollout, old: Rows) -> float:
     """Largest difference of a log-probability between the sampler and the pass over the whole completion."""
     completions = [c for g in rollout.groups for c in g.completions]
-    if any(c.logprobs is None for c in completions):
+    pairs = [pair for pair in zip(completions, old, strict=True) if not pair[0].edited]
+    if any(c.logprobs is None for c, _ in pairs):
         return math.nan
-    pairs = zip(completions, old, strict=True)
     return max(float((torch.tensor(c.logprobs) - row.cpu()).abs().max()) for c, row in pairs)
 
 

@@ -48,9 +48,11 @@ validate_every = 20
 checkpoint_every = 20
 [exploration]
 strategy = "balanced"
+studies = 24
+keep_percent = 50
 [rft]
 studies_per_step = 4
-steps = 4
+steps = 2
 validate_every = 2
 validation_studies = 4
 checkpoint_every = 1

@@ -48,7 +48,9 @@ def said(command: Callable) -> Callable[..., str]:
     return said
 
 
-def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp_path: Path) -> None:
+def test_from_studies_to_the_page_and_again(
+    radflow: Callable, command: Callable, said: Callable, recipe: Path, tmp_path: Path
+) -> None:
     first = radflow("run", recipe, "--out", "run", umask=0o027)
     assert first.returncode == 0, first.stderr
     check_modes(tmp_path / "run", 0o027)
@@ -67,19 +69,16 @@ def test_from_studies_to_the_page_and_again(radflow: Callable, recipe: Path, tmp
         *(("rft", step) for step in range(3)),
     ]
 
-    second = radflow("run", recipe, "--out", "run")
-    assert second.returncode == 0, second.stderr
-    assert skipped(second.stdout) == STAGES
-    check_damage(radflow, recipe, run)
+    assert skipped(said("run", recipe, "--out", "run")) == STAGES
+    check_damage(command, recipe, run)
 
     learnable = ("--exploration.strategy", "learnable", "--exploration.refresh_every", 1)
-    changed = radflow("run", recipe, "--out", "run", "--rft.beta", "0.1", *learnable)
-    assert changed.returncode == 0, changed.stderr
-    assert skipped(changed.stdout) == STAGES[:2]
+    changed = said("run", recipe, "--out", "run", "--rft.beta", "0.1", *learnable)
+    assert skipped(changed) == STAGES[:2]
     assert "Picked again between rollouts" in (run / "report.html").read_text()
     assert (run / "rft" / "rounds" / "001" / "picked.json").exists()
 
-    check_draft(radflow, run)
+    check_draft(command, run)
 
 
 def check_headroom(radflow: Callable, recipe: Path, run: Path) -> None:
@@ -125,7 +124,7 @@ def check_modes(run: Path, umask: int) -> None:
         assert path.stat().st_mode & 0o777 == wide & ~umask, path
 
 
-def check_damage(radflow: Callable, recipe: Path, run: Path) -> None:
+def check_damage(command: Callable, recipe: Path, run: Path) -> None:
     """What is damaged is made again from what is left, bit for bit, and nothing else is."""
     before = digests(run)
     weights, picture = run / "rft" / "model" / "model.safetensors", next(run.rglob("*-left.png"))
@@ -135,16 +134,16 @@ def check_damage(radflow: Callable, recipe: Path, run: Path) -> None:
         path.write_bytes(content)
     (run / "generate" / "sft.jsonl").unlink()
     (run / "rft" / "model" / "SHA256SUMS").write_text("")
-    refused = radflow("draft", next(run.rglob("*-right.png")), "--model", run)
-    assert refused.returncode == 1
-    assert "SHA256SUMS is damaged" in refused.stderr
-    again = radflow("run", recipe, "--out", "run")
-    assert again.returncode == 0, again.stderr
-    assert skipped(again.stdout) == ["sft", "exploration"]  # the model card lay beside the weights
+    status, _, errors = command("draft", next(run.rglob("*-right.png")), "--model", run)
+    assert status == 1
+    assert "SHA256SUMS is damaged" in errors
+    status, again, errors = command("run", recipe, "--out", "run")
+    assert status == 0, errors
+    assert skipped(again) == ["sft", "exploration"]  # the model card lay beside the weights
     for name in ("SHA256SUMS", "model.safetensors"):
-        assert f"rft/model/{name} is damaged" in again.stdout
-    assert "generate: generate/sft.jsonl is missing" in again.stdout
-    assert "rft: picking up at step 2 of 2" in again.stdout
+        assert f"rft/model/{name} is damaged" in again
+    assert "generate: generate/sft.jsonl is missing" in again
+    assert "rft: picking up at step 2 of 2" in again
     assert digests(run) == before
 
 
@@ -163,21 +162,21 @@ def check_results(results: dict) -> None:
     assert set(results["drift"]) >= {"sft", "radflow", "reference"}
 
 
-def check_draft(radflow: Callable, run: Path) -> None:
+def check_draft(command: Callable, run: Path) -> None:
     study = read_manifest(run / "prepare" / "studies.jsonl").split("test")[0]
-    text = radflow("draft", *study.images, "--model", run)
-    assert text.returncode == 0, text.stderr
-    lines = text.stdout.splitlines()
+    status, text, errors = command("draft", *study.images, "--model", run)
+    assert status == 0, errors
+    lines = text.splitlines()
     assert lines[0] == lines[-1] == "Draft written by a model. Not for diagnosis."
-    record = json.loads(radflow("draft", *study.images, "--model", run / "sft" / "model", "--json").stdout)
+    record = json.loads(command("draft", *study.images, "--model", run / "sft" / "model", "--json")[1])
     assert set(record) >= {"findings", "impression", "text", "consistent", "critical", "finished", "notice"}
     assert record["model"] == "small (sft)"
     broken = run / "broken.png"
     broken.write_bytes(study.images[0].read_bytes()[:400])
-    refused = radflow("draft", broken, "--model", run)
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
-    assert "broken.png: the image is truncated" in refused.stderr
+    status, _, errors = command("draft", broken, "--model", run)
+    assert status == 1
+    assert errors.count("\n") == 1
+    assert "broken.png: the image is truncated" in errors
 
 
 def test_bad_studies_are_set_aside_and_the_good_ones_go_on(

@@ -39,7 +39,8 @@ imports: $(INSTALLED)  ## import-linter: the layers of docs/architecture.md
 	$(BIN)/lint-imports
 
 pytest: $(INSTALLED)  ## the tests, a process per core (at most four), one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 fast: lint types $(INSTALLED)  ## what a change of rewards, CAPO, readers or metrics needs, in under a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 \

@@ -71,22 +71,23 @@ def test_from_studies_to_the_page_and_again(
 
     assert skipped(said("run", recipe, "--out", "run")) == STAGES
     check_damage(command, recipe, run)
+    check_headroom(said, recipe, run)
 
     learnable = ("--exploration.strategy", "learnable", "--exploration.refresh_every", 1)
-    changed = said("run", recipe, "--out", "run", "--rft.beta", "0.1", *learnable)
+    consensus = ("--evaluation.decoding", "consensus", "--evaluation.samples", 3)
+    changed = said("run", recipe, "--out", "run", "--rft.beta", "0.1", *learnable, *consensus)
     assert skipped(changed) == STAGES[:2]
+    check_consensus(run)
     assert "Picked again between rollouts" in (run / "report.html").read_text()
     assert (run / "rft" / "rounds" / "001" / "picked.json").exists()
 
     check_draft(command, run)
 
 
-def check_headroom(radflow: Callable, recipe: Path, run: Path) -> None:
+def check_headroom(said: Callable, recipe: Path, run: Path) -> None:
     """The same figures, whether the samples are drawn now or were before a kill; others for other studies."""
     asked = ("headroom", recipe, "--out", "run", "--samples", 3)
-    first = radflow(*asked, "--studies", 4)
-    assert first.returncode == 0, first.stderr
-    assert "Best of 3 by label F1 is" in first.stdout
+    assert "Best of 3 by label F1 is" in said(*asked, "--studies", 4)
     file = run / "headroom" / "headroom.json"
     written = file.read_bytes()
     found = json.loads(written)
@@ -96,8 +97,7 @@ def check_headroom(radflow: Callable, recipe: Path, run: Path) -> None:
     file.unlink()
     pieces = list((run / "headroom").glob("*/samples/00000.jsonl"))
     times = [piece.stat().st_mtime_ns for piece in pieces]
-    again = radflow(*asked, "--studies", 4)
-    assert "headroom/headroom.json is missing" in again.stdout
+    assert "headroom/headroom.json is missing" in said(*asked, "--studies", 4)
     assert [piece.stat().st_mtime_ns for piece in pieces] == times
     assert len(times) == 2
     assert file.read_bytes() == written

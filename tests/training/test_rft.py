@@ -16,7 +16,7 @@ from radflow.policy import Policy, load_policy, sample_groups
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
-from radflow.training import validation
+from radflow.training import rft, validation
 from radflow.training.exploration import read_picked
 from radflow.training.rft import run_rft
 from radflow.training.rollout import Rollout

@@ -73,6 +73,7 @@ class Bench:
             rewards=rewards.numpy(),
             parts={},
             advantage=group_advantage(rewards).flatten(),
+            shares={},
             clip=clip_range(critical).repeat_interleave(SIZE),
             critical=critical.repeat_interleave(SIZE),
         )

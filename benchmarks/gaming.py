@@ -15,9 +15,11 @@ systems:
 - ``form``: the reference padded, shuffled or without headers; a reward should pay less for it, but a metric
   of content may not mind.
 
-``cost`` is that difference, of the same studies; ``ordered`` that its whole 95 % interval (bootstrap over
-studies) lies above 0. ``blind_over_tags`` is what the best-paid blind system earns over what ``nearest by
-tags`` earns. Every reward of `REWARDS` is measured whole, and each of its terms and each metric of the
+``cost`` is what the honest report earns more, on the same studies; ``ordered`` that its whole 95 % interval
+(bootstrap over studies) lies above 0. ``blind_over_tags`` is what the best-paid blind system earns over what
+``nearest by tags`` earns. ``random_over_constant`` is what a random real report earns more than each system
+that writes one report for all: where it is not above 0, a policy gains by falling silent. Every reward of
+`REWARDS` and the recipe's preset ``diagnosis`` are measured whole, and each term and each metric of the
 modality alone. It is the acceptance test of a new term: run it before and after.
 """
 
@@ -32,11 +34,11 @@ from pathlib import Path
 import numpy as np
 from gaming_systems import CAROTID, CASES, CHEST, Systems, text
 
-from radflow import judges, readers
+from radflow import config, judges, readers
 from radflow.evaluation.intervals import bootstrap_interval
 from radflow.metrics import METRICS, ReadOnce, score
 from radflow.reports import parse_report
-from radflow.rewards import PARTS, HierarchicalReward
+from radflow.rewards import PARTS, HierarchicalReward, label_prevalence, reward_of
 from radflow.studies import Study
 
 PAPER = "paper"
@@ -50,6 +52,20 @@ REWARDS = {
     CAROTID: {PAPER: {}, "content x 2": {"domain_weight": 2.0, "gamma": 2.0}},
 }
 """Knobs of `HierarchicalReward` by name; those of a metric that this version lacks are left out."""
+DIAGNOSIS = "diagnosis"
+"""The recipe's preset of that name; it is told the prevalence of labels among all cases."""
+CONSTANT = (
+    "constant normal",
+    "constant normal with hedges",
+    "constant abnormal",
+    "list of denials",
+    "shortest normal",
+    "all positive",
+    "keyword soup",
+    "Stable. and nothing else",
+    "empty sections",
+)
+"""Systems that write one report for all."""
 RESAMPLES = 1000
 KINDS = ("blind", "wrong", "form")
 NOT_TRAINED_ON = {"bertscore"}  # of the metrics that need no weights; it needs a download
@@ -74,14 +90,23 @@ class AskedOnce:
         return [self._answers[pair] for pair in pairs]
 
 
-def measures(modality):
+def measures(modality, pool):
     """Name to a function (studies, texts) giving columns of numbers, NaN where a term is skipped."""
     judge, columns = AskedOnce(modality), {}
     for name, knobs in REWARDS[modality].items():
         if any(knob.endswith("metric") and metric not in METRICS for knob, metric in knobs.items()):
             continue
         reward = HierarchicalReward(modality=modality, judge=judge, **knobs)
-        columns[name] = partial(_reward, reward, name, knobs)
+        changed = [part for part in ("domain", "impression") if f"{part}_metric" in knobs]
+        columns[name] = partial(_reward, reward, name, PARTS if name == PAPER else changed)
+    references = [parse_report(text(case.findings, case.impression)) for case in pool]
+    diagnosis = reward_of(
+        config.Reward(preset=DIAGNOSIS),
+        modality,
+        judge=judge,
+        prevalence=label_prevalence(references, modality),
+    )
+    columns[DIAGNOSIS] = partial(_reward, diagnosis, DIAGNOSIS, ("domain", "impression"))
     own = [
         name
         for name, metric in METRICS.items()
@@ -100,15 +125,12 @@ def measures(modality):
     return [*columns.values(), alone]
 
 
-def _reward(reward, name, knobs, studies, texts):
-    is_first = name == PAPER
+def _reward(reward, name, parts, studies, texts):
     rows = [row[0] for row in reward.score_many(studies, [[one] for one in texts])]
     columns = {f"reward: {name}": np.array([row.total for row in rows])}
-    for part in (
-        PARTS if is_first else [part for part in ("domain", "impression") if f"{part}_metric" in knobs]
-    ):
+    for part in parts:
         values = [np.nan if row.parts[part] is None else row.parts[part] for row in rows]
-        columns[f"term: {part}" if is_first else f"term: {part} ({name})"] = np.array(values)
+        columns[f"term: {part}" if name == PAPER else f"term: {part} ({name})"] = np.array(values)
     return columns
 
 
@@ -133,7 +155,7 @@ def measure(modality, pool, count, seed):
         )
         for case in cases
     }
-    by_name, asked = {}, measures(modality)
+    by_name, asked = {}, measures(modality, pool)
     kinds = {}
     for name, (kind, write) in Systems(modality, pool, seed).of().items():
         written = {case.number: write(case) for case in cases}
@@ -172,7 +194,21 @@ def summarise(by_name, kinds, seed):
     tags = {c: earned["nearest by tags"][c]["mean"] for c in columns}
     blind = [name for name, kind in kinds.items() if kind == "blind"]
     best = {c: max((earned[n][c]["mean"], n) for n in blind if earned[n][c]) for c in columns}
+    paid = {
+        column: {
+            name: interval(
+                [
+                    by_name["random real report"][column][n] - value
+                    for n, value in by_name[name][column].items()
+                ],
+                seed,
+            )
+            for name in CONSTANT
+        }
+        for column in columns
+    }
     return {
+        "random_over_constant": paid,
         "blind_over_tags": {
             c: {"ratio": round(best[c][0] / tags[c], 3) if tags[c] > 0 else None, "system": best[c][1]}
             for c in columns
@@ -240,7 +276,7 @@ def main():
     }
     head = {
         key: {modality: part.pop(key) for modality, part in found.items()}
-        for key in ("blind_over_tags", "ordered")
+        for key in ("blind_over_tags", "random_over_constant", "ordered")
     }
     print(
         json.dumps({**head, "modalities": found, "studies": options.studies, "seed": options.seed}, indent=1)

@@ -88,3 +88,34 @@ def test_finding_match_sees_every_fault_of_content(chest):
 def test_the_reward_of_ultrasound_pays_less_without_looking_and_less_for_every_fault(gaming):
     measured = gaming.measure(gaming.CAROTID, gaming.CASES[gaming.CAROTID](60), 8, seed=0)
     assert not_dearer(measured, ("blind", "wrong"), "reward: paper") == []
+
+
+# ---- the preset that does not pay for silence ------------------------------------------------------------
+
+
+SILENT = (
+    "constant normal",
+    "list of denials",
+    "shortest normal",
+    "Stable. and nothing else",
+    "empty sections",
+)
+
+
+def paid_for_silence(measured, column):
+    """Constant reports that assert nothing and earn as much as a random real one."""
+    return [name for name in SILENT if measured["random_over_constant"][column][name]["mean"] <= 0]
+
+
+def test_the_preset_diagnosis_pays_no_constant_report_for_silence_and_less_for_every_fault(gaming, chest):
+    assert "constant normal" in paid_for_silence(chest, "reward: paper")
+    assert paid_for_silence(chest, "reward: diagnosis") == []
+    assert not_dearer(chest, ("wrong", "form"), "reward: diagnosis") == []
+
+
+def test_an_empty_report_and_one_word_are_at_the_bottom(chest):
+    earned = {name: of["reward: diagnosis"]["mean"] for name, of in chest["earned"].items()}
+    below = sorted(earned, key=earned.get)[:2]
+    assert set(below) <= {"empty sections", "Stable. and nothing else", "no headers", "shuffled words"}
+    assert earned["empty sections"] == min(earned.values())
+    assert earned["Stable. and nothing else"] < earned["constant normal"]

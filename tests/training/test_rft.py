@@ -312,6 +312,27 @@ def test_a_step_that_pleases_the_reward_and_loses_labels_is_not_kept(
     assert read_json(workspace.path("rft", "summary.json"))["best_step"] == 1
 
 
+@pytest.mark.parametrize(
+    ("rft", "reward", "kept"),
+    [({}, {}, 1), ({"keep": "diagnosis"}, {}, 2), ({}, {"preset": "diagnosis"}, 2)],
+)
+def test_the_step_is_chosen_by_the_rule_of_the_recipe(
+    train: Callable, open_run: Callable, rft: dict, reward: dict, kept: int
+) -> None:
+    seen = iter([(1.0, 0.1, 0.5), (2.0, 0.1, 0.5), (1.5, 0.2, 0.4), (1.5, 0.3, 0.0)])
+
+    def validation(policy: Policy) -> Validation:
+        worth, macro, positives = next(seen)
+        labels = {"macro_f1": macro, "positives": positives, "reference_positives": 0.5}
+        return Validation(rewards=[worth] * 3, label_f1s=[0.5] * 3, figures=labels)
+
+    workspace, recipe = open_run(rft={**RFT, "steps": 3, **rft}, reward=reward)
+    train(workspace, recipe, validate=validation)
+    summary = read_json(workspace.path("rft", "summary.json"))
+    assert summary["best_step"] == kept
+    assert summary["validation"][2]["macro_f1"] == 0.2
+
+
 @pytest.mark.parametrize("how", [{}, {"dynamic_sampling": 1, "exact_shift_every": 3}])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(
     train: Callable, open_run: Callable, rows: Callable, weights: Callable, stop_at: Callable, how: dict

@@ -60,3 +60,50 @@ def test_the_choice_says_why() -> None:
     assert why_kept([start, worse]).startswith("step 2, the best of the others, may not be kept: the reward")
     better = start | {"step": 4, "rewards": [2.0] * 4}
     assert "reward +1.000" in why_kept([start, worse, better])
+
+
+# ---- by diagnosis ----------------------------------------------------------------------------------------
+
+SEEN = {
+    "step": 0,
+    "rewards": [1.0] * 4,
+    "label_f1s": [0.5] * 4,
+    "macro_f1": 0.1,
+    "positives": 0.8,
+    "reference_positives": 0.5,
+}
+
+
+def diagnosed(*others, within=0.2):
+    validations = [SEEN, *({**SEEN, "step": 2 * i, **other} for i, other in enumerate(others, start=1))]
+    return choose_step(validations, "diagnosis", within), why_kept(validations, "diagnosis", within)
+
+
+def test_by_diagnosis_the_step_with_the_highest_macro_f1_is_kept():
+    kept, why = diagnosed({"macro_f1": 0.2, "positives": 0.5}, {"macro_f1": 0.3, "positives": 0.45})
+    assert kept == 4
+    assert why.startswith("the highest validation macro F1 of the steps that kept reward and positives")
+    assert "macro F1 0.300, 0.45 positives per report" in why
+
+
+def test_by_diagnosis_no_reward_has_to_be_gained_and_none_may_be_lost():
+    assert diagnosed({"macro_f1": 0.2, "positives": 0.5})[0] == 2
+    kept, why = diagnosed({"macro_f1": 0.2, "positives": 0.5, "rewards": [0.9, 0.8, 0.9, 0.8]})
+    assert (kept, why) == (
+        0,
+        "step 2, the best of the others, may not be kept: the reward fell by more than its standard error",
+    )
+
+
+def test_by_diagnosis_a_silent_step_is_not_kept_and_one_that_is_closer_than_step_0_is():
+    kept, why = diagnosed({"macro_f1": 0.3, "positives": 0.1})
+    assert kept == 0
+    assert why.endswith("may not be kept: 0.10 positives per report, where the references have 0.50")
+    assert diagnosed({"macro_f1": 0.3, "positives": 0.75})[0] == 2  # outside 0.4 to 0.6; step 0 is at 0.8
+    assert diagnosed({"macro_f1": 0.3, "positives": 0.85})[0] == 0
+    assert diagnosed({"macro_f1": 0.3, "positives": 0.85}, within=0.8)[0] == 2
+
+
+def test_by_diagnosis_where_no_reference_asserts_anything_step_0_stays():
+    unseen = {name: value for name, value in SEEN.items() if name != "macro_f1"}
+    assert choose_step([unseen, unseen | {"step": 2, "rewards": [9.0] * 4}], "diagnosis") == 0

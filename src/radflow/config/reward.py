@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from radflow.config.section import Count, Names, Positive, Section
+from radflow.config.section import Count, Names, Positive, Section, Share
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "diagnosis": {
+        "syntax": 0.5,
+        "domain": 0.25,
+        "consistency": 0.25,
+        "gamma": 2.0,
+        "labels": "f_beta",
+        "target": "report",
+        "beta": 1.5,
+        "rarity": 0.75,
+    }
+}
+"""What a preset sets. R_domain of ``diagnosis`` is FindingMatch too, where the modality has it."""
 
 
 class Reward(Section):
     """The hierarchical reward, R = syntax + domain + consistency + gamma * impression (Eq. 4-5)."""
 
+    preset: Literal["paper", "diagnosis"] = "paper"
+    """Values of the knobs below that the recipe does not set: ``paper`` is what they say, ``diagnosis`` pays
+    hits and not silence (`PRESETS`, docs/gaming.md)."""
     syntax: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of R_syntax; the paper's is 1."""
     domain: Annotated[float, Field(ge=0.0)] = 1.0
@@ -27,9 +45,36 @@ class Reward(Section):
     the side, place and degree of what is found in a chest, and what is denied."""
     impression_metric: str | None = None
     """What R_imp is; the modality's F1 of labels by default, as in the paper. Labels have no side."""
+    labels: Literal["f1", "f_beta", "marginal"] = "f1"
+    """What R_imp makes of labels where ``impression_metric`` names no metric. ``f1`` is the paper's, and
+    pays 1 where neither report asserts anything. ``f_beta`` pays hits; ``marginal`` what a report adds to the
+    macro F1 of the training split, as Target Exploration found it."""
+    target: Literal["impression", "report"] = "impression"
+    """What R_imp reads: the Impression, as in the paper, or the whole report."""
+    beta: Positive = 2.0
+    """How many times as much as precision recall counts in ``f_beta``."""
+    rarity: Share = 0.5
+    """Exponent of inverse prevalence in the weights of labels, in ``f_beta``; the training references give
+    the prevalence."""
+    silence: Share = 0.1
+    """What ``f_beta`` pays a clean report of a study whose reference asserts nothing."""
+    inventions: Annotated[float, Field(ge=0.0)] = 0.0
+    """The most that findings beyond the labels cost that the report states and its reference does not, in
+    ``f_beta`` and ``marginal``."""
+    hit: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of what a hit adds in ``marginal``."""
+    false_alarm: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of what an invented label takes away in ``marginal``."""
+    miss: Annotated[float, Field(ge=0.0)] = 1.0
+    """Weight of what a missed label takes away in ``marginal``."""
     judge: str = "rules"
     """Who says whether the Impression follows from the Findings: ``rules``; ``openai:<model>`` behind any
     OpenAI-compatible endpoint; ``local:<folder>`` with a causal language model. ``[judge]`` says how."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, given: Any) -> Any:
+        return {**PRESETS.get(given.get("preset", ""), {}), **given} if isinstance(given, dict) else given
 
 
 class Judge(Section):

@@ -172,6 +172,13 @@ class Rft(Section):
     """Rollouts between validations; the best step is chosen on them, step 0 included."""
     validation_studies: Count = 150
     """Studies of the validation split behind each."""
+    keep: Literal["reward", "diagnosis"] | None = None
+    """What the kept step is best at: ``reward``, where label F1 did not fall; ``diagnosis``, the macro F1 of
+    labels, where the reward did not fall and the reports assert about as much as the references. The
+    reward's preset decides when not given: ``reward`` with ``paper``."""
+    positives_within: Positive = 0.5
+    """How far from the references' positives per report a step may be for ``keep = "diagnosis"``, as a share
+    of them; one that is closer than step 0 may be further off."""
     checkpoint_every: Count = 2
     """Rollouts between checkpoints that a killed run picks up from."""
 

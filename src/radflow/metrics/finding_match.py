@@ -139,7 +139,7 @@ def _names(fact: Fact) -> frozenset[str]:
     return (frozenset(_SAME.get(stem, stem) for stem in stems) - _SAYS_NOTHING) or frozenset({fact.finding})
 
 
-def _in_common(fact: Fact, other: Fact) -> float:
+def same_finding(fact: Fact, other: Fact) -> float:
     """How much two findings are the same one, in [0, 1], whatever is said of them."""
     if fact.finding in CHEXPERT_OBSERVATIONS or other.finding in CHEXPERT_OBSERVATIONS:
         return float(fact.finding == other.finding)
@@ -179,7 +179,7 @@ def _denies(denial: Fact, fact: Fact) -> bool:
     name: str | None = fact.finding
     while name is not None and name != denial.finding:
         name = _PARENTS.get(name)
-    if name is None and not _in_common(denial, fact):
+    if name is None and not same_finding(denial, fact):
         return False
     limits = ((denial.values(axis), fact.values(axis)) for axis in _LIMITS)
     return all(not limit or limit & said for limit, said in limits)
@@ -193,7 +193,7 @@ def _credit(fact: Fact, other: Fact) -> float:
     if other.finding == _PARENTS.get(fact.finding) or fact.finding == _PARENTS.get(other.finding):
         credit *= _KIND_OF
     else:
-        credit *= _in_common(fact, other)
+        credit *= same_finding(fact, other)
     named = () if fact.finding in CHEXPERT_OBSERVATIONS else ("quality", "anatomy")  # in the names already
     for axis in sorted({detail.axis for detail in (*fact.details, *other.details)}.difference(named)):
         mine, theirs = fact.values(axis), other.values(axis)

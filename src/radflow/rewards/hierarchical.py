@@ -4,6 +4,7 @@
 
 R_syntax in [0, 1], R_domain in [0, 1], R_consistent in {-1, +1} or skipped, R_imp in [0, 1] or skipped. With
 the paper's weights the total lies in [-1, 3 + gamma]. A skipped term adds nothing; its part is ``None``.
+`reward_of` makes what a recipe says, with other numbers in the place of R_imp (`rewards.diagnosis`).
 
 A study whose reference is an Impression alone, or Findings alone, asks for no other section: consistency is
 skipped for all its completions, whatever they hold. The paper does not treat this case.
@@ -15,7 +16,7 @@ that a consistent report gives up (docs/decisions/unsectioned.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from radflow.errors import DataError
@@ -29,6 +30,8 @@ from radflow.rewards.domain import DomainReward
 from radflow.rewards.impression import ImpressionReward
 from radflow.rewards.syntax import syntax_reward
 from radflow.studies import Study
+
+ImpressionTerm = Callable[[Sequence[Report], Sequence[Report]], list[float | None]]
 
 PARTS: tuple[str, ...] = ("syntax", "domain", "consistency", "impression")
 """The terms, in the order of Eq. 4-5."""
@@ -62,6 +65,8 @@ class HierarchicalReward:
         domain_metric: of `radflow.rewards.domain.trainable`, for R_domain; ``None`` takes the modality's, as
             the paper does.
         impression_metric: the same for R_imp.
+        impression: R_imp itself, in the place of ``labeler`` and ``impression_metric``: called with generated
+            reports and references, it gives a number per pair, or ``None`` where the term is skipped.
 
     Raises:
         DataError: the modality is unknown, a weight is negative, or a metric cannot be trained on.
@@ -89,6 +94,7 @@ class HierarchicalReward:
         domain_reader: Reader | None = None,
         domain_metric: str | None = None,
         impression_metric: str | None = None,
+        impression: ImpressionTerm | None = None,
     ) -> None:
         self.weights = {
             "syntax": syntax_weight,
@@ -102,7 +108,7 @@ class HierarchicalReward:
         self.modality = modality
         self.judge = told(load_judge(judge) if isinstance(judge, str) else judge, modality)
         self._domain = DomainReward(modality, domain_reader, domain_metric)
-        self._impression = ImpressionReward(modality, labeler, impression_metric)
+        self._impression = impression or ImpressionReward(modality, labeler, impression_metric)
 
     def __call__(self, study: Study, texts: Sequence[str]) -> list[Reward]:
         """Reward the completions of one study, in order.

@@ -11,14 +11,19 @@ Labels have no side; FindingMatch in their place does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
 
 from radflow import readers
 from radflow.metrics import Reader, ReadOnce
 from radflow.modality import attribute, modality_of
 from radflow.reports import Report
 from radflow.rewards.domain import trained_on
+
+Target = Literal["impression", "report"]
 
 
 class ImpressionReward:
@@ -28,26 +33,42 @@ class ImpressionReward:
         modality: decides the labeler.
         labeler: texts to what the metric reads; ``None`` loads the metric's.
         metric: another metric of :func:`~radflow.rewards.domain.trainable`; ``None`` is the F1 of labels.
+        target: what is compared: the ``impression``, as in the paper, or the whole ``report``.
 
     Raises:
         DataError: the modality is unknown, or the metric cannot be trained on.
     """
 
-    def __init__(self, modality: str, labeler: Reader | None = None, metric: str | None = None) -> None:
+    def __init__(
+        self,
+        modality: str,
+        labeler: Reader | None = None,
+        metric: str | None = None,
+        target: Target = "impression",
+    ) -> None:
         labels = trained_on(metric, modality) or modality_of(modality).labels
         self._measure = attribute(labels.target)
         self._read: ReadOnce[Any] = ReadOnce(readers.load(labels.reader) if labeler is None else labeler)
+        self._target: Target = target
 
     def __call__(self, generated: Sequence[Report], reference: Sequence[Report]) -> list[float | None]:
         """F1 in [0, 1] for each pair, or ``None`` where the term is skipped."""
-        rewards: list[float | None] = [None] * len(generated)
-        pairs = list(zip(generated, reference, strict=True))
-        scored = [
-            i
-            for i, (ours, theirs) in enumerate(pairs)
-            if ours.impression is not None and theirs.impression is not None
-        ]
-        ours, theirs = ([pairs[i][side].impression or "" for i in scored] for side in (0, 1))
-        for i, value in zip(scored, self._measure(ours, theirs, self._read).tolist(), strict=True):
-            rewards[i] = value
-        return rewards
+        return scored(
+            generated, reference, self._target, lambda ours, theirs: self._measure(ours, theirs, self._read)
+        )
+
+
+def scored(
+    generated: Sequence[Report],
+    reference: Sequence[Report],
+    target: Target,
+    measure: Callable[[list[str], list[str]], Float[np.ndarray, "N"]],
+) -> list[float | None]:
+    """Measure the pairs that have what is compared; ``None`` for the others."""
+    ours, theirs = (
+        [report.canonical if target == "report" else report.impression for report in reports]
+        for reports in (generated, reference)
+    )
+    pairs = [(o, t) for o, t in zip(ours, theirs, strict=True) if o is not None and t is not None]
+    values = iter(measure([o for o, _ in pairs], [t for _, t in pairs]).tolist())
+    return [None if o is None or t is None else next(values) for o, t in zip(ours, theirs, strict=True)]

@@ -19,10 +19,12 @@ from radflow.errors import TrainingError
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.decoding.consensus import consensus_of
 from radflow.evaluation.evaluate import evaluate_run
+from radflow.files import read_jsonl
 from radflow.folders import replaced_folder, sealed_damage, settle_folder
 from radflow.policy import Policy, PromptEncoder, build_tiny, load_policy
 from radflow.policy.prompts import prompt_text
-from radflow.rewards import HierarchicalReward
+from radflow.reports import parse_report
+from radflow.rewards import HierarchicalReward, label_prevalence, prediction_counts, reward_of
 from radflow.rewards.domain import trained_on
 from radflow.run.generating import generate_reports, read_predictions, trained_stages
 from radflow.run.headroom import FILE, some, write_headroom
@@ -95,17 +97,25 @@ class Pipeline:
 
     @cached_property
     def reward(self) -> HierarchicalReward:
-        """The hierarchical reward of the recipe."""
-        knobs = self.recipe.reward
-        return HierarchicalReward(
-            modality=self.modality,
+        """The hierarchical reward of the recipe, with what it has to know of the training split."""
+        knobs, train = self.recipe.reward, self.studies["train"]
+        prevalence = counts = None
+        if knobs.labels == "f_beta":
+            prevalence = label_prevalence([study.reference for study in train], self.modality)
+        elif knobs.labels == "marginal":
+            rows = read_jsonl(self.workspace.path("exploration", "scores.jsonl"))
+            references = {study.study_id: study.reference for study in train}
+            counts = prediction_counts(
+                [parse_report(row["prediction"]) for row in rows],
+                [references[row["study_id"]] for row in rows],
+                self.modality,
+            )
+        return reward_of(
+            knobs,
+            self.modality,
             judge=self._judges.of(knobs.judge),
-            gamma=knobs.gamma,
-            syntax_weight=knobs.syntax,
-            domain_weight=knobs.domain,
-            consistency_weight=knobs.consistency,
-            domain_metric=knobs.domain_metric,
-            impression_metric=knobs.impression_metric,
+            prevalence=prevalence,
+            counts=counts,
         )
 
     @property

@@ -1,10 +1,11 @@
-"""How a policy does on the validation split: greedy reports, their reward and label F1.
+"""How a policy does on the validation split: greedy reports, their reward and their labels.
 
 `ValidatedLoop` chooses the step that is kept on them: for RFT, and by the same rule for the trained controls.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,16 @@ import torch
 
 from radflow.config import Recipe
 from radflow.files import write_json
-from radflow.metrics import score
+from radflow.metrics import corpus_f1, score
 from radflow.modality import MODALITIES
 from radflow.policy import Policy, greedy_texts, save_policy
 from radflow.policy.load import save_merged
-from radflow.readers import label_vector, labeler
+from radflow.readers import assertions, labeler
 from radflow.reports import parse_report
 from radflow.studies import Study
 from radflow.training.loop import TrainingLoop
 from radflow.training.rollout import RewardModel
-from radflow.training.step_choice import choose_step, said_of_step, why_kept
+from radflow.training.step_choice import Rule, choose_step, said_of_step, why_kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,9 @@ class Validation:
     Attributes:
         rewards: total reward of each study.
         label_f1s: label F1 of each study.
-        figures: means for the log: words, positives, share of distinct reports.
+        figures: for the log: mean words, share of distinct reports; ``macro_f1`` and ``micro_f1`` of labels
+            over all studies (`radflow.metrics.corpus_f1`), absent where they are not defined; ``positives``
+            per report, and ``reference_positives``.
     """
 
     rewards: Sequence[float]
@@ -50,13 +53,18 @@ def validate_policy(
     modality = studies[0].modality
     label = MODALITIES[modality].labels.metric
     pairs = [parse_report(text).canonical for text in texts], [s.reference.canonical for s in studies]
+    ours, theirs = (assertions(labeler(modality)(of)) for of in pairs)
+    corpus = corpus_f1(ours, theirs)
+    labels = {"macro_f1": corpus.macro, "micro_f1": corpus.micro}
     return Validation(
         rewards=[row[0].total for row in reward.score_many(studies, [[text] for text in texts])],
         label_f1s=score(*pairs, [label])[label].tolist(),
         figures={
             "words": float(np.mean([len(t.split()) for t in texts])),
-            "positives": float(label_vector(labeler(modality)(texts)).sum(axis=1).mean()),
             "distinct": len(set(texts)) / len(texts),
+            **{name: value for name, value in labels.items() if not math.isnan(value)},
+            "positives": corpus.positives,
+            "reference_positives": float(theirs.sum(axis=1).mean()),
         },
     )
 
@@ -84,25 +92,25 @@ class ValidatedLoop(TrainingLoop):
         self.state["compute"] += int(self.accelerator.reduce(here, reduction="sum"))
 
     def validate(self, done: int) -> tuple[dict[str, float], bool]:
-        """Reward and label F1 of greedy reports, and whether `choose_step` keeps this step so far."""
+        """Reward and labels of greedy reports, and whether `choose_step` keeps this step so far."""
         outcome = validate_policy(self.policy, self.recipe, self.held_out, self.reward)
         reward, label_f1 = float(np.mean(outcome.rewards)), float(np.mean(outcome.label_f1s))
+        figures = {"reward": reward, "label_f1": label_f1, **outcome.figures}
         validations = self.state["validation"]
-        validations.append(
-            {
-                "step": done,
-                "reward": reward,
-                "label_f1": label_f1,
-                "rewards": list(outcome.rewards),
-                "label_f1s": list(outcome.label_f1s),
-            }
-        )
+        paired = {"rewards": list(outcome.rewards), "label_f1s": list(outcome.label_f1s)}
+        validations.append({"step": done, **figures, **paired})
         self.workspace.say(
             f"{self.stage}: step {done}/{self.steps} validation reward {reward:.3f}, "
-            f"label F1 {label_f1:.3f}; {said_of_step(validations)}"
+            f"label F1 {label_f1:.3f}; {said_of_step(validations, *self.rule)}"
         )
-        figures = {"reward": reward, "label_f1": label_f1, **outcome.figures}
-        return {f"validation_{n}": value for n, value in figures.items()}, choose_step(validations) == done
+        is_kept = choose_step(validations, *self.rule) == done
+        return {f"validation_{n}": value for n, value in figures.items()}, is_kept
+
+    @property
+    def rule(self) -> tuple[Rule, float]:
+        """By what the step is chosen, and how far from the references' positives it may be."""
+        by_preset: Rule = "diagnosis" if self.recipe.reward.preset == "diagnosis" else "reward"
+        return self.recipe.rft.keep or by_preset, self.recipe.rft.positives_within
 
     def save(self, folder: Path) -> None:
         """Write the adapter, or the model with its adapter folded in."""
@@ -112,11 +120,14 @@ class ValidatedLoop(TrainingLoop):
         """What ``summary.json`` says: the step that was kept, why, every validation, and the compute."""
         validations = self.state["validation"]
         return {
-            "best_step": choose_step(validations),
-            "why": why_kept(validations),
+            "best_step": choose_step(validations, *self.rule),
+            "why": why_kept(validations, *self.rule),
+            "keep": self.rule[0],
             "steps": self.steps,
             "compute": self.state["compute"],
-            "validation": [{k: v[k] for k in ("step", "reward", "label_f1")} for v in validations],
+            "validation": [
+                {k: v for k, v in row.items() if k not in ("rewards", "label_f1s")} for row in validations
+            ],
         }
 
     def conclude(self) -> None:

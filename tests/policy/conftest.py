@@ -29,6 +29,7 @@ FAMILIES = (
     "idefics3",
     "smolvlm",
     "gemma3",
+    "radflow_llava",
 )
 TOKENS = Tokens()
 IMAGE, VISION_START, VISION_END = TOKENS.image, TOKENS.vision_start, TOKENS.vision_end
@@ -45,7 +46,7 @@ class Family:
     image_id: int = IMAGE
 
 
-TOKENS_PER_IMAGE = {"internvl": 4, "idefics3": 4, "smolvlm": 4, "gemma3": 4}
+TOKENS_PER_IMAGE = {"radflow_llava": 4, "internvl": 4, "idefics3": 4, "smolvlm": 4, "gemma3": 4}
 
 
 def _pixels(name: str, images: int) -> tuple[dict[str, Tensor], list[int]]:

@@ -99,7 +99,7 @@ def test_a_word_that_is_no_folder_is_no_name_either(
     command: Command, recipe: Path, no_cache: Path, loopback_only: list[str]
 ) -> None:
     _, _, err = command("run", recipe, "--policy.model", "tinny")
-    assert "expected 'tiny', a folder, or a hub name as org/name; got 'tinny'" in err
+    assert "expected 'tiny', 'small', a folder, or a hub name as org/name; got 'tinny'" in err
     assert "Did you mean 'tiny'?" in err
 
 

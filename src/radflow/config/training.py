@@ -20,7 +20,7 @@ class Sft(Section):
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """With ``patience``: steps of that fall, as a share of those before it."""
     batch_size: Count = 16
-    """Studies per optimiser step, on each process."""
+    """Studies per batch, on each process."""
     learning_rate: Positive = 2e-3
     """Peak learning rate; 2e-3 suits the tiny policy, 1e-4 to 1e-5 a pretrained one."""
     warmup_steps: Annotated[int, Field(ge=0)] = 60
@@ -29,6 +29,23 @@ class Sft(Section):
     """AdamW's decoupled weight decay."""
     max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
+    language: Literal["auto", "lora", "full", "frozen"] = "auto"
+    """What trains of the language model. ``auto``: LoRA on a pretrained one (all of it with
+    ``policy.lora_rank = 0``), all of the tiny policy's."""
+    vision: Annotated[str, Field(pattern=r"^(auto|none|all|last:[1-9]\d*)$")] = "auto"
+    """What trains of the vision tower: ``none``, ``all``, or ``last:N``, its last N layers (stages of a
+    hierarchical one). ``auto``: nothing of a pretrained one, all of the tiny policy's own."""
+    connector: Literal["auto"] | bool = "auto"
+    """Whether the connector trains. ``auto``: where it has learnt nothing yet, in the tiny policy and in what
+    ``radflow assemble`` wrote."""
+    vision_learning_rate: Positive | None = None
+    """Peak learning rate of the vision tower; ``learning_rate`` when not given."""
+    connector_learning_rate: Positive | None = None
+    """Peak learning rate of the connector; ``learning_rate`` when not given."""
+    accumulation: Count = 1
+    """Batches per optimiser step; the gradient is that of one batch as large as all of them."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more work."""
     label_loss: Annotated[float, Field(ge=0.0)] = 0.0
     """Weight of an auxiliary loss that predicts the report's labels from the visual tokens and from the
     language model's state before the first word; 0: none."""

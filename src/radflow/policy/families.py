@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int
@@ -12,9 +12,24 @@ from torch import Tensor, nn
 from radflow.policy.prompts import EncodedPrompt
 
 KNOWN = frozenset(
-    {"gemma3", "idefics3", "internvl", "llava", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "smolvlm"}
+    {
+        "gemma3",
+        "idefics3",
+        "internvl",
+        "llava",
+        "qwen2_5_vl",
+        "qwen2_vl",
+        "qwen3_vl",
+        "radflow_llava",
+        "smolvlm",
+    }
 )
 """``model_type`` of the families with a parity test (``tests/policy/passes/test_shared_prefix.py``)."""
+
+
+Part = Literal["language", "adapter", "connector", "vision"]
+_CONNECTORS = frozenset({"multi_modal_projector", "connector", "merger", "deepstack_merger_list"})
+"""What the families call what stands between tower and language model."""
 
 
 def is_known(model: nn.Module) -> bool:
@@ -27,6 +42,36 @@ def bare(model: nn.Module) -> Any:
     while isinstance(inner := getattr(model, "module", None), nn.Module):
         model = inner
     return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def parts_of(model: nn.Module) -> dict[Part, list[nn.Parameter]]:
+    """The parameters of a model by what they belong to; ``adapter`` are LoRA's, wherever they are."""
+    base = bare(model)
+    heads = (base.get_decoder(), base.get_output_embeddings())
+    language = {id(p) for part in heads if part is not None for p in part.parameters()}
+    parts: dict[Part, list[nn.Parameter]] = {"language": [], "adapter": [], "connector": [], "vision": []}
+    for name, parameter in model.named_parameters():
+        part: Part = "vision"
+        if ".lora_" in name:
+            part = "adapter"
+        elif id(parameter) in language:
+            part = "language"
+        elif _CONNECTORS & set(name.split(".")):
+            part = "connector"
+        parts[part].append(parameter)
+    return parts
+
+
+def tower_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers of the vision tower, first to last; of a hierarchical one its stages."""
+    vision = {id(p) for p in parts_of(model)["vision"]}
+
+    def weight(layers: nn.ModuleList) -> int:
+        return sum(p.numel() for p in layers.parameters() if id(p) in vision)
+
+    found = [module for module in bare(model).modules() if isinstance(module, nn.ModuleList)]
+    longest = max(found, key=weight, default=None)  # the outermost of those that hold as much
+    return list(longest) if longest is not None and weight(longest) else []
 
 
 def reserved_tokens(model: nn.Module) -> tuple[int, ...]:

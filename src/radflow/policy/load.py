@@ -17,23 +17,26 @@ from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from radflow import config as recipe
+from radflow.config.policy import TINY
 from radflow.errors import MissingFileError, TrainingError
 from radflow.files import read_json, write_json
 from radflow.folders import check_model
 from radflow.policy.adapters import put_on
 from radflow.policy.chat import chat_text
-from radflow.policy.families import bare
+from radflow.policy.families import bare, parts_of
 from radflow.policy.images.features import FeatureStore, ImageFeatures
 from radflow.policy.images.image_tokens import limit_image_tokens
 from radflow.policy.pretrained import load_pretrained
 from radflow.policy.processors import has_processor, load_processor
 from radflow.policy.prompts import EncodedPrompt, PromptEncoder
 from radflow.policy.serving import vllm_obstacles
+from radflow.studies import Study
 
 transformers_logging.disable_progress_bar()  # radflow shows its own
 
@@ -52,12 +55,14 @@ class Policy:
         processor: turns text and pictures into the model's inputs.
         encoder: studies to prompts.
         features: prompts to image features of a frozen tower; ``None`` runs the tower in every pass.
+        reference: of a policy without an adapter, the weights that train as the reference policy has them.
     """
 
     model: nn.Module
     processor: Any
     encoder: PromptEncoder
     features: FeatureStore | None
+    reference: dict[str, Tensor] | None = None
 
     @property
     def tokenizer(self) -> Any:
@@ -84,6 +89,11 @@ class Policy:
             ids = self.tokenizer.eos_token_id
         return (ids,) if isinstance(ids, int) else tuple(ids)
 
+    def prompt(self, study: Study) -> EncodedPrompt:
+        """The prompt of a study, with what a frozen tower made of its pictures where that is kept."""
+        prompt = self.encoder(study)
+        return prompt if self.features is None else self.features.prompt(prompt)
+
     def features_of(self, prompts: Sequence[EncodedPrompt]) -> list[ImageFeatures] | None:
         """Image features of some studies; ``None`` where the model must see the pixels themselves."""
         if self.features is None:
@@ -95,8 +105,14 @@ class Policy:
     def as_reference(self) -> Generator[None]:
         """Within the block the model is the reference policy: what SFT gave, without what RFT added."""
         model = self.model
+        if self.reference is not None:
+            with exchanged(model, self.reference):
+                yield
+            return
         if not isinstance(model, PeftModel):
-            raise TrainingError("expected a policy with an adapter: without one there is no reference policy")
+            raise TrainingError(
+                "expected a policy with an adapter, or with a copy of its weights, got neither"
+            )
         if REFERENCE in model.peft_config:
             model.set_adapter(REFERENCE, inference_mode=True)
             try:
@@ -124,7 +140,8 @@ def load_policy(
         settings: the section ``policy`` of a recipe.
         adapter: ``none`` to use the model as it is; ``fresh`` to put a new LoRA on the language model;
             ``continue`` to go on training the folder's adapter with a frozen copy of it as the reference
-            policy (a folder without an adapter gets a fresh one, and is the reference itself).
+            policy (a folder without an adapter gets a fresh one, and is the reference itself). With
+            ``settings.lora_rank`` of 0 the language model itself trains, and a copy is the reference.
         device: where to put it.
         encoder: of another policy with the same processor and settings, to share what it remembers.
         features: where image features are kept if ``settings.image_features`` is ``disk``.
@@ -142,7 +159,7 @@ def load_policy(
     model: nn.Module = load_pretrained(
         AutoModelForImageTextToText,
         base,
-        dtype=_dtype(settings.dtype, device),
+        dtype=_dtype(settings, device),
         trust_remote_code=settings.trust_remote_code,
     )
     processor = load_processor(
@@ -156,30 +173,70 @@ def load_policy(
         if trainable:
             model.load_adapter(str(folder), adapter_name=REFERENCE, is_trainable=False)
             model.set_adapter("default")
-    elif adapter != "none":
+    elif adapter != "none" and settings.lora_rank > 0:
         model = add_lora(model, settings)
+    model.to(device)
+    reference = None
+    if adapter != "none" and not isinstance(model, PeftModel):
+        model.requires_grad_(False)
+        reference = {}
+        language = {id(parameter) for parameter in parts_of(model)["language"]}
+        for name, parameter in model.named_parameters():
+            if id(parameter) in language:
+                reference[name] = parameter.requires_grad_().detach().clone()
     return Policy(
-        model=model.to(device),
+        model=model,
         processor=processor,
         encoder=encoder or PromptEncoder(processor, settings),
         features=_features(model, settings, features),
+        reference=reference,
     )
+
+
+@contextmanager
+def exchanged(model: nn.Module, weights: dict[str, Tensor]) -> Generator[None]:
+    """Within the block the model has these weights, and ``weights`` hold those of the model."""
+
+    def exchange() -> None:
+        for name, parameter in model.named_parameters():
+            if name in weights:
+                parameter.data, weights[name] = weights[name], parameter.data
+
+    exchange()
+    try:
+        yield
+    finally:
+        exchange()
 
 
 def _features(model: nn.Module, settings: recipe.Policy, folder: Path | None) -> FeatureStore | None:
     if settings.image_features == "off":
         return None
     bound = int(settings.image_features_gib * 1024**3)
+    folder = settings.image_features_folder or folder
     return FeatureStore(model, max_bytes=bound, folder=folder if settings.image_features == "disk" else None)
 
 
 def add_lora(model: nn.Module, settings: recipe.Policy) -> PeftModel:
-    """Put fresh LoRA adapters on every linear layer of the language model, and freeze the rest.
+    """Put fresh LoRA adapters on linear layers of the language model, and freeze the rest.
 
     The layers are named one by one: a pattern such as ``q_proj`` would also hit the vision tower.
+
+    Raises:
+        TrainingError: a layer that ``settings`` names is not there.
     """
+    layers, wanted = language_layers(model), settings.lora_targets
+    endings = {name.rpartition(".")[2] for name in layers}
+    if unknown := [name for name in wanted if name not in endings]:
+        raise TrainingError(
+            f"policy.lora_targets: expected names of {', '.join(sorted(endings))}; got {unknown[0]!r}"
+        )
     config = LoraConfig(
-        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=language_layers(model)
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=[name for name in layers if not wanted or name.rpartition(".")[2] in wanted],
+        fan_in_fan_out=isinstance(model.get_submodule(layers[0]), Conv1D),
     )
     wrapped = get_peft_model(cast(PreTrainedModel, model), config)
     assert isinstance(wrapped, PeftModel)
@@ -190,7 +247,8 @@ def language_layers(model: nn.Module) -> list[str]:
     """Full names of the linear layers inside the language model, without the output head."""
     decoder = bare(model).get_decoder()
     inside = {id(module) for module in decoder.modules()}
-    names = [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) in inside]
+    linear = (nn.Linear, Conv1D)  # GPT-2's
+    names = [n for n, m in model.named_modules() if isinstance(m, linear) and id(m) in inside]
     vision = [n for n in names if "vision" in n]
     if not names or vision:
         raise TrainingError(
@@ -243,7 +301,9 @@ def save_merged(policy: Policy, folder: Path) -> None:
             for name, tensor in base.state_dict().items()
             if ".lora_" not in name
         }
-        tied = getattr(base, "_tied_weights_keys", None) or {}
+        head = base.get_output_embeddings()  # a class names what may be tied, also where it is not
+        is_tied = head is not None and head.weight is base.get_input_embeddings().weight
+        tied = (getattr(base, "_tied_weights_keys", None) or {}) if is_tied else {}
         weights = {name: tensor for name, tensor in weights.items() if name not in tied}
         base.save_pretrained(folder, state_dict=weights)
     finally:
@@ -266,8 +326,14 @@ def base_of(folder: Path) -> str:
     return base
 
 
-def _dtype(name: str, device: torch.device | str) -> torch.dtype:
-    if name != "auto":
-        return getattr(torch, name)
-    on_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if on_gpu else torch.float32
+def _dtype(settings: recipe.Policy, device: torch.device | str) -> torch.dtype:
+    if settings.dtype != "auto":
+        return getattr(torch, settings.dtype)
+    if settings.lora_rank == 0:
+        return torch.float32
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    # A property of the machine and no measurement, or a run that is resumed could change its numbers.
+    quick = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    on_cpu = torch.device(device).type == "cpu" and settings.model != TINY
+    return torch.bfloat16 if on_cpu and quick else torch.float32

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError
 from radflow.readers.networks.weights import quietly
@@ -15,8 +16,16 @@ from radflow.readers.networks.weights import quietly
 _UNREAD = ("pooler", ".head.")
 """In the names of weights that no caption goes through; conversions leave them out."""
 
+_KINDS = {
+    AutoModelForCausalLM: "a causal language model",
+    AutoModelForImageTextToText: "an image-text-to-text model",
+}
+"""What is asked for, in words."""
 
-def load_pretrained(kind: Any, source: str, *, dtype: torch.dtype, trust_remote_code: bool = False) -> Any:
+
+def load_pretrained(
+    kind: Any, source: str, *, dtype: torch.dtype | Literal["auto"], trust_remote_code: bool = False
+) -> Any:
     """Load a model from safetensors, with every weight that its configuration names.
 
     transformers fills missing weights with random numbers and goes on; here that is an error.
@@ -24,7 +33,7 @@ def load_pretrained(kind: Any, source: str, *, dtype: torch.dtype, trust_remote_
     Args:
         kind: one of transformers' ``AutoModelFor...``.
         source: hub name or folder.
-        dtype: number type of the weights.
+        dtype: number type of the weights; ``auto`` for that which they are saved in.
         trust_remote_code: whether code that comes with the model may run.
 
     Raises:
@@ -40,8 +49,8 @@ def load_pretrained(kind: Any, source: str, *, dtype: torch.dtype, trust_remote_
         raise MissingDependencyError(f"{source}: it needs a package that is missing: {error}") from None
     except OSError as error:
         raise MissingFileError(
-            f"{source}: expected the name or folder of an image-text-to-text model with safetensors weights "
-            f"({_first_line(error)})"
+            f"{source}: expected the name or folder of {_KINDS.get(kind, 'a model')} with safetensors "
+            f"weights ({_first_line(error)})"
         ) from None
     except torch.OutOfMemoryError:
         raise

@@ -22,6 +22,7 @@ from transformers import (
     CLIPVisionConfig,
     GenerationConfig,
     LlamaConfig,
+    LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
@@ -30,19 +31,15 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from radflow.config import Tiny
+from radflow.policy.assembly.assemble import CHAT_TEMPLATE, IMAGE, assemble
+from radflow.policy.assembly.parts import load_tower
 from radflow.studies.images import load_image
 
-PAD, END, IMAGE, UNKNOWN = "<pad>", "<end>", "<image>", "<unknown>"
+PAD, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
 MAX_POSITIONS = 1_024
 VISION_FACTOR = 4.0
 POSITION_STD = 0.5
 TEXT_STD = 0.06
-
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}\n{% endif %}"
-    "{% endfor %}{% endfor %}"
-)
 
 
 def build_tiny(
@@ -58,6 +55,8 @@ def build_tiny(
         seed: of the weights.
     """
     tokenizer = train_tokenizer(texts, config.vocabulary)
+    if config.tower is not None:
+        return _on_tower(config, config.tower, tokenizer, folder, seed)
     processor = LlavaProcessor(
         image_processor=_image_processor(config, images),
         tokenizer=tokenizer,
@@ -77,6 +76,22 @@ def build_tiny(
     processor.save_pretrained(folder)
     model.save_pretrained(folder)
     return model
+
+
+def _on_tower(
+    config: Tiny, tower: str, tokenizer: PreTrainedTokenizerFast, folder: Path, seed: int
+) -> LlavaForConditionalGeneration:
+    """The tiny language model behind a pretrained tower."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return assemble(
+            load_tower(tower, config.image_size),
+            LlamaForCausalLM(_text_config(config, tokenizer)),
+            tokenizer,
+            folder,
+            tokens=config.image_tokens,
+            spread=1.0,
+        ).model
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -106,7 +121,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 def _image_processor(config: Tiny, images: Sequence[Path]) -> CLIPImageProcessorPil:
     pixels = np.concatenate([load_image(path).ravel()[::7] for path in images])
     mean, spread = float(pixels.mean()), max(float(pixels.std()), 1e-3)
-    size = {"height": config.image_size, "width": config.image_size}
+    size = {"height": config.edge, "width": config.edge}
     return CLIPImageProcessorPil(
         size=size, do_center_crop=False, image_mean=[mean] * 3, image_std=[spread] * 3, do_convert_rgb=True
     )
@@ -118,11 +133,22 @@ def _model_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlavaConf
         intermediate_size=4 * config.vision_width,
         num_hidden_layers=config.vision_layers,
         num_attention_heads=config.heads,
-        image_size=config.image_size,
+        image_size=config.edge,
         patch_size=config.patch_size,
         initializer_factor=VISION_FACTOR,
     )
-    text = LlamaConfig(
+    return LlavaConfig(
+        vision_config=vision,
+        text_config=_text_config(config, tokenizer),
+        image_token_index=tokenizer.vocab[IMAGE],
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=True,
+    )
+
+
+def _text_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    return LlamaConfig(
         hidden_size=config.text_width,
         intermediate_size=3 * config.text_width,
         num_hidden_layers=config.text_layers,
@@ -133,13 +159,6 @@ def _model_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlavaConf
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
-    )
-    return LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=tokenizer.vocab[IMAGE],
-        vision_feature_layer=-1,
-        vision_feature_select_strategy="default",
         tie_word_embeddings=True,
     )
 

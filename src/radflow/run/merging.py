@@ -190,10 +190,10 @@ def write_merged_card(adapter: Adapter, base: str, folder: Path) -> None:
         shutil.copyfile(source / "recipe.toml", folder / "recipe.toml")
     known = (source / CARD).read_text(encoding="utf-8") if (source / CARD).is_file() else ""
     processor = load_processor(folder) if has_processor(folder) else None  # a language model has none
-    return write_atomic(folder / CARD, merged_card(known, base, recipe, processor))
+    return write_atomic(folder / CARD, merged_card(known, base, recipe, folder, processor))
 
 
-def merged_card(known: str, base: str, recipe: Recipe, processor: Any = None) -> str:
+def merged_card(known: str, base: str, recipe: Recipe, folder: Path, processor: Any = None) -> str:
     """The card of a merged model from that of its adapter, which may be empty or of another tool."""
     from radflow.run.model_card import LOADING, base_in_words, environment, loading
 
@@ -208,5 +208,5 @@ def merged_card(known: str, base: str, recipe: Recipe, processor: Any = None) ->
         text = _UNKNOWN.format(merged=said)
     template = environment().get_template("loading.jinja")
     return text + template.render(
-        **loading("merged", recipe, base, processor), obstacles=[], images_per_study=1
+        **loading("merged", recipe, base, processor, folder), obstacles=[], images_per_study=1
     )

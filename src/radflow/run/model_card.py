@@ -16,7 +16,9 @@ from typing import Any, Literal
 import jinja2
 import tomli_w
 
-from radflow.config import Recipe, load_recipe, without_folders
+from radflow.config import Policy, Recipe, load_recipe, without_folders
+from radflow.config.packaged import LANGUAGE, PACKAGED, VISION
+from radflow.config.policy import SMALL, TINY
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.controls import RADFLOW, SFT, SHUFFLED, TEMPLATE
 from radflow.evaluation.notation import number, positives_label, with_interval
@@ -24,11 +26,11 @@ from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS
 from radflow.metrics.naming import CORPUS, in_order, row_label
 from radflow.modality import MODALITIES
+from radflow.policy.assembly.model import AssembledConfig
 from radflow.policy.chat import PREFIX_FORM
 from radflow.policy.images.pixels import crops_ends
 from radflow.policy.processors import leaves_video_out, load_processor
 from radflow.policy.serving import vllm_obstacles, vllm_rank
-from radflow.run.named_model import TINY
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest
 from radflow.studies.study import SPLITS
@@ -120,8 +122,11 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
             reward=recipe.reward,
             strategy=recipe.exploration.strategy,
             seed=recipe.seed,
-            whole=policy.model == TINY,
-            lora=f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}",
+            origin=_origin(policy),
+            trained=_trained(run, policy),
+            reinforced=f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}"
+            if policy.lora_rank
+            else "the language model",
             explored=read_json(run / "exploration" / "summary.json") if stage == "rft" else None,
             kept=read_json(run / "rft" / "summary.json") if stage == "rft" else None,
             metrics=metric_table(results, stage) if results else None,
@@ -129,18 +134,45 @@ def model_card(run: Path, recipe: Recipe, stage: Stage, folder: Path, kind: Kind
             decoding=results.decoding if results else "",
             warnings=results.warnings if results else [],
             obstacles=vllm_obstacles(folder) if kind == "adapter" else [],
-            **loading(kind, recipe, policy.model, load_processor(folder)),
+            **loading(kind, recipe, policy.model, load_processor(folder), folder),
             images_per_study=max(len(study.images) for study in studies),
         )
     )
 
 
-def loading(kind: Kind, recipe: Recipe, base: str, processor: Any) -> dict[str, Any]:
+def _trained(run: Path, policy: Policy) -> str:
+    """What SFT trained, as its stage wrote it down."""
+    summary = run / "sft" / "summary.json"
+    if summary.is_file():
+        return one_line(read_json(summary)["trained"])
+    return (
+        "all weights" if policy.model == TINY else f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}"
+    )
+
+
+def _origin(policy: Policy) -> str:
+    """Where a whole model comes from, to the end of the sentence."""
+    if policy.model == TINY and policy.tiny.tower is None:
+        return (
+            "a small one that was trained from noise: the embedded default policy of radflow, which shows\n"
+            "the method and is no clinical model. Its vocabulary is that of its training reports."
+        )
+    if policy.model == TINY:
+        return (
+            f"a small one: the vision tower is {base_in_words(policy.tiny.tower or '')}, the connector and\n"
+            "the language model were trained from noise. Its vocabulary is that of its training reports."
+        )
+    return f"fine-tuned from {base_in_words(policy.model)}."
+
+
+def loading(kind: Kind, recipe: Recipe, base: str, processor: Any, folder: Path) -> dict[str, Any]:
     """What the template ``loading.jinja`` asks for beside ``obstacles`` and ``images_per_study``."""
+    ours = is_assembled(Path(base) if kind == "adapter" else folder)
     policy, public = recipe.policy, hub_name(base)
     pads = processor is not None and recipe.policy.image_square == "pad"
     return {
         "kind": kind,
+        "ours": ours,
         "base": public or "BASE",
         "base_in_words": base_in_words(base),
         "public_base": public is not None,
@@ -153,12 +185,20 @@ def loading(kind: Kind, recipe: Recipe, base: str, processor: Any) -> dict[str, 
             most=policy.max_new_tokens,
             processor=processor,
             pads=pads and crops_ends(processor.image_processor),
+            ours=ours,
         ),
     }
 
 
 def loading_lines(
-    kind: Kind, *, base: str, prompt: str, most: int, processor: Any = None, pads: bool = False
+    kind: Kind,
+    *,
+    base: str,
+    prompt: str,
+    most: int,
+    processor: Any = None,
+    pads: bool = False,
+    ours: bool = False,
 ) -> str:
     """Python that loads the model and writes one report, with only transformers and peft. A test runs it.
 
@@ -169,6 +209,7 @@ def loading_lines(
         most: tokens of the longest report.
         processor: of the model, where it has one.
         pads: whether it was trained on pictures that were padded to a square.
+        ours: whether the model is of radflow's own form.
     """
     name, images_only = type(processor).__name__, leaves_video_out(processor)
     return (
@@ -183,8 +224,15 @@ def loading_lines(
             images_only=images_only,
             prefix=name == PREFIX_FORM,
             pads=pads,
+            ours=ours,
         )
     )
+
+
+def is_assembled(folder: Path) -> bool:
+    """Whether a model folder is of radflow's own form, which transformers knows through radflow alone."""
+    config = folder / "config.json"
+    return config.is_file() and read_json(config).get("model_type") == AssembledConfig.model_type
 
 
 def hub_name(model: str) -> str | None:
@@ -204,6 +252,10 @@ def base_in_words(model: str) -> str:
     """
     if model == TINY:
         return "the tiny policy"
+    if model == SMALL:
+        return f"the small policy, {VISION} and {LANGUAGE} from PyPI"
+    if model in PACKAGED:
+        return f"{model} from PyPI"
     return hub_name(model) or f"{one_line(Path(model).name)}, from a local folder"
 
 

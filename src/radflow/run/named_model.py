@@ -1,4 +1,4 @@
-"""The model that a recipe names: ``tiny``, a folder, or a name on the hub; found without torch."""
+"""The model that a recipe names: ``tiny``, ``small``, a folder, or a name on the hub; found without torch."""
 
 from __future__ import annotations
 
@@ -6,23 +6,54 @@ import json
 import os
 from pathlib import Path
 
+from radflow.config import Policy
+from radflow.config.packaged import PACKAGED, look_for_package
+from radflow.config.policy import SMALL, TINY
 from radflow.errors import DataError, MissingFileError, did_you_mean
 from radflow.judges.llm.local_folder import weight_files
 
-TINY = "tiny"
 _HUB_SECONDS = 3.0
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 
 
-def look_for_model(name: str) -> str:
-    """A model by what ``policy.model`` says: ``tiny``, a folder, or a name on the hub.
+def look_for_policy(knobs: Policy) -> str:
+    """`look_for_model`, and the tower that the tiny policy is put on.
 
     Raises:
+        MissingDependencyError: a packaged part is not installed.
+        MissingFileError: no such folder, or no such name.
+        DataError: it is a file.
+    """
+    tower = knobs.tiny.tower
+    if knobs.model != TINY or tower is None:
+        return look_for_model(knobs.model)
+    if tower in PACKAGED:
+        look_for_package(tower)
+    elif Path(tower).exists() and not (Path(tower) / "config.json").is_file():
+        raise DataError(
+            f"{tower}: expected the folder of a vision tower (policy.tiny.tower), with config.json"
+        )
+    elif not Path(tower).is_dir() and (_is_path(tower) or not _is_cached(tower)):
+        raise MissingFileError(
+            f"{tower}: no such folder, and not in the local cache (policy.tiny.tower){near(Path(tower))}"
+        )
+    return f"tiny: a connector and a language model built from the recipe, on the vision tower {tower}"
+
+
+def look_for_model(name: str) -> str:
+    """A model by what ``policy.model`` says: ``tiny``, ``small``, a folder, or a name on the hub.
+
+    Raises:
+        MissingDependencyError: a package that ``small`` is made from is not installed.
         MissingFileError: no such folder, or the folder lacks a file; no such name, or no way to the hub.
         DataError: it is a file.
     """
     if name == TINY:
         return "tiny: built from the recipe, trained whole"
+    if name == SMALL:
+        for part in PACKAGED:
+            look_for_package(part)
+        return f"small: {' and '.join(PACKAGED)}, from their packages"
     folder = Path(name)
     if folder.is_dir():
         return _model_in(folder)
@@ -39,8 +70,8 @@ def look_for_model(name: str) -> str:
         )
     if "/" not in name:
         raise MissingFileError(
-            f"policy.model: expected 'tiny', a folder, or a hub name as org/name; got {name!r}, and there is "
-            f"no such folder.{did_you_mean(name, [TINY, *_names(Path())])}"
+            f"policy.model: expected 'tiny', 'small', a folder, or a hub name as org/name; got {name!r}, and "
+            f"there is no such folder.{did_you_mean(name, [TINY, SMALL, *_names(Path())])}"
         )
     return _on_hub(name, cached=False)
 
@@ -54,7 +85,7 @@ def model_in(path: Path) -> Path | None:
 
 def is_here(name: str) -> bool:
     """Whether a model that was found can be loaded without fetching it."""
-    return name == TINY or Path(name).is_dir() or _is_cached(name)
+    return name in (TINY, SMALL) or Path(name).is_dir() or _is_cached(name)
 
 
 def _is_path(name: str) -> bool:

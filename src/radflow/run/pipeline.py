@@ -15,24 +15,24 @@ import torch
 
 from radflow import __version__
 from radflow.config import Recipe
+from radflow.config.policy import SMALL, TINY
 from radflow.errors import TrainingError
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.decoding.consensus import consensus_of
 from radflow.evaluation.evaluate import evaluate_run
 from radflow.files import read_jsonl
-from radflow.folders import replaced_folder, sealed_damage, settle_folder
-from radflow.policy import Policy, PromptEncoder, build_tiny, load_policy
-from radflow.policy.prompts import prompt_text
+from radflow.folders import settle_folder
+from radflow.policy import Policy, PromptEncoder, load_policy
 from radflow.reports import parse_report
 from radflow.rewards import HierarchicalReward, label_prevalence, prediction_counts, reward_of
 from radflow.rewards.domain import trained_on
+from radflow.run.base_model import base_model
 from radflow.run.generating import generate_reports, read_predictions, trained_stages
 from radflow.run.headroom import FILE, some, write_headroom
 from radflow.run.headroom import STAGE as HEADROOM
 from radflow.run.inputs import own_inputs
 from radflow.run.judges import Judges
 from radflow.run.model_card import write_cards
-from radflow.run.named_model import TINY
 from radflow.run.processes import make_accelerator
 from radflow.run.studies import prepare_studies, read_splits
 from radflow.run.tracking import Trackers
@@ -41,6 +41,7 @@ from radflow.training.controls import run_control
 from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
 from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft, sft_warnings
+from radflow.training.trained_parts import choose_trained, set_trained
 from radflow.viewer import write_page
 from radflow.workspace import Workspace, fingerprint
 
@@ -195,7 +196,7 @@ class Pipeline:
         self._ready_for("sft")
 
         def work() -> None:
-            policy = self.untrained()
+            policy, trained = self.untrained()
             run_sft(
                 self.workspace,
                 self.recipe,
@@ -203,6 +204,7 @@ class Pipeline:
                 train=self.studies["train"],
                 validate=self.studies["validate"],
                 accelerator=self.accelerator,
+                trained=trained,
             )
 
         self._stage("sft", work)
@@ -231,7 +233,7 @@ class Pipeline:
                 held_out=self.studies["validate"],
                 reward=self.reward,
                 accelerator=self.accelerator,
-                merge=self.recipe.policy.model == TINY,
+                merge=self._sft_left_whole(),
             )
 
         self._stage("rft", work)
@@ -250,7 +252,7 @@ class Pipeline:
                 held_out=self.studies["validate"],
                 reward=self.reward,
                 accelerator=self.accelerator,
-                merge=self.recipe.policy.model == TINY,
+                merge=self._sft_left_whole(),
             )
 
         for name, stage in self.controls.items():
@@ -342,12 +344,19 @@ class Pipeline:
         seed = self.workspace.seed("evaluation", "sample")
         return some(self.studies["test"], self.recipe.evaluation.studies, seed)
 
-    def untrained(self) -> Policy:
-        """The policy that SFT starts from."""
+    def untrained(self) -> tuple[Policy, str]:
+        """The policy that SFT starts from, and what of it trains, in words."""
         torch.manual_seed(self.workspace.seed("sft", "adapter"))
-        tiny = self.recipe.policy.model == TINY
-        source = str(self._tiny_base()) if tiny else self.recipe.policy.model
-        return self._load(source, "none" if tiny else "fresh")
+        source = self.recipe.policy.model
+        if source in (TINY, SMALL):
+            train = self.studies["train"]
+            source = str(base_model(self.workspace, self.recipe, train, self.accelerator))
+        trained = choose_trained(self.recipe, source)
+        policy = self._load(source, "fresh" if trained.language == "lora" else "none")
+        set_trained(policy.model, trained)
+        said = trained.in_words(self.recipe.policy)
+        self.workspace.say(f"sft: trains {said}")
+        return policy, said
 
     def _load(self, source: Path | str, adapter: str) -> Policy:
         if isinstance(source, Path):
@@ -379,21 +388,6 @@ class Pipeline:
         policy.model.requires_grad_(False)
         return policy
 
-    def _tiny_base(self) -> Path:
-        """The untrained tiny model, built once."""
-        folder = settle_folder(self.workspace.path("sft", "base"))
-        if self.accelerator.is_main_process and sealed_damage(folder) is not None:
-            knobs, train = self.recipe.policy, self.studies["train"]
-            texts = [s.reference.canonical for s in train]
-            known = {"context": knobs.prompt_context, "prior": knobs.prompt_prior}
-            texts += [prompt_text(s, knobs.prompt, **known) for s in train]
-            with replaced_folder(folder) as fresh:
-                build_tiny(
-                    knobs.tiny,
-                    fresh,
-                    texts=texts,
-                    images=[path for s in train[:64] for path in s.images],
-                    seed=self.workspace.seed("sft", "weights") % 2**63,
-                )
-        self.accelerator.wait_for_everyone()
-        return folder
+    def _sft_left_whole(self) -> bool:
+        """Whether SFT left a whole model; then what starts from it leaves one too."""
+        return not (self.workspace.path("sft", "model") / "adapter_config.json").is_file()

@@ -9,18 +9,19 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from radflow.config import Recipe
-from radflow.run.named_model import TINY
+from radflow.config.policy import TINY
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
     """One process, or the several that torchrun started; on GPUs where there are any, else CPUs with gloo."""
+    # Where a vision tower trains: nothing reads the last norm of the tiny policy's, for one.
+    unused = recipe.policy.model == TINY or recipe.sft.vision not in ("auto", "none")
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
         log_with=list(recipe.track) or None,  # an empty list is warned of
         project_dir=recipe.out / "tensorboard",
         kwargs_handlers=[
-            # The tiny policy trains whole, and nothing reads the last norm of its vision tower.
-            DistributedDataParallelKwargs(find_unused_parameters=recipe.policy.model == TINY),
+            DistributedDataParallelKwargs(find_unused_parameters=unused),
             # The first process prepares and evaluates alone, and the others wait.
             InitProcessGroupKwargs(timeout=timedelta(hours=12)),
         ],

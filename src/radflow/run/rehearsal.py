@@ -120,13 +120,13 @@ class Rehearsal:
         begun = time.perf_counter()
         self._pipeline = Pipeline(self._small())
         self._pipeline.prepare()
-        self._policy = self._pipeline.untrained()
+        self._policy, said = self._pipeline.untrained()
         parameters = [(p.numel(), p.requires_grad) for p in self._policy.model.parameters()]
         trained = sum(n for n, trains in parameters if trains)
         total = sum(n for n, _ in parameters)
         return (
             f"{type(bare(self._policy.model)).__name__}, {total / 1e6:,.1f} M parameters, "
-            f"{trained / 1e6:,.2f} M trained, {self._policy.device.type}, "
+            f"{trained / 1e6:,.2f} M trained ({said}), {self._policy.device.type}, "
             f"{type(self._policy.processor).__name__}; loaded in {time.perf_counter() - begun:.0f} s"
         )
 
@@ -165,9 +165,12 @@ class Rehearsal:
         pipeline, _ = self._ready()
         self._policy, before = None, _forget_peak()
         pipeline.sft()
-        self.seconds.an_sft_step = min(self._logged("sft")) * self._scale("sft")
+        self.seconds.an_sft_step = (
+            min(self._logged("sft")) * self._scale("sft") * self.recipe.sft.accumulation
+        )
         memory = _peak(before, self._scale("sft"))
-        return f"{self.seconds.an_sft_step:.2f} s per step of {self.recipe.sft.batch_size} studies; {memory}"
+        studies = self.recipe.sft.batch_size * self.recipe.sft.accumulation
+        return f"{self.seconds.an_sft_step:.2f} s per step of {studies} studies; {memory}"
 
     def explore(self) -> str:
         """Target Exploration of the same few, with its metrics."""
@@ -198,7 +201,7 @@ class Rehearsal:
         if not counts.total():
             raise NotHereError("the data set does not say how many studies it has; times of a step are above")
         sft, rft, explored = recipe.sft, recipe.rft, recipe.exploration.studies or counts["train"]
-        an_epoch = -(-counts["train"] // sft.batch_size)
+        an_epoch = -(-counts["train"] // (sft.batch_size * sft.accumulation))
         sft_steps = round(sft.label_epochs * an_epoch) + max(1, round(sft.epochs * an_epoch))
         candidates = min(explored, counts["train"])
         if recipe.exploration.strategy == "learnable":
@@ -277,6 +280,7 @@ class Rehearsal:
             "data": {"source": "manifest", "manifest": manifest, "triage": "rules", "any_language": True},
             "sft": {
                 "batch_size": sft,
+                "accumulation": 1,
                 "epochs": epochs,
                 "label_epochs": min(recipe.sft.label_epochs, epochs / _SFT_STEPS),
                 "validate_every": _SFT_STEPS,

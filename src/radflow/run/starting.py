@@ -24,7 +24,7 @@ from radflow.judges.llm.questions import JudgeUnavailableError
 from radflow.judges.privacy.gate import parse_address
 from radflow.readers.networks.embeddings import MINILM_PACKAGE
 from radflow.run.judges import judge_names
-from radflow.run.named_model import look_for_model, near
+from radflow.run.named_model import look_for_policy, near
 from radflow.run.studies import source_options
 from radflow.studies.sources import options_of
 from radflow.studies.sources.openi import package_data
@@ -59,7 +59,7 @@ def check_start(recipe: Recipe, *, needs_model: bool = True) -> None:
 def looks(recipe: Recipe) -> dict[str, Look]:
     """What is looked at, by name, in the order in which it matters."""
     return {
-        "model": lambda: look_for_model(recipe.policy.model),
+        "model": lambda: look_for_policy(recipe.policy),
         "data": lambda: look_for_data(recipe),
         "packages": lambda: look_for_packages(recipe),
         "judge": lambda: look_for_judges(recipe),

@@ -126,7 +126,7 @@ class ControlLoop(ValidatedLoop, SftLoop):
         sft, rft = recipe.sft, recipe.rft
         places = np.unique(np.linspace(0, len(examples) - 1, _MEASURED).round().astype(int))
         a_report = np.mean([_passes(policy, examples[i]) for i in places])
-        an_epoch = -(-len(examples) // (sft.batch_size * accelerator.num_processes))
+        an_epoch = -(-len(examples) // (sft.batch_size * sft.accumulation * accelerator.num_processes))
         epochs = max(0, budget - spent) / (float(a_report) * len(examples))
         self.per_rate = max(1, round(epochs * an_epoch))
         validations = -(-rft.steps // rft.validate_every)

@@ -71,7 +71,7 @@ def to_tensors(
     """
     if not words:
         examples = [replace(e, tokens=(), weights=()) for e in examples]
-    prompts: list[EncodedPrompt] = [policy.encoder(e.study) for e in examples]
+    prompts: list[EncodedPrompt] = [policy.prompt(e.study) for e in examples]
     batch = collate(prompts, [e.tokens for e in examples], pad_id=policy.pad_id, device=device)
     targets = torch.full_like(batch["input_ids"], IGNORED)
     weights = torch.zeros(targets.shape, device=device)

@@ -36,6 +36,7 @@ class TrainingLoop(ABC):
         module: the policy's model, alone or with a loss around it; its trainable weights are trained.
         steps: optimiser steps of SFT, rollouts of RFT; at most so many where a stage may end early.
         state: what a checkpoint holds beside the step, as JSON holds it.
+        groups: of what trains, each with its ``scale`` on the learning rate; all alike when not given.
         weight_decay: of AdamW.
 
     Attributes:
@@ -54,12 +55,13 @@ class TrainingLoop(ABC):
         *,
         steps: int,
         state: Mapping[str, Any],
+        groups: list[dict[str, Any]] | None = None,
         weight_decay: float = 0.0,
     ) -> None:
         self.workspace, self.policy, self.accelerator = workspace, policy, accelerator
         self._validate_every, self._checkpoint_every = knobs.validate_every, knobs.checkpoint_every
         trainable = [p for p in module.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(trainable, lr=knobs.learning_rate, weight_decay=weight_decay)
+        optimizer = torch.optim.AdamW(groups or trainable, lr=knobs.learning_rate, weight_decay=weight_decay)
         self.model, self.optimizer = accelerator.prepare(module, optimizer)
         self.inner = accelerator.unwrap_model(self.model)
         self.state: dict[str, Any] = {"step": 0, "steps": steps, **state}
@@ -122,7 +124,7 @@ class TrainingLoop(ABC):
     def _trained(self, step: int) -> dict[str, Any]:
         begun, rate = time.perf_counter(), self.rate(step)
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
+            parameters["lr"] = rate * parameters.get("scale", 1.0)
         row, tokens = self.step(step)
         row |= {"learning_rate": rate, "seconds": time.perf_counter() - begun}
         if tokens:

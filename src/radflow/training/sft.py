@@ -1,8 +1,9 @@
 """Supervised fine-tuning on image-report pairs, which gives the reference policy (paper, section 4.1).
 
-The loss is on the report only, as in any instruction tuning. The tiny policy trains all of its weights, a
-pretrained one its LoRA adapters. The checkpoint with the lowest validation loss wins. With ``sft.patience``
-it trains until that loss no longer falls: what RFT gains over an SFT stopped early, more SFT may give.
+The loss is on the report only, as in any instruction tuning. What trains is what the recipe says, by default
+all weights of the tiny policy, LoRA adapters on a pretrained one, and a connector that has learnt nothing yet
+(`trained_parts`). The checkpoint with the lowest validation loss wins. With ``sft.patience`` it trains until
+that loss no longer falls: what RFT gains over an SFT stopped early, more SFT may give.
 
 Two optional terms help a policy that starts from noise on varied reports; `sft_terms` has them.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,15 @@ from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
 from radflow.files import read_json, write_json
-from radflow.policy import Policy
+from radflow.policy import Policy, save_policy
 from radflow.policy.families import bare
+from radflow.policy.load import checkpoint_activations, save_merged
 from radflow.studies import Study
 from radflow.training.examples import IGNORED, Example, make_examples, to_tensors
 from radflow.training.loop import TrainingLoop
 from radflow.training.schedule import epoch_batches, warmup_cosine, warmup_stable_decay
 from radflow.training.sft_terms import LabelProbe, SentenceRarity, label_vectors, make_probe
+from radflow.training.trained_parts import own_dtype, parameter_groups, round_back, whole_weights
 from radflow.workspace import Workspace
 
 
@@ -42,6 +46,9 @@ class SftModel(nn.Module):
         self.model = model
         self.probe = probe
         self.label_loss = label_loss
+        # Whole weights train in float32, also where the rest of the model has fewer bits.
+        self._dtype = own_dtype(model)
+        self._mixed = self._dtype != torch.float32 and bool(whole_weights(model))
         self._can_keep = "logits_to_keep" in inspect.signature(bare(model).forward).parameters
 
     def forward(
@@ -59,7 +66,8 @@ class SftModel(nn.Module):
         # Logits of the prompt are not needed, and with a small model they are much of the work.
         first = int(last.min())
         keep = {"logits_to_keep": targets.shape[1] - first} if self._can_keep else {}
-        output = self.model(**batch, **keep, use_cache=False, output_hidden_states=self.probe is not None)
+        with torch.autocast(targets.device.type, self._dtype, enabled=self._mixed):
+            output = self.model(**batch, **keep, use_cache=False, output_hidden_states=self.probe is not None)
         targets, weights = targets[:, first + 1 :], weights[:, first + 1 :].flatten()
         logits = output.logits[:, -targets.shape[1] - 1 : -1].float()
         nll = nn.functional.cross_entropy(
@@ -82,8 +90,9 @@ def run_sft(
     train: Sequence[Study],
     validate: Sequence[Study],
     accelerator: Accelerator,
+    trained: str = "",
 ) -> Path:
-    """Fine-tune, and save the best policy to ``sft/model``.
+    """Fine-tune; write the best policy to ``sft/model``, and ``sft/summary.json``.
 
     Args:
         workspace: the run's folder; checkpoints, metrics and the log go there.
@@ -92,6 +101,7 @@ def run_sft(
         train: studies to learn from.
         validate: studies that choose the checkpoint.
         accelerator: one process, or many.
+        trained: what trains, in words for the summary.
 
     Raises:
         TrainingError: there is nothing to train on, or the loss is not finite.
@@ -107,7 +117,7 @@ def run_sft(
     rarity = SentenceRarity([s.reference.canonical for s in train], knobs.token_rarity)
     examples = make_examples(policy, train, rarity=rarity, labels=labels)
     held_out = make_examples(policy, validate[: knobs.validation_studies], rarity=rarity)
-    return SftLoop(workspace, knobs, policy, examples, held_out, accelerator).run()
+    return SftLoop(workspace, knobs, policy, examples, held_out, accelerator, trained).run()
 
 
 def sft_warnings(folder: Path) -> list[str]:
@@ -133,21 +143,27 @@ class SftLoop(TrainingLoop):
         examples: list[Example],
         held_out: list[Example],
         accelerator: Accelerator,
+        trained: str = "",
     ) -> None:
-        self.knobs, self.examples, self.held_out = knobs, examples, held_out
-        self.batch = knobs.batch_size * accelerator.num_processes
+        self.knobs, self.examples, self.held_out, self.trained = knobs, examples, held_out, trained
+        self.batch = knobs.batch_size * knobs.accumulation * accelerator.num_processes
         self.per_epoch = math.ceil(len(examples) / self.batch)
         self.label_steps = round(knobs.label_epochs * self.per_epoch)
         self._order: tuple[int, list[list[int]]] | None = None
         torch.manual_seed(workspace.seed(self.stage, "init"))
         labels = examples[0].labels
         steps = max(1, round(knobs.epochs * self.per_epoch))
+        if knobs.gradient_checkpointing:
+            checkpoint_activations(policy)
+        probe = make_probe(policy, len(labels)) if labels else None
+        module = SftModel(policy.model, probe, knobs.label_loss)
         super().__init__(
             workspace,
             policy,
             accelerator,
             knobs,
-            SftModel(policy.model, make_probe(policy, len(labels)) if labels else None, knobs.label_loss),
+            module,
+            groups=parameter_groups(module, policy.model, knobs),
             steps=self.label_steps + steps,
             state={
                 "best_loss": math.inf,
@@ -181,18 +197,28 @@ class SftLoop(TrainingLoop):
         torch.manual_seed(self.workspace.seed(self.stage, "step", step, self.accelerator.process_index))
         self.model.train()
         part = [self.examples[i] for i in self._indices(step)]
-        inputs = to_tensors(self.policy, part, self.accelerator.device, words=words)
-        if step + 1 < self.steps:
-            self.policy.encoder.ahead(self.examples[i].study for i in self._indices(step + 1))
-        loss, plain = self.model(*inputs)
-        if not torch.isfinite(loss):
-            knob = f"{self.stage.partition('/')[0]}.learning_rate"
-            raise TrainingError(f"{self.stage}: the loss at step {step} is {loss.item()}; lower {knob}")
-        self.accelerator.backward(loss)
+        size, loss, plain = self.knobs.batch_size, 0.0, 0.0
+        for at in range(0, len(part), size):
+            batch = part[at : at + size]
+            inputs = to_tensors(self.policy, batch, self.accelerator.device, words=words)
+            last = at + size >= len(part)
+            if last and step + 1 < self.steps:
+                self.policy.encoder.ahead(self.examples[i].study for i in self._indices(step + 1))
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                cost, nll = self.model(*inputs)
+                if not torch.isfinite(cost):
+                    knob = f"{self.stage.partition('/')[0]}.learning_rate"
+                    raise TrainingError(
+                        f"{self.stage}: the loss at step {step} is {cost.item()}; lower {knob}"
+                    )
+                share = _weight(batch) / _weight(part) if words else len(batch) / len(part)
+                self.accelerator.backward(cost * share)
+            loss += cost.item() * share
+            plain += nll.item() * sum(len(e.tokens) for e in batch) / sum(len(e.tokens) for e in part)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.knobs.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        value = {"loss": plain.item()} if words else {"label_loss": loss.item()}
+        value = {"loss": plain} if words else {"label_loss": loss}
         return {**value, "grad_norm": float(norm)}, sum(len(e.tokens) for e in part) * words
 
     def validate(self, done: int) -> tuple[dict[str, float], bool]:
@@ -216,10 +242,17 @@ class SftLoop(TrainingLoop):
             self.state |= {"plateau": True, "decay_from": done, "steps": min(self.steps, done + decay)}
             self.workspace.say(f"sft: no lower loss in {self.knobs.patience} validations; the rate decays")
 
+    def save(self, folder: Path) -> None:
+        """Write the adapter where it alone has trained, else the whole model with it folded in."""
+        whole = bool(whole_weights(self.policy.model))
+        round_back(self.policy.model)
+        (save_merged if whole else save_policy)(self.policy, folder)
+
     def conclude(self) -> None:
         """Which step was kept, and whether SFT converged: in ``sft/summary.json`` and in the log."""
         loss, step = self.state["best_loss"], self.state["best_step"]
         summary = {
+            "trained": self.trained,
             "best_loss": loss,
             "best_step": step,
             "steps": self.steps,
@@ -256,3 +289,8 @@ class SftLoop(TrainingLoop):
             total += torch.tensor([plain.item() * tokens, tokens], device=device)
         total = self.accelerator.reduce(total, reduction="sum")
         return float(total[0] / total[1])
+
+
+def _weight(examples: Sequence[Example]) -> float:
+    """Of all tokens of some examples in a mean over them."""
+    return sum(sum(e.weights) for e in examples)

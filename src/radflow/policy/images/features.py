@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,19 +101,29 @@ def image_path(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in _tensors(model).items() if id(tensor) not in inside}
 
 
-def tower_fingerprint(model: nn.Module) -> str:
-    """A hash of all that features depend on beside the pictures: weights, types, configuration, library."""
+def tower_fingerprint(model: nn.Module, part: nn.Module | None = None) -> str:
+    """A hash of all that features depend on beside the pictures: weights, types, configuration, library.
+
+    Args:
+        model: the policy's.
+        part: the tower alone, where what it gives does not depend on the rest.
+    """
     base = bare(model)
-    settings = {
-        name: value
-        for name, value in base.config.to_dict().items()
-        if "vision" in name or (not isinstance(value, dict) and not name.startswith("_"))
-    }
+    if part is None:
+        settings = {
+            name: value
+            for name, value in base.config.to_dict().items()
+            if "vision" in name or (not isinstance(value, dict) and not name.startswith("_"))
+        }
+    else:
+        settings = base.config.vision_config.to_dict()
+        settings |= {name: getattr(base.config, name) for name in ("connector", "image_tokens")}
     written = json.dumps(
         [type(base).__name__, transformers.__version__, settings], sort_keys=True, default=str
     )
     words = torch.tensor(list(written.encode()), dtype=torch.uint8)
-    return content_key({"configuration": words, **image_path(model)})
+    weights = image_path(model) if part is None else _tensors(part)
+    return content_key({"configuration": words, **weights})
 
 
 class FeatureStore:
@@ -129,9 +139,35 @@ class FeatureStore:
         self._model = model
         self._image_path = list(image_path(model).values())
         self._takes_features = "mm_encoder_outputs" in inspect.signature(bare(model).forward).parameters
-        self._kept = LRUCache(max_bytes, getsizeof=lambda features: features.bytes)
+        self._kept: LRUCache[str, ImageFeatures] = LRUCache(max_bytes, getsizeof=lambda kept: kept.bytes)
+        self._states: LRUCache[str, Tensor] = LRUCache(max_bytes, getsizeof=lambda kept: kept.nbytes)
         self._files = FeatureFiles(folder, max_bytes=max_bytes) if folder is not None else None
         self._tower: str | None = None
+        inside = bare(model).base_model
+        self._sees: nn.Module | None = inside.vision_tower if hasattr(inside, "tower_states") else None
+
+    def prompt(self, prompt: EncodedPrompt) -> EncodedPrompt:
+        """The prompt with what a frozen tower makes of its pictures in their place, if the model takes it.
+
+        So a connector can train without the tower running again.
+        """
+        if self._sees is None or any(p.requires_grad for p in self._sees.parameters()):
+            return prompt
+        key = prompt.image_key
+        if (states := self._states.get(key)) is None:
+            states = self._tower_states(prompt)
+            with suppress(ValueError):  # larger than the whole memory
+                self._states[key] = states
+        return replace(prompt, image_fields={"tower_states": states})
+
+    def _tower_states(self, prompt: EncodedPrompt) -> Tensor:
+        def compute() -> dict[str, Tensor]:
+            device = next(self._model.parameters()).device
+            fields = {name: tensor.to(device) for name, tensor in prompt.image_fields.items()}
+            with evaluating(self._model), torch.no_grad():
+                return {"tower_states": bare(self._model).base_model.tower_states(**fields)}
+
+        return self._through_disk(prompt, compute)["tower_states"]
 
     def __call__(self, prompt: EncodedPrompt) -> ImageFeatures | None:
         """The features of one study; ``None`` where the model must see the pixels themselves.
@@ -144,24 +180,32 @@ class FeatureStore:
         key = prompt.image_key
         if key in self._kept:
             return self._kept[key]
-        features = self._from_disk(prompt) if self._files is not None else encode_images(self._model, prompt)
+        if self._sees is not None:  # all that trains is behind the connector: its output alone is kept
+            seen = replace(prompt, image_fields={"tower_states": self._tower_states(prompt)})
+            features = encode_images(self._model, seen)
+        else:
+            held = self._through_disk(prompt, lambda: _to_tensors(encode_images(self._model, prompt)))
+            features = _from_tensors(held)
         with suppress(ValueError):  # larger than the whole memory
             self._kept[key] = features
         return features
 
-    def _from_disk(self, prompt: EncodedPrompt) -> ImageFeatures:
-        """Read them, or compute and write them. The key holds the tower: files of another are not met."""
-        assert self._files is not None
+    def _through_disk(
+        self, prompt: EncodedPrompt, compute: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Read tensors, or compute and write them. The key holds the tower: files of another are not met."""
+        if self._files is None:
+            return compute()
         if self._tower is None:
-            self._tower = tower_fingerprint(self._model)
+            self._tower = tower_fingerprint(self._model, self._sees)
         key = f"{self._tower[:16]}-{prompt.image_key[:32]}"
         held = self._files.read(key)
         if held is None:
-            features = encode_images(self._model, prompt)
-            self._files.write(key, _to_tensors(features))
-            return features
+            held = compute()
+            self._files.write(key, held)
+            return held
         device = next(self._model.parameters()).device
-        return _from_tensors({name: tensor.to(device) for name, tensor in held.items()})
+        return {name: tensor.to(device) for name, tensor in held.items()}
 
 
 @contextmanager

@@ -1,0 +1,154 @@
+"""Policies put together from parts, from the command that makes them to page, card and draft."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+from part_folders import write_language, write_tower
+
+Command = Callable[..., tuple[int, str, str]]
+FINDINGS = ("The lungs are clear. No pleural effusion.", "Large left pneumothorax. No pleural effusion.")
+IMPRESSIONS = ("No acute disease.", "Large left pneumothorax.")
+RECIPE = """
+name = "Assembled"
+threads = 1
+[data]
+source = "manifest"
+manifest = "studies.jsonl"
+[policy]
+max_new_tokens = 6
+lora_rank = 2
+image_features = "disk"
+[policy.tiny]
+image_size = 32
+image_tokens = 4
+text_width = 32
+text_layers = 2
+heads = 2
+vocabulary = 600
+[sft]
+epochs = 1
+batch_size = 2
+warmup_steps = 1
+learning_rate = 1e-2
+[exploration]
+keep_percent = 50
+bertscore = 0
+[rft]
+studies_per_step = 2
+group_size = 2
+steps = 1
+validation_studies = 2
+learning_rate = 1e-2
+[evaluation]
+resamples = 20
+cases = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight studies of noise, a recipe for them, and a vision tower."""
+    ward = tmp_path_factory.mktemp("ward")
+    rows = []
+    for number, split in enumerate(["train"] * 4 + ["validate"] * 2 + ["test"] * 2):
+        Image.effect_noise((40, 40), 90).save(ward / f"{number}.png")
+        row = {"study_id": f"s{number}", "patient_id": f"p{number}", "split": split}
+        told = {"findings": FINDINGS[number % 2], "impression": IMPRESSIONS[number % 2]}
+        rows.append(row | told | {"images": [f"{number}.png"]})
+    (ward / "studies.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (ward / "recipe.toml").write_text(RECIPE)
+    write_tower("dinov2", ward / "tower")
+    return ward
+
+
+def weights(folder: Path, part: str) -> dict[str, object]:
+    """The weights of a part, as plain numbers."""
+    with safe_open(folder / "model.safetensors", "np") as file:
+        return {n: file.get_tensor(n).tolist() for n in file.keys() if part in n}  # noqa: SIM118
+
+
+def drafted(command: Command, film: Path, model: Path) -> str:
+    status, said, wrong = command("draft", film, "--model", model, "--json")
+    assert status == 0, wrong
+    return json.loads(said)["text"]
+
+
+def test_the_tiny_policy_on_a_pretrained_tower(ward: Path, command: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    status, _, wrong = command(
+        "run", ward / "recipe.toml", "--policy.tiny.tower", ward / "tower", "--out", run,
+        "--policy.image_features_folder", tmp_path / "seen",
+    )  # fmt: skip
+    assert status == 0, wrong
+    assert "<html" in (run / "report.html").read_text()
+    base, sft, rft = run / "sft" / "base", run / "sft" / "model", run / "rft" / "model"
+    assert weights(base, "vision_tower") == weights(sft, "vision_tower") == weights(rft, "vision_tower")
+    assert weights(base, "projector") != weights(sft, "projector") == weights(rft, "projector")
+    assert weights(base, "language_model") != weights(sft, "language_model")
+    assert len(list((tmp_path / "seen").iterdir())) == 8  # a film's states serve SFT, RFT and all that writes
+    assert drafted(command, ward / "6.png", run) == drafted(command, ward / "6.png", rft)
+
+    [code] = re.findall(r"```python\n(.*?)```", (rft / "README.md").read_text(), flags=re.S)
+    assert "import radflow.policy" in code
+    status, _, wrong = command("merge", rft, "--out", "merged")
+    assert (status, "got a whole model" in wrong) == (1, True)
+
+
+def test_assemble_train_and_draft(ward: Path, command: Command, tmp_path: Path) -> None:
+    """A connector and LoRA train on assembled parts: the model is saved whole, by SFT and by RFT."""
+    words = [*FINDINGS, *IMPRESSIONS]
+    write_language("llama", tmp_path / "language", texts=words * 9)
+    parts = ("--vision", ward / "tower", "--language", tmp_path / "language", "--connector", "perceiver")
+    status, said, wrong = command("assemble", *parts, "--tokens", 3, "--out", "model")
+    assert status == 0, wrong
+    assert "3 visual tokens per picture" in said
+    assert "radflow's form" in said
+    status, _, wrong = command("assemble", *parts, "--tokens", 3, "--out", "model")
+    assert (status, "expected a new or an empty folder" in wrong) == (1, True)
+
+    run = tmp_path / "run"
+    more = ("--sft.vision", "last:1", "--sft.accumulation", 2, "--sft.connector-learning-rate", "2e-2")
+    more += ("--sft.gradient-checkpointing", "true", "--policy.lora-targets", "q_proj,v_proj")
+    arguments = ("run", ward / "recipe.toml", "--policy.model", "model", "--out", run, *more)
+    status, said, wrong = command(*arguments)
+    assert status == 0, wrong
+    told = (
+        "LoRA (rank 2, alpha 16) on the language model, the last 1 layers of the vision tower, the connector"
+    )
+    assert f"sft: trains {told}" in said
+    assert told in (run / "rft" / "model" / "README.md").read_text()
+    sft, rft = run / "sft" / "model", run / "rft" / "model"
+    assert not list(run.rglob("adapter_config.json"))
+    for part, moved in {"encoder.layer.0": False, "encoder.layer.1": True, "projector": True}.items():
+        assert (weights(tmp_path / "model", part) != weights(sft, part)) == moved, part
+        assert weights(sft, part) == weights(rft, part)
+    for layer, moved in {"q_proj": True, "k_proj": False}.items():
+        name = f"language_model.layers.0.self_attn.{layer}"
+        assert (weights(tmp_path / "model", name) != weights(sft, name)) == moved, name
+    assert drafted(command, ward / "6.png", run) == drafted(command, ward / "6.png", rft)
+
+
+def test_the_language_model_itself_trains(ward: Path, command: Command, tmp_path: Path) -> None:
+    """Rank 0: SFT and RFT train the weights, and both leave whole models."""
+    write_language("gpt2", tmp_path / "language", texts=FINDINGS * 9)
+    parts = ("--vision", ward / "tower", "--language", tmp_path / "language")
+    status, _, wrong = command("assemble", *parts, "--connector", "linear", "--tokens", 4, "--out", "model")
+    assert status == 0, wrong
+    run = tmp_path / "run"
+    more = ("--policy.lora-rank", 0, "--rft.inner-steps", 2, "--sft.connector", "false", "--rft.steps", 2)
+    more += ("--sft.epochs", 15, "--rft.group-size", 4)  # words enough that rewards differ
+    status, said, wrong = command("run", ward / "recipe.toml", "--policy.model", "model", "--out", run, *more)
+    assert status == 0, wrong
+    assert "sft: trains the language model" in said
+    sft, rft = run / "sft" / "model", run / "rft" / "model"
+    assert weights(tmp_path / "model", "projector") == weights(sft, "projector") == weights(rft, "projector")
+    assert weights(tmp_path / "model", "c_attn") != weights(sft, "c_attn")
+    assert not list(run.rglob("adapter_config.json"))

@@ -15,6 +15,8 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +134,8 @@ def dinov2_weights(graph: Graph) -> dict[str, np.ndarray]:
 
 
 def _language(file: Path, folder: Path) -> None:
-    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    with redirect_stderr(StringIO()):  # a progress bar that nothing else turns off
+        loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     settings = loaded.config.to_dict()
     settings.pop("quantization_config", None)  # with it the model cannot be saved
     with torch.device("meta"):

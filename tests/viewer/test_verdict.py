@@ -47,3 +47,12 @@ def test_a_lower_is_better_metric_that_falls_is_better():
 def test_the_label_metric_is_the_one_the_run_has():
     assert label_metric(Results(gain={"carotid_f1": UP})) == "carotid_f1"
     assert label_metric(Results(gain={"bleu2": UP})) is None
+
+
+def test_the_verdict_names_the_controls_that_were_not_beaten():
+    over = {"template": {"reward": UP}, "sft-continued": {"reward": UP}, "best-of-n": {"reward": FLAT}}
+    over["sft-continued"]["chexpert_f1"] = over["best-of-n"]["chexpert_f1"] = DOWN
+    said = verdict(Results(gain={"reward": UP, "chexpert_f1": UP}, gain_over=over))
+    assert "Total reward: RadFlow is above SFT and SFT continued, not above best of n." in said
+    assert said.endswith("CheXpert F1: RadFlow is above SFT, not above SFT continued or best of n.")
+    assert "above" not in verdict(Results(gain={"reward": UP}, gain_over={"template": {"reward": UP}}))

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import jinja2
 import tomli_w
 
-from radflow.config import Policy, Recipe, load_recipe, without_folders
+from radflow.config import TRAINED_CONTROLS, Policy, Recipe, load_recipe, without_folders
 from radflow.config.packaged import LANGUAGE, PACKAGED, VISION
 from radflow.config.policy import SMALL, TINY
 from radflow.evaluation import Results, read_results
@@ -303,7 +303,9 @@ def split_rows(studies: Sequence[Study]) -> list[dict[str, Any]]:
 
 def metric_table(results: Results, stage: Stage) -> dict[str, Any]:
     """Columns and rows of the metrics, template and SFT beside the model, and the shuffled control."""
-    systems = {"Template": TEMPLATE, "SFT": SFT} | ({"RadFlow": RADFLOW} if stage == "rft" else {})
+    systems = {"Template": TEMPLATE, "SFT": SFT}
+    if stage == "rft":
+        systems |= {name: name for name in TRAINED_CONTROLS if name in results.systems} | {"RadFlow": RADFLOW}
     present = {name for scores in results.systems.values() for name in scores}
     rows = []
     for name in in_order(present):

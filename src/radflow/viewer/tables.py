@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from radflow.config import TRAINED_CONTROLS
 from radflow.evaluation.notation import brackets, number, positives_label, signed
 from radflow.metrics.naming import CORPUS
 from radflow.viewer.charts.strips import whisker
@@ -78,6 +79,32 @@ def _with_positives(table: Table, systems: Sequence[str], results: Results) -> T
     return replace(table, groups=tuple(groups))
 
 
+def controls_table(results: Results) -> Table:
+    """Return RadFlow minus each control, and what other images cost: every paired difference of the run."""
+    gains = {"sft": results.gain, **results.gain_over}
+    columns = {f"Over {system_name(name)}": found for name, found in gains.items() if found}
+    columns |= {f"Over {system_name(name)}": found for name, found in results.falls.items()}
+
+    def cells(metric: str, limit: float) -> list[Cell]:
+        return [
+            change_cell(change, tone(metric, change, results), limit)
+            if (change := found.get(metric))
+            else interval_cell(None)
+            for found in columns.values()
+        ]
+
+    widest = {
+        metric: max((found[metric] for found in columns.values() if metric in found), key=_farthest)
+        for found in columns.values()
+        for metric in found
+    }
+    return _by_metric(columns, widest, cells, widest, results)
+
+
+def _farthest(change: Interval) -> float:
+    return max(abs(change.low), abs(change.high))
+
+
 def shuffled_table(results: Results) -> Table:
     """Return each metric with the right images and with shuffled ones."""
 
@@ -134,8 +161,10 @@ def in_order(systems: Iterable[str]) -> list[str]:
     >>> in_order(["radflow", "sft", "nearest", "template"])
     ['template', 'nearest', 'sft', 'radflow']
     """
-    places = {"reference": 0, "template": 1, "sft": 3, "radflow": 4, "radflow-shuffled": 5}
-    return sorted(systems, key=lambda name: places.get(name, 2))
+    known = ("reference", "template", "", "sft", *TRAINED_CONTROLS, "radflow")
+    other_images = ("sft-shuffled", "sft-noise", "radflow-shuffled", "radflow-noise")
+    places = {name: place for place, name in enumerate((*known, *other_images))}
+    return sorted(systems, key=lambda name: places.get(name, places[""]))
 
 
 def interval_cell(interval: Interval | None) -> Cell:

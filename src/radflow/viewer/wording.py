@@ -13,8 +13,14 @@ from radflow.modality import MODALITIES
 SYSTEMS: Mapping[str, str] = {
     "template": "Template (most frequent report)",
     "sft": "SFT",
+    "sft-continued": "SFT continued",
+    "sft-more": "SFT continued on all studies",
+    "best-of-n": "best of n",
+    "sft-shuffled": "SFT, shuffled images",
+    "sft-noise": "SFT, noise",
     "radflow": "RadFlow",
     "radflow-shuffled": "RadFlow, shuffled images",
+    "radflow-noise": "RadFlow, noise",
     "reference": "Reference",
 }
 

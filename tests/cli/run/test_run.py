@@ -31,8 +31,8 @@ def skipped(output: str) -> list[str]:
 
 
 def digests(run: Path) -> dict[str, str]:
-    """SHA-256 of every file of weights that the two training stages leave."""
-    files = sorted(f for stage in ("sft", "rft") for f in (run / stage / "model").glob("*.safetensors"))
+    """SHA-256 of every file of weights that the stages which train leave."""
+    files = sorted(run.glob("*ft/model/*.safetensors")) + sorted(run.glob("controls/*/model/*.safetensors"))
     return {str(f.relative_to(run)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
 
 
@@ -222,6 +222,7 @@ def test_a_run_killed_twice_ends_with_the_same_weights(
 ) -> None:
     long = ("--sft.epochs", "2", "--rft.steps", "5", "--rft.learning_rate", "0.02")
     long += ("--policy.image_features", "disk")  # the most there is to lose
+    long += ("--evaluation.controls", "template,shuffled,noise,best-of-n")
     said("prepare", "carotid-phantom", "--count", 60, "--image-size", 64)
     data = ("--data.source", "manifest", "--data.manifest", "data/studies.jsonl")
     before = os.umask(0o077)
@@ -233,19 +234,26 @@ def test_a_run_killed_twice_ends_with_the_same_weights(
 
     run = tmp_path / "killed"
     arguments = ["run", str(recipe), *data, *long, "--out", str(run)]
-    for stage, step in (("sft", 7), ("rft", 3)):
+    for stage, step in (("sft", 7), ("rft", 3), ("controls/best-of-n", 2)):
         kill_after(stage, step, run, arguments, tmp_path, environment)
         assert not (run / stage / "model").exists()
-    assert "rft: picking up at step" in said(*arguments)
+    shown = said(*arguments)
+    assert "controls/best-of-n: picking up at step" in shown
+    assert "More than its controls? RadFlow minus each" in shown
     log = (run / "run.log").read_text()
-    assert "sft: picking up at step" in log
+    assert all(f"{stage}: picking up at step" in log for stage in ("sft", "rft"))
     assert digests(run) == digests(tmp_path / "whole")
-    assert {name.split("/")[0] for name in digests(run)} == {"sft", "rft"}
-    for system in ("sft", "radflow", "radflow-shuffled"):
+    assert {name.split("/")[0] for name in digests(run)} == {"sft", "rft", "controls"}
+    for system in ("sft", "best-of-n", "radflow", "radflow-shuffled", "radflow-noise"):
         texts, expected = (
             (r / "generate" / f"{system}.jsonl").read_text() for r in (run, tmp_path / "whole")
         )
         assert texts == expected
+    results = json.loads((run / "results.json").read_text())
+    assert set(results["gain_over"]) == {"template", "best-of-n"}
+    assert set(results["falls"]) == {"radflow-shuffled", "radflow-noise"}
+    assert "More than its controls?" in (run / "report.html").read_text()
+    assert "| best-of-n |" in (run / "rft" / "model" / "README.md").read_text()
 
 
 def kill_after(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich import box
@@ -9,16 +10,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from radflow.config import TRAINED_CONTROLS
 from radflow.evaluation.intervals import Interval
 from radflow.evaluation.notation import number, positives_label, with_interval
 from radflow.evaluation.results import Results
 from radflow.metrics.naming import CORPUS, in_order, row_label
 from radflow.metrics.table import higher_is_better
+from radflow.viewer.verdict import verdict
 
 
 def print_results(console: Console, results: Results, root: Path) -> None:
     """Print everything a reader of the run must see."""
     console.print(results_table(results))
+    if trained := {name: found for name, found in results.gain_over.items() if name in TRAINED_CONTROLS}:
+        console.print(_controls_table(results, trained))
+        console.print(verdict(results))
     if results.shuffled:
         console.print(_shuffled_table(results))
     for warning in results.warnings:
@@ -30,6 +36,8 @@ def print_results(console: Console, results: Results, root: Path) -> None:
 
 def results_table(results: Results) -> Table:
     """One row per metric, one column per system, the last the paired gain; means over their 95% intervals.
+
+    Trained controls have a table of their own.
 
     Says in its title how many studies were scored and whether their images were drawn. A gain whose interval
     holds 0 is dimmed; a gain in the wrong direction is red.
@@ -45,25 +53,47 @@ def results_table(results: Results) -> Table:
         padding=(0, 1, 0, 0),  # three systems and the gain fit into 80 columns
     )
     labels = results.labels
+    systems = {name: found for name, found in results.systems.items() if name not in TRAINED_CONTROLS}
     table.add_column("Metric")
-    for system in results.systems:
+    for system in systems:
         table.add_column(system, justify="right", no_wrap=True)
     if results.gain:
         table.add_column("RadFlow − SFT", justify="right", no_wrap=True)
-    names = (name for scores in (*results.systems.values(), results.gain) for name in scores)
+    names = (name for scores in (*systems.values(), results.gain) for name in scores)
     for name in in_order(names):
-        cells: list[str | Text] = [_cell(scores.get(name)) for scores in results.systems.values()]
+        cells: list[str | Text] = [_cell(scores.get(name)) for scores in systems.values()]
         if results.gain:
             cells.append(_gain_cell(name, results.gain.get(name)))
         table.add_row(row_label(name, labels), *cells)
         if name == tuple(CORPUS)[-1] and results.drift:
-            table.add_row(positives_label(results.drift), *_positives(results), "" if results.gain else None)
+            table.add_row(
+                positives_label(results.drift), *_positives(results, systems), "" if results.gain else None
+            )
     return table
 
 
-def _positives(results: Results) -> list[str]:
+def _controls_table(results: Results, trained: Mapping[str, Mapping[str, Interval]]) -> Table:
+    """RadFlow minus SFT and minus each control that was trained with RFT's compute."""
+    gains = {"sft": results.gain, **trained}
+    table = Table(
+        title="More than its controls? RadFlow minus each, paired; mean over its 95% interval",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("Metric")
+    for control in gains:
+        table.add_column(control, justify="right", no_wrap=True)
+    for name in in_order(metric for found in gains.values() for metric in found):
+        row = row_label(name, results.labels)
+        table.add_row(row, *(_gain_cell(name, found.get(name)) for found in gains.values()))
+    return table
+
+
+def _positives(results: Results, systems: Mapping[str, object]) -> list[str]:
     """Positives per report of each system."""
-    return [number(results.drift.get(system, {}).get("positives"), 2) for system in results.systems]
+    return [number(results.drift.get(system, {}).get("positives"), 2) for system in systems]
 
 
 def _cell(interval: Interval | None) -> str:

@@ -19,7 +19,7 @@ from radflow.viewer.run_page.downloads import downloads
 from radflow.viewer.run_page.explored import exploration_view
 from radflow.viewer.run_page.facts import recipe_facts, run_facts, seconds_table, subject, tiles
 from radflow.viewer.run_page.run_files import RunFiles, read_run
-from radflow.viewer.tables import drift_table, result_table, shuffled_table, unmoved
+from radflow.viewer.tables import controls_table, drift_table, result_table, shuffled_table, unmoved
 from radflow.viewer.templating import render
 from radflow.viewer.verdict import verdict
 
@@ -66,6 +66,7 @@ def render_page(files: RunFiles) -> str:
         warnings=results.warnings,
         tiles=tiles(results),
         table=result_table(results) if results.systems else None,
+        controls=controls_table(results) if len(results.gain_over) > 1 or len(results.falls) > 1 else None,
         drift=drift_table(results) if results.drift else None,
         shuffled=shuffled_table(results) if results.shuffled else None,
         blind=unmoved(results),

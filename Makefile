@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test fast install pretrained lint format types imports pytest clean help
+.PHONY: run test release fast install pretrained lint format types imports pytest clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -43,7 +43,10 @@ imports: $(INSTALLED)  ## import-linter: the layers of docs/architecture.md
 
 pytest: $(INSTALLED)  ## the tests, a process per core (at most four), one thread each
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+		$(BIN)/python -m pytest -m "not release" --numprocesses auto --maxprocesses 4 --dist worksteal
+
+release: $(INSTALLED)  ## the tests that make test leaves out: two processes, every model family (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m release
 
 fast: lint types $(INSTALLED)  ## what a change of rewards, CAPO, readers or metrics needs, in under a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 \

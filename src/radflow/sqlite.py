@@ -115,10 +115,11 @@ def _prepare(db: sqlite3.Connection, path: Path, kind: Kind) -> None:
 
 
 def _is_empty(db: sqlite3.Connection, path: Path, kind: Kind) -> bool:
-    application, version, tables = (
-        db.execute(query).fetchone()[0]
-        for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-    )
+    # In one statement: between two, another process may have made the file.
+    application, version, tables = db.execute(
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
     if (application, version) != (kind.application, kind.version) and (application or version or tables):
         raise DataError(
             f"{path}: expected {kind.what}, version {kind.version}, got another database; "

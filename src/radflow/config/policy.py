@@ -49,9 +49,10 @@ class Tiny(Section):
     def _sizes_fit(self) -> Tiny:
         sizes = [("text_width", self.text_width, 2 * self.heads)]  # rotary embeddings turn pairs
         if self.tower is None:
-            sizes += [
+            sizes = [
                 ("image_size", self.edge, self.patch_size),
                 ("vision_width", self.vision_width, self.heads),
+                *sizes,
             ]
         for name, whole, part in sizes:
             if whole % part:

@@ -111,7 +111,8 @@ class Policy:
             return
         if not isinstance(model, PeftModel):
             raise TrainingError(
-                "expected a policy with an adapter, or with a copy of its weights, got neither"
+                "expected a policy with an adapter, or with a copy of its weights: without either there is "
+                "no reference policy"
             )
         if REFERENCE in model.peft_config:
             model.set_adapter(REFERENCE, inference_mode=True)

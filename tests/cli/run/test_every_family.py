@@ -73,7 +73,13 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ward
 
 
-@pytest.mark.parametrize("family", LAYOUTS)
+@pytest.mark.parametrize(
+    "family",
+    [
+        f if f in ("llava", "qwen2_5_vl", CACHED) else pytest.param(f, marks=pytest.mark.release)
+        for f in LAYOUTS
+    ],
+)
 def test_it_goes_from_its_folder_to_page_card_draft_and_merge(
     family: str, ward: Path, command: Command, tmp_path: Path
 ) -> None:

@@ -154,7 +154,7 @@ def test_served_the_rule_judge_trains_the_same_policy(
     status, out, err = rft("asked", *judged(served))
     assert status == 0, err
     assert left(tmp_path / "asked") == left(tmp_path / "direct")
-    assert len(served.asked) == len(set(served.asked)) == verdicts(tmp_path / "asked") > 5
+    assert len(served.asked) == len(set(served.asked)) == verdicts(tmp_path / "asked") >= 5
     assert f"rft: judge openai:rules: {len(served.asked)} questions asked in" in out
 
     # Verdicts are shared by runs that name a store, and enough to repeat a run with nobody to ask.

@@ -271,6 +271,7 @@ def kill_after(
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.release
 def test_two_processes_share_one_run(recipe: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     more = ["--rft.shift_guard", "bound", "--rft.divisor", "90"]

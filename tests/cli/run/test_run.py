@@ -234,7 +234,7 @@ def test_a_run_killed_twice_ends_with_the_same_weights(
 
     run = tmp_path / "killed"
     arguments = ["run", str(recipe), *data, *long, "--out", str(run)]
-    for stage, step in (("sft", 7), ("rft", 3), ("controls/best-of-n", 2)):
+    for stage, step in (("sft", 7), ("rft", 3), ("controls/best-of-n", 4)):
         kill_after(stage, step, run, arguments, tmp_path, environment)
         assert not (run / stage / "model").exists()
     shown = said(*arguments)

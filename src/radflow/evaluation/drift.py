@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from radflow.evaluation.marks import SUMMARIES
 from radflow.metrics.pairs import Reader
+from radflow.readers import SUMMARIES
 
 SIGNALS = (
     "words_generated",

@@ -16,8 +16,6 @@ from typing import Literal, TypedDict
 from radflow.readers.facts import Detail, Fact, facts
 
 Kind = Literal["agree", "partly", "contradict", "extra", "missed"]
-SUMMARIES = ("No Finding", "normal")
-"""Labels that sum up a whole report and belong to no single sentence."""
 _SENTENCE = re.compile(r"\S.*?(?:[.](?=\s|$)|$)", re.S)
 _HEADER = re.compile(r"\b(Findings|Impression):\s*")
 _RESTRICTS = ("side", "segment", "zone", "anatomy", "kind", "degree", "age", "grade")

@@ -23,13 +23,13 @@ from radflow import judges
 from radflow.errors import RewardError
 from radflow.evaluation.drift import SIGNALS, read_signals
 from radflow.evaluation.files.store import Pair, ReportStore
-from radflow.evaluation.marks import SUMMARIES
 from radflow.files import write_atomic
 from radflow.judges import Judge
 from radflow.metrics import score
 from radflow.metrics.pairs import Reader
 from radflow.metrics.radcliq import radcliq
 from radflow.metrics.table import CONSISTENCY
+from radflow.readers import SUMMARIES
 from radflow.reports import parse_report
 
 CHUNK = 1024

@@ -13,19 +13,18 @@ Axes: ``n`` samples of a study, ``D`` distinct texts among them, ``K`` observati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from radflow import config
 from radflow.errors import DataError, did_you_mean
-from radflow.evaluation.marks import SUMMARIES
 from radflow.metrics import score
 from radflow.metrics.pairs import ReadOnce
 from radflow.metrics.table import METRICS, default_metrics
 from radflow.modality import modality_of
-from radflow.readers import labeler
+from radflow.readers import SUMMARIES, labeler
 from radflow.reports import parse_report
 
 LABELS, VOTE = "labels", "vote"
@@ -102,7 +101,7 @@ class Consensus:
         voted = counts @ asserted >= self._share * counts.sum() - _SAME
         return _f1(asserted, voted[None])[:, 0]
 
-    def _asserted(self, texts: list[str], aside: Sequence[str]) -> Bool[np.ndarray, "D K"]:
+    def _asserted(self, texts: list[str], aside: Collection[str]) -> Bool[np.ndarray, "D K"]:
         rows = self._reader(texts)
         return np.array([[s in (1, -1) for name, s in row.items() if name not in aside] for row in rows])
 

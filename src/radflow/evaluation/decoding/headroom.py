@@ -19,13 +19,12 @@ from radflow.errors import DataError
 from radflow.evaluation.corpus import Resampled, counts_of, resample_corpus
 from radflow.evaluation.decoding.consensus import VOTE, Consensus
 from radflow.evaluation.intervals import Interval, bootstrap_intervals
-from radflow.evaluation.marks import SUMMARIES
 from radflow.evaluation.notation import with_interval
 from radflow.metrics.label_f1 import label_f1
 from radflow.metrics.naming import corpus_labels
 from radflow.metrics.pairs import ReadOnce
 from radflow.modality import modality_of
-from radflow.readers import labeler
+from radflow.readers import assertions, labeler
 from radflow.reports import parse_report
 from radflow.rewards import HierarchicalReward
 from radflow.studies import Study
@@ -141,13 +140,9 @@ def _read(studies: Sequence[Study], reports: Sequence[Sequence[str]], reward: Hi
     return _Read(
         f1=label_f1(labels, repeated).reshape(shape),
         reward=np.array([[one.total for one in row] for row in reward.score_many(studies, reports)]),
-        asserted=_table(labels).reshape(*shape, -1),
-        support=_table(reference),
+        asserted=assertions(labels).reshape(*shape, -1),
+        support=assertions(reference),
     )
-
-
-def _table(rows: Sequence[Mapping[str, int | None]]) -> Bool[np.ndarray, "R K"]:
-    return np.array([[s in (1, -1) for name, s in row.items() if name not in SUMMARIES] for row in rows])
 
 
 def _taken(

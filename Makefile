@@ -45,7 +45,7 @@ pytest: $(INSTALLED)  ## the tests, a process per core (at most four), one threa
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -m "not release" --numprocesses auto --maxprocesses 4 --dist worksteal
 
-release: $(INSTALLED)  ## the tests that make test leaves out: two processes, every model family (minutes)
+release: $(INSTALLED)  ## the tests that make test leaves out: kills, two processes, every model family (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m release
 
 fast: lint types $(INSTALLED)  ## what a change of rewards, CAPO, readers or metrics needs, in under a minute

@@ -127,6 +127,7 @@ def test_a_manifest_comes_back_without_its_broken_study(run):
 
 
 @pytest.mark.skipif(find_spec("trl") is None, reason="pip install 'radflow[trl]'")
+@pytest.mark.release
 def test_capo_in_trl_clips_the_critical_case_more():
     steps = [values for name, values in table(run_apart("06_trl_capo.py")).items() if name.isdigit()]
     assert len(steps) == 3

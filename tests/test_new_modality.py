@@ -148,6 +148,7 @@ def test_one_record_is_enough(with_ct: Callable[..., list[Any]], table: Path, tm
     ]
 
 
+@pytest.mark.release
 @pytest.mark.slow
 def test_commands_take_it_by_name(with_ct: Callable[..., list[Any]], table: Path, tmp_path: Path) -> None:
     (tmp_path / "system.csv").write_text("study_id,prediction,reference\ns1,Free air.,Findings: Free air.\n")

@@ -157,7 +157,7 @@ def test_a_base_on_the_hub_is_named(run: Path, studies: list[Study]) -> None:
     assert hub_name("no-slash") is None
 
 
-@pytest.mark.parametrize("crops", [False, True])
+@pytest.mark.parametrize("crops", [pytest.param(False, marks=pytest.mark.release), True])
 def test_its_lines_of_code_write_the_report_that_radflow_writes(
     crops: bool,
     run: Path,

@@ -217,6 +217,7 @@ def test_bad_studies_are_set_aside_and_the_good_ones_go_on(
     assert not headless.reference.sectioned
 
 
+@pytest.mark.release
 def test_a_run_killed_twice_ends_with_the_same_weights(
     said: Callable, recipe: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

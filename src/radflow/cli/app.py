@@ -15,6 +15,7 @@ from cyclopts import App
 
 from radflow import __version__
 from radflow.cli import screens
+from radflow.cli.baselines import baselines
 from radflow.cli.drafting import draft
 from radflow.cli.judge.verdicts import verdicts
 from radflow.cli.options import AgreeOptions, LabelOptions, ReportColumn, TriageOptions
@@ -283,6 +284,7 @@ def agree(reports: Path, *overrides: Overrides, options: AgreeOptions) -> None:
 
 
 app.command(verdicts)
+app.command(baselines)
 
 
 app.command(draft)

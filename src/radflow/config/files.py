@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from radflow.config.packaged import PACKAGED
-from radflow.config.policy import SMALL, TINY
+from radflow.config.policy import FROM_NOISE, SMALL
 from radflow.config.recipe import Recipe
 from radflow.errors import MissingFileError, RecipeError, did_you_mean
 
@@ -30,7 +30,7 @@ _PATHS = (
 """Written absolute, so that the recipe in a run's folder means the same as the one it came from."""
 _MODELS = ("policy.model", "policy.tiny.tower")
 """Likewise where it is a folder, and not a name."""
-_NAMES = ("", TINY, SMALL, *PACKAGED)
+_NAMES = ("", *FROM_NOISE, SMALL, *PACKAGED)
 """Of models, whatever folders there are."""
 _RETIRED = {
     ("rft", "stale_updates"): 0,

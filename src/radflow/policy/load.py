@@ -23,7 +23,6 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from radflow import config as recipe
-from radflow.config.policy import TINY
 from radflow.errors import MissingFileError, TrainingError
 from radflow.files import read_json, write_json
 from radflow.folders import check_model
@@ -336,5 +335,5 @@ def _dtype(settings: recipe.Policy, device: torch.device | str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     # A property of the machine and no measurement, or a run that is resumed could change its numbers.
     quick = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    on_cpu = torch.device(device).type == "cpu" and settings.model != TINY
+    on_cpu = torch.device(device).type == "cpu" and not settings.from_noise
     return torch.bfloat16 if on_cpu and quick else torch.float32

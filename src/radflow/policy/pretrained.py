@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from radflow.errors import DataError, MissingDependencyError, MissingFileError
+from radflow.policy.forms import know_form
 from radflow.readers.networks.weights import quietly
 
 _UNREAD = ("pooler", ".head.")
@@ -41,6 +42,7 @@ def load_pretrained(
         DataError: it is damaged, incomplete, of another kind, or comes with code that may not run.
         MissingDependencyError: it needs a package that is not installed.
     """
+    know_form(source)
     settings: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": trust_remote_code}
     try:
         with quietly():

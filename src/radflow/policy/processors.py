@@ -20,6 +20,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processo
 from transformers.utils import cached_file
 
 from radflow.errors import MissingDependencyError, MissingFileError
+from radflow.policy.forms import know_form
 
 PROCESSOR, IMAGES, VIDEO, TOKENIZER = (
     "processor_config.json",
@@ -44,6 +45,7 @@ def load_processor(source: str | Path, *, trust_remote_code: bool = False) -> An
         MissingDependencyError: it needs a package that is not installed.
     """
     name = str(source)
+    know_form(name)
     try:
         kind = _kind(name, trust_remote_code)
         if kind is not None and processes_video(kind):

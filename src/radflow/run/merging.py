@@ -145,11 +145,14 @@ def merged(folder: Path, base: str | None, dtype: Number) -> tuple[PreTrainedMod
 def _base_config(folder: Path, name: str) -> Any:
     from transformers import AutoConfig
 
+    from radflow.policy.forms import know_form
+
     if (Path(name) / "adapter_config.json").is_file():
         raise DataError(f"{name}: expected a whole model as the base, got an adapter; merge that one first")
     try:
         if not Path(name).is_dir():
             look_for_model(name)  # once and briefly: transformers would try for minutes
+        know_form(name)
         return AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise _no_base(folder, name, error) from None

@@ -18,7 +18,7 @@ import tomli_w
 
 from radflow.config import TRAINED_CONTROLS, Policy, Recipe, load_recipe, without_folders
 from radflow.config.packaged import LANGUAGE, PACKAGED, VISION
-from radflow.config.policy import SMALL, TINY
+from radflow.config.policy import FROM_NOISE, SMALL, TINY
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.controls import RADFLOW, SFT, SHUFFLED, TEMPLATE
 from radflow.evaluation.notation import number, positives_label, with_interval
@@ -145,22 +145,26 @@ def _trained(run: Path, policy: Policy) -> str:
     summary = run / "sft" / "summary.json"
     if summary.is_file():
         return one_line(read_json(summary)["trained"])
-    return (
-        "all weights" if policy.model == TINY else f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}"
-    )
+    return "all weights" if policy.from_noise else f"LoRA rank {policy.lora_rank}, alpha {policy.lora_alpha}"
 
 
 def _origin(policy: Policy) -> str:
     """Where a whole model comes from, to the end of the sentence."""
-    if policy.model == TINY and policy.tiny.tower is None:
+    whose = (
+        "the embedded default policy of radflow"
+        if policy.model == TINY
+        else f"{policy.model}, one of the systems that `radflow baselines` lists, at a small size"
+    )
+    if policy.from_noise and policy.tiny.tower is None:
         return (
-            "a small one that was trained from noise: the embedded default policy of radflow, which shows\n"
+            f"a small one that was trained from noise: {whose}, which shows\n"
             "the method and is no clinical model. Its vocabulary is that of its training reports."
         )
-    if policy.model == TINY:
+    if policy.from_noise:
         return (
-            f"a small one: the vision tower is {base_in_words(policy.tiny.tower or '')}, the connector and\n"
-            "the language model were trained from noise. Its vocabulary is that of its training reports."
+            f"a small one, {whose}: the vision tower is\n"
+            f"{base_in_words(policy.tiny.tower or '')}, the connector and the language model were trained\n"
+            "from noise. Its vocabulary is that of its training reports."
         )
     return f"fine-tuned from {base_in_words(policy.model)}."
 
@@ -250,8 +254,8 @@ def base_in_words(model: str) -> str:
     >>> base_in_words("/home/me/models/llava-med"), base_in_words("Qwen/Qwen2.5-VL-3B-Instruct")
     ('llava-med, from a local folder', 'Qwen/Qwen2.5-VL-3B-Instruct')
     """
-    if model == TINY:
-        return "the tiny policy"
+    if model in FROM_NOISE:
+        return f"the {model} policy"
     if model == SMALL:
         return f"the small policy, {VISION} and {LANGUAGE} from PyPI"
     if model in PACKAGED:

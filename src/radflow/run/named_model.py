@@ -8,7 +8,7 @@ from pathlib import Path
 
 from radflow.config import Policy
 from radflow.config.packaged import PACKAGED, look_for_package
-from radflow.config.policy import SMALL, TINY
+from radflow.config.policy import FROM_NOISE, SMALL
 from radflow.errors import DataError, MissingFileError, did_you_mean
 from radflow.judges.llm.local_folder import weight_files
 
@@ -25,7 +25,7 @@ def look_for_policy(knobs: Policy) -> str:
         DataError: it is a file.
     """
     tower = knobs.tiny.tower
-    if knobs.model != TINY or tower is None:
+    if not knobs.from_noise or tower is None:
         return look_for_model(knobs.model)
     if tower in PACKAGED:
         look_for_package(tower)
@@ -37,7 +37,7 @@ def look_for_policy(knobs: Policy) -> str:
         raise MissingFileError(
             f"{tower}: no such folder, and not in the local cache (policy.tiny.tower){near(Path(tower))}"
         )
-    return f"tiny: a connector and a language model built from the recipe, on the vision tower {tower}"
+    return f"{knobs.model}: built from the recipe, on the vision tower {tower}"
 
 
 def look_for_model(name: str) -> str:
@@ -48,8 +48,8 @@ def look_for_model(name: str) -> str:
         MissingFileError: no such folder, or the folder lacks a file; no such name, or no way to the hub.
         DataError: it is a file.
     """
-    if name == TINY:
-        return "tiny: built from the recipe, trained whole"
+    if name in FROM_NOISE:
+        return f"{name}: built from the recipe, trained whole"
     if name == SMALL:
         for part in PACKAGED:
             look_for_package(part)
@@ -69,9 +69,10 @@ def look_for_model(name: str) -> str:
             f"for a name on the hub: hf download {name} first, if it is one"
         )
     if "/" not in name:
+        built = (*FROM_NOISE, SMALL)
         raise MissingFileError(
-            f"policy.model: expected 'tiny', 'small', a folder, or a hub name as org/name; got {name!r}, and "
-            f"there is no such folder.{did_you_mean(name, [TINY, SMALL, *_names(Path())])}"
+            f"policy.model: expected {', '.join(map(repr, built))}, a folder, or a hub name as org/name; got "
+            f"{name!r}, and there is no such folder.{did_you_mean(name, [*built, *_names(Path())])}"
         )
     return _on_hub(name, cached=False)
 
@@ -85,7 +86,7 @@ def model_in(path: Path) -> Path | None:
 
 def is_here(name: str) -> bool:
     """Whether a model that was found can be loaded without fetching it."""
-    return name in (TINY, SMALL) or Path(name).is_dir() or _is_cached(name)
+    return name in (*FROM_NOISE, SMALL) or Path(name).is_dir() or _is_cached(name)
 
 
 def _is_path(name: str) -> bool:

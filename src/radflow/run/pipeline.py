@@ -15,7 +15,7 @@ import torch
 
 from radflow import __version__
 from radflow.config import Recipe
-from radflow.config.policy import SMALL, TINY
+from radflow.config.policy import FROM_NOISE, SMALL
 from radflow.errors import TrainingError
 from radflow.evaluation import Results, read_results
 from radflow.evaluation.decoding.consensus import consensus_of
@@ -348,7 +348,7 @@ class Pipeline:
         """The policy that SFT starts from, and what of it trains, in words."""
         torch.manual_seed(self.workspace.seed("sft", "adapter"))
         source = self.recipe.policy.model
-        if source in (TINY, SMALL):
+        if source in (*FROM_NOISE, SMALL):
             train = self.studies["train"]
             source = str(base_model(self.workspace, self.recipe, train, self.accelerator))
         trained = choose_trained(self.recipe, source)

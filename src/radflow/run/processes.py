@@ -9,13 +9,12 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from radflow.config import Recipe
-from radflow.config.policy import TINY
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
     """One process, or the several that torchrun started; on GPUs where there are any, else CPUs with gloo."""
     # Where a vision tower trains: nothing reads the last norm of the tiny policy's, for one.
-    unused = recipe.policy.model == TINY or recipe.sft.vision not in ("auto", "none")
+    unused = recipe.policy.from_noise or recipe.sft.vision not in ("auto", "none")
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
         log_with=list(recipe.track) or None,  # an empty list is warned of

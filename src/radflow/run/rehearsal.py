@@ -13,7 +13,7 @@ from radflow.config import Recipe
 from radflow.errors import DataError, TrainingError
 from radflow.files import read_jsonl
 from radflow.run.first_studies import READ, first_studies
-from radflow.run.named_model import TINY, is_here
+from radflow.run.named_model import is_here
 from radflow.run.starting import looks
 from radflow.run.studies import check_language, languages
 from radflow.studies import Study
@@ -116,7 +116,7 @@ class Rehearsal:
         from radflow.policy.families import bare
         from radflow.run.pipeline import Pipeline
 
-        self.whole = self.recipe.policy.model == TINY or torch.accelerator.is_available()
+        self.whole = self.recipe.policy.from_noise or torch.accelerator.is_available()
         begun = time.perf_counter()
         self._pipeline = Pipeline(self._small())
         self._pipeline.prepare()
@@ -254,7 +254,7 @@ class Rehearsal:
         """Studies of a step that is tried."""
         full = self.recipe.sft.batch_size if stage == "sft" else self.recipe.rft.studies_per_step
         most = full if self.whole else ON_CPU
-        if stage == "rft" and self.recipe.policy.model == TINY:
+        if stage == "rft" and self.recipe.policy.from_noise:
             most = _TINY_GROUPS
         return min(full, len(self.read), most)
 

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from radflow.config import Policy, Recipe, Sft
-from radflow.config.policy import TINY
 from radflow.errors import TrainingError
 from radflow.policy.assembly.assemble import NOTE
 from radflow.policy.families import Part, bare, parts_of, tower_layers
@@ -58,7 +57,7 @@ def choose_trained(recipe: Recipe, source: str) -> Trained:
         TrainingError: nothing would train, or LoRA of rank 0.
     """
     sft, rank = recipe.sft, recipe.policy.lora_rank
-    from_noise = recipe.policy.model == TINY
+    from_noise = recipe.policy.from_noise
     own_tower = from_noise and recipe.policy.tiny.tower is None
     language, vision = sft.language, sft.vision
     if language == "auto":

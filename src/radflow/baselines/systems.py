@@ -1,0 +1,67 @@
+"""The compared systems by name: what each is, what trains it here, what reads its published weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from radflow.errors import RecipeError, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A compared system.
+
+    Attributes:
+        what: it is, in a sentence.
+        row: of the paper's tables.
+        licence: of what its authors published, as far as it was found; nothing of theirs is in radflow.
+        run: how to get its reports here, in words.
+        checkpoint: the published files that ``convert`` takes, in words.
+        build: ``"module:function"`` of a small one that starts from noise, for ``policy.model`` to name. It
+            is called as ``build(knobs, folder, texts=..., images=..., seed=...)``: the section ``policy`` of
+            a recipe, where to write the model and its processor, prompts and reports of the training split,
+            some of its pictures, the seed of the weights. Its name stands in
+            `radflow.config.policy.FROM_NOISE` too.
+        convert: ``"module:function"`` that writes published files as a folder for ``policy.model``; called as
+            ``convert(sources, folder)``. It returns what it did not take over, a line each.
+    """
+
+    what: str
+    row: str
+    licence: str
+    run: str = ""
+    checkpoint: str = ""
+    build: str | None = None
+    convert: str | None = None
+
+
+_NOTHING = "nothing was published; radflow's own"
+
+BASELINES: dict[str, System] = {
+    "template": System(
+        what="the most frequent training report, written for every study",
+        row="none; a floor under all of them",
+        licence=_NOTHING,
+        run="evaluation.controls = template; radflow score",
+    ),
+    "nearest-indication": System(
+        what="the training report of the study with the most similar indication",
+        row="none; a floor under all of them",
+        licence=_NOTHING,
+        run="radflow score",
+    ),
+}
+"""Name to what is known of it. Nothing registers itself."""
+
+
+def system(name: str) -> System:
+    """A compared system by its name.
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    if name not in BASELINES:
+        raise RecipeError(
+            f"expected a baseline among {', '.join(BASELINES)}, got {name!r}.{did_you_mean(name, BASELINES)}"
+        )
+    return BASELINES[name]

@@ -1,8 +1,10 @@
 import pytest
 
-from radflow.errors import DataError
-from radflow.metrics import bleu2, rouge_l
+from radflow.config import Reward, make_recipe
+from radflow.errors import DataError, RecipeError
+from radflow.metrics import bertscore, bleu2, rouge_l
 from radflow.reports import Report, parse_report
+from radflow.rewards import reward_of
 from radflow.rewards.consistency import consistency_reward
 from radflow.rewards.domain import DomainReward
 from radflow.rewards.impression import ImpressionReward
@@ -31,6 +33,20 @@ def test_syntax_is_the_mean_of_bleu2_and_rouge_l():
     expected = (bleu2(generated, reference) + rouge_l(generated, reference)) / 2
     assert syntax_reward(generated, reference).tolist() == expected.tolist()
     assert syntax_reward(generated, reference)[1] == 0.0
+
+
+@pytest.mark.parametrize("metric", [bleu2, rouge_l, bertscore])
+def test_one_metric_alone_is_the_reward_where_the_other_weights_are_zero(metric, studies):
+    alone = Reward(syntax_metric=metric.__name__, domain=0, consistency=0, gamma=0)
+    texts = ["Findings: Large effusion. Impression: Effusion.", "Heart enlarged."]
+    found = reward_of(alone, "chest-xray")(studies[1], texts)
+    expected = metric(texts, [studies[1].reference.canonical] * 2)
+    assert [reward.total for reward in found] == pytest.approx(expected.tolist())
+
+
+def test_a_recipe_says_which_metrics_syntax_can_be():
+    with pytest.raises(RecipeError, match=r"reward.syntax_metric: .*bleu2\|bleu4\|rouge_l"):
+        make_recipe({"reward": {"syntax_metric": "bleu3"}})
 
 
 def test_domain_compares_findings_with_findings():

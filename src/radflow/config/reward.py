@@ -40,6 +40,10 @@ class Reward(Section):
     """Weight of R_consistent; the paper's is 1."""
     gamma: Annotated[float, Field(ge=0.0)] = 1.0
     """Weight of R_imp; the paper does not give its value."""
+    syntax_metric: Annotated[str, Field(pattern=r"^(bleu2|bleu4|rouge_l|bertscore(:.+@5)?)$")] | None = None
+    """What R_syntax is; the mean of BLEU-2 and ROUGE-L when not given. ``bleu2``, ``bleu4``, ``rouge_l``;
+    ``bertscore`` with the offline MiniLM, or ``bertscore:FOLDER@5`` with distilroberta-base, rescaled. With
+    the other weights at 0 it is the whole reward, as in the paper's Tables 5 and 6."""
     domain_metric: str | None = None
     """What R_domain is; the modality's metric of content by default, as in the paper. ``finding_match`` sees
     the side, place and degree of what is found in a chest, and what is denied."""

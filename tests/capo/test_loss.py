@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from radflow.capo import capo_loss, clip_range
+from radflow.capo import capo_loss, clip_range, token_weights
 
 
 def example(seed: int, rows: int = 4) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -163,6 +163,81 @@ def test_the_gradient_of_the_sequence_ratio_is_that_of_gspo(seed: int) -> None:
     assert torch.equal(stats.clip_fraction, removed.double())
 
 
+def weighed(mask: Tensor, seed: int) -> Tensor:
+    """Weights of random deciding tokens, one row per completion; rubbish on padding."""
+    g = torch.Generator().manual_seed(seed)
+    rows = torch.full(mask.shape, 77.0, dtype=torch.float64)
+    for row, inside in zip(rows, mask, strict=True):
+        deciding = torch.rand(int(inside.sum()), generator=g) > 0.5
+        row[inside] = token_weights(deciding, 3.0).double()
+    return rows
+
+
+@pytest.mark.parametrize("kl", ["outside", "literal"])
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_gradient_with_weights_is_that_of_advantages_by_token(kl: str, seed: int) -> None:
+    """min(r_it w_it A_i, clip(r_it) w_it A_i) - beta KL_it, written with torch a token at a time."""
+    arguments = example(seed)
+    weights = weighed(arguments[3], seed)
+    gradients = []
+    for by_hand in (False, True):
+        logp, old, ref, mask, adv, eps = (x.clone() for x in arguments)
+        logp.requires_grad_()
+        if not by_hand:
+            loss, _ = capo_loss(logp, old, ref, mask, adv, eps, beta=0.3, kl=kl, weights=weights)
+        else:
+            rows = []
+            for i, t in zip(*(places.tolist() for places in mask.nonzero(as_tuple=True)), strict=True):
+                ratio = (logp[i, t] - old[i, t]).exp()
+                a = adv[i] * weights[i, t]
+                difference = ref[i, t] - logp[i, t]
+                penalty = 0.3 * (difference.exp() - difference - 1)
+                clipped = ratio.clamp(1 - eps[i], 1 + eps[i]) * a
+                if kl == "outside":
+                    worth = torch.minimum(ratio * a, clipped) - penalty
+                else:
+                    worth = torch.minimum(ratio * a, clipped - penalty)
+                rows.append(worth / mask[i].sum() / len(adv))
+            loss = -torch.stack(rows).sum()
+        loss.backward()
+        gradients.append((loss.detach(), logp.grad))
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_weights_share_the_gradient_of_the_sequence_ratio_out(seed: int) -> None:
+    """GSPO-token: the value and the clip are those of the sequence, the gradient goes by weight."""
+    *arguments, _, _ = example(seed)
+    adv, eps = example(seed)[-2:]
+    arguments[0].requires_grad_()
+    weights = weighed(arguments[3], seed)
+    how = {"beta": 0.0, "ratio": "sequence"}
+    plain, before = capo_loss(*arguments, adv, eps, **how)
+    shared, after = capo_loss(*arguments, adv, eps, weights=weights, **how)
+    [even], [uneven] = (torch.autograd.grad(loss, arguments[0]) for loss in (plain, shared))
+    torch.testing.assert_close(shared, plain)
+    torch.testing.assert_close(uneven, even * weights.masked_fill(~arguments[3], 0.0))
+    torch.testing.assert_close(after.clip_fraction, before.clip_fraction)
+
+
+@settings(max_examples=20)
+@given(deciding=st.lists(st.booleans(), min_size=1, max_size=40), extra=st.floats(0, 50))
+def test_the_weights_of_a_completion_have_mean_one(deciding: list[bool], extra: float) -> None:
+    weights = token_weights(torch.tensor(deciding), extra)
+    assert float(weights.mean()) == pytest.approx(1.0, abs=1e-5)
+    if any(deciding) and not all(deciding):
+        assert float(weights.max() / weights.min()) == pytest.approx(1 + extra, rel=1e-4)
+    else:
+        assert (weights - 1).abs().max() < 1e-5
+
+
+def test_negative_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        token_weights(torch.tensor([True]), -1.0)
+
+
 ALL_OPTIONS = [
     {"kl": kl, "ratio": ratio, "normaliser": normaliser, "max_tokens": 9}
     for kl in ("outside", "literal")
@@ -178,14 +253,28 @@ def test_evaluated_in_parts_it_is_the_same(options: dict, seed: int, cut: int) -
     arguments = example(seed, rows=6)
     arguments[0].requires_grad_()
     high, keep = 2 * arguments[-1], torch.rand(6, generator=torch.Generator().manual_seed(seed)) > 0.3
+    options = {**options, "weights": weighed(arguments[3], seed) if seed % 2 else None}
     whole, _ = capo_loss(*arguments, clip_high=high, keep=keep, **options)
     parts = torch.zeros((), dtype=torch.float64)
     for rows in (slice(0, cut), slice(cut, 6)):
-        part, _ = capo_loss(*(x[rows] for x in arguments), clip_high=high[rows], keep=keep[rows], **options)
+        some = {**options, "weights": options["weights"][rows] if seed % 2 else None}
+        part, _ = capo_loss(*(x[rows] for x in arguments), clip_high=high[rows], keep=keep[rows], **some)
         parts = parts + part * (len(high[rows]) / 6)
     gradients = [torch.autograd.grad(loss, arguments[0])[0] for loss in (whole, parts)]
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(gradients[1], gradients[0])
+
+
+@pytest.mark.parametrize("options", ALL_OPTIONS, ids=lambda options: "-".join(map(str, options.values())))
+def test_with_nothing_extra_the_loss_is_that_of_equation_8_bit_for_bit(options: dict) -> None:
+    arguments = [x.float() if x.is_floating_point() else x for x in example(5, rows=6)]
+    deciding = torch.rand(arguments[3].shape) > 0.5
+    ones = torch.zeros(arguments[3].shape)
+    for row, inside, decides in zip(ones, arguments[3], deciding, strict=True):
+        row[inside] = token_weights(decides[inside], 0.0)
+    plain, _ = capo_loss(*arguments, **options)
+    weighed, _ = capo_loss(*arguments, weights=ones, **options)
+    assert torch.equal(plain, weighed)
 
 
 @pytest.mark.parametrize("options", ALL_OPTIONS, ids=lambda options: "-".join(map(str, options.values())))

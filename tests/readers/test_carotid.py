@@ -147,13 +147,20 @@ def test_millimetres_and_centimetres_agree(millimetres):
 
 def test_explanations_quote_the_text_and_give_every_term():
     text = "Right bulb: no hard plaque. LICA: less than 50% stenosis, IMT 1.2 mm, possible thrombus."
-    shown = {(term, text[slice(*phrase)], rule) for term, phrase, rule in explain(text)}
+    evidence = explain(text)
+    shown = {(one.term, text[slice(*one.phrase)], one.rule) for one in evidence}
     assert shown == {
         ("no:plaque@right-bulb", "plaque", "'no' denies"),
         ("no:plaque:hard@right-bulb", "hard", "'no' denies"),
         ("stenosis:<50%@left", "less than 50%", "'less than 50%' is <50%"),
         ("imt:thickened@left", "IMT", "1.2 mm is 1 mm or more"),
         ("possible:thrombus@left-ICA", "thrombus", "'possible' hedges"),
+    }
+    cues = {one.term: text[slice(*one.cue)] for one in evidence if one.cue is not None}
+    assert cues == {
+        "no:plaque@right-bulb": "no",
+        "no:plaque:hard@right-bulb": "no",
+        "possible:thrombus@left-ICA": "possible",
     }
 
 

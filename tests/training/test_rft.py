@@ -1,6 +1,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -333,11 +334,23 @@ def test_the_step_is_chosen_by_the_rule_of_the_recipe(
     assert summary["validation"][2]["macro_f1"] == 0.2
 
 
-@pytest.mark.parametrize("how", [{}, {"dynamic_sampling": 1, "exact_shift_every": 3}])
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"dynamic_sampling": 1, "exact_shift_every": 3}, {"label_tokens": 2.0, "ratio": "sequence"}],
+    ids=["plain", "replaced", "label-tokens"],
+)
 def test_a_stopped_run_ends_as_an_uninterrupted_one(
-    train: Callable, open_run: Callable, rows: Callable, weights: Callable, stop_at: Callable, how: dict
+    train: Callable,
+    open_run: Callable,
+    rows: Callable,
+    weights: Callable,
+    stop_at: Callable,
+    how: dict,
+    request: pytest.FixtureRequest,
 ) -> None:
     knobs = {**RFT, **how}
+    if "label_tokens" in how:  # it must write words that decide something
+        train = partial(train, source=request.getfixturevalue("taught"))
 
     def by_weights(policy: Policy) -> Validation:
         """Depends on the policy alone, as a validation does."""
@@ -355,6 +368,7 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert rows(again) == rows(whole)
+    assert all((row.get("label_token_share", 0) > 0) == ("label_tokens" in how) for row in rows(whole)[1:])
     summaries = [read_json(w.path("rft", "summary.json")) for w in (again, whole)]
     assert summaries[0] == summaries[1]
 

@@ -9,7 +9,7 @@ import pytest
 
 from radflow.config import Recipe, make_recipe
 from radflow.errors import RewardError
-from radflow.policy import Policy
+from radflow.policy import Completion, Group, Policy
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.rollout import RolloutSampler
@@ -88,6 +88,27 @@ def test_advantages_and_ranges_stand_row_by_row(roller: Any, dozen: list[Study])
     assert rollout.advantage.view(4, 3).sum(-1).tolist() == pytest.approx([0.0] * 4, abs=1e-5)
     assert (rollout.parts["syntax"] == 0.5).all()
     assert np.isnan(rollout.parts["impression"]).all()
+
+
+def test_the_words_of_labels_weigh_more_also_in_mended_reports(
+    roller: Any, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert roller().finish(roller().start(0)).weights is None
+    wrong = "Findings: Seen. Impression: Seen."
+    ids = (*policy.tokenizer(wrong, add_special_tokens=False)["input_ids"], policy.end_ids[0])
+    one = Completion(text=wrong, token_ids=ids, finished=True)
+    groups = lambda _, studies, **how: [Group(study=s, completions=(one,) * 3) for s in studies]  # noqa: E731
+    monkeypatch.setattr("radflow.training.rollout.sample_groups", groups)
+    rolling = roller(label_tokens=2.0, edited=0.7)
+    rolling._max_new_tokens = 60
+    rollout = rolling.finish(rolling.start(0))
+    completions = [c for g in rollout.groups for c in g.completions]
+    assert {c.edited for c in completions} == {True, False}
+    for completion, row in zip(completions, rollout.weights, strict=True):
+        assert len(row) == len(completion.token_ids)
+        assert float(row.mean()) == pytest.approx(1.0)
+        says = completion.edited and any(word in completion.text for word in ("effusion", "Heart", "clear"))
+        assert float(row.max() / row.min()) == pytest.approx(3.0 if says else 1.0)
 
 
 def test_dead_groups_are_replaced_by_other_studies(roller: Any, dozen: list[Study]) -> None:

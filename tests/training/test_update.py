@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from radflow.capo import clip_range, group_advantage
+from radflow.capo import clip_range, group_advantage, token_weights
 from radflow.config import Policy as PolicyKnobs
 from radflow.config import Rft
 from radflow.errors import TrainingError
@@ -121,6 +121,44 @@ def test_with_the_shared_prefix_and_without_it_is_the_same_update(bench: Callabl
     losses = shared.update().losses
     assert plain.update().losses == pytest.approx(losses, abs=1e-5)
     assert torch.allclose(shared.weights, plain.weights, atol=1e-5)
+
+
+class Watching(torch.optim.SGD):
+    """Keeps the gradient of the first step."""
+
+    first: torch.Tensor | None = None
+
+    def step(self, *how: Any) -> None:  # ty: ignore[invalid-method-override]
+        if Watching.first is None:
+            Watching.first = torch.cat([p.grad.flatten() for p in self.param_groups[0]["params"]])
+        super().step(*how)
+
+
+@pytest.mark.parametrize("how", [{}, {"shared_prefix": False}, {"tokens_per_pass": 1}, {"ratio": "sequence"}])
+@pytest.mark.parametrize("normaliser", ["completion", "constant"])
+def test_weighed_tokens_share_the_advantage_out(
+    bench: Callable[..., Bench], how: dict[str, Any], normaliser: str
+) -> None:
+    """At ratio 1 and without a divergence: the gradient of 1/N sum_i A_i/|o_i| sum_t w_it log pi(o_it)."""
+    made = bench(learning_rate=0.0001, max_grad_norm=1e9, normaliser=normaliser, **how)
+    completions = [c for g in made.rollout.groups for c in g.completions]
+    chance = torch.Generator().manual_seed(4)
+    deciding = [torch.rand(len(c.token_ids), generator=chance) > 0.6 for c in completions]
+    made.rollout = replace(made.rollout, weights=[token_weights(row, 4.0) for row in deciding])
+    values, mask = made.forward(made.rollout.groups)
+    objective = torch.zeros(())
+    for i, (row, inside) in enumerate(zip(values, mask, strict=True)):
+        length = len(deciding[i]) if normaliser == "completion" else 9
+        weights = 1 + 4.0 * deciding[i].float()
+        weights = weights * len(weights) / weights.sum()
+        objective = objective - made.rollout.advantage[i] * (weights * row[inside]).sum() / length
+    expected = torch.autograd.grad(objective / len(completions), made.trainable)
+    Watching.first = None
+    made.update(Watching)
+    assert Watching.first is not None
+    torch.testing.assert_close(
+        Watching.first, torch.cat([g.flatten() for g in expected]), atol=1e-6, rtol=1e-4
+    )
 
 
 def test_checkpointed_activations_give_the_same_update(bench: Callable[..., Bench]) -> None:

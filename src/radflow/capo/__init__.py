@@ -16,6 +16,7 @@ from radflow.capo.loss import capo_loss
 from radflow.capo.ratio import importance_ratio, k3_divergence
 from radflow.capo.shift import exact_shift, visited_shift
 from radflow.capo.stats import CapoStats
+from radflow.capo.weights import token_weights
 
 __all__ = [
     "CapoStats",
@@ -31,5 +32,6 @@ __all__ = [
     "importance_ratio",
     "k3_divergence",
     "shift_guard",
+    "token_weights",
     "visited_shift",
 ]

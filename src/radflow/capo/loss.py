@@ -17,6 +17,13 @@ What later work changed is an option, each with the epsilon of the case:
     ratio="sequence"        one per completion: its tokens' mean       GSPO (Zheng et al. 2025), Eq. 5 and 7
     normaliser="constant"   1/L for every completion, not 1/|o_i|      Dr. GRPO (Liu et al. 2025), section 3.2
 
+    weights                 A_it = w_it A_i for A_i, with w of mean 1   ours, `token_weights`
+
+Weights share a completion's advantage out among its tokens. The KL term has none, so that no token is free to
+leave the reference. With the sequence ratio the clip acts on the completion as before, and the gradient is
+shared out as by GSPO-token (Zheng et al. 2025, section 4.3): a token's ratio has the value of the sequence's
+and its own gradient.
+
 Dr. GRPO also leaves the standard deviation out of the advantage: ``group_advantage(..., scale=False)``. DAPO
 also drops groups whose rewards are equal: `dead_groups` names them.
 """
@@ -48,6 +55,7 @@ def capo_loss(
     normaliser: Literal["completion", "constant"] = "completion",
     max_tokens: int | None = None,
     keep: Bool[Tensor, "N"] | None = None,
+    weights: Float[Tensor, "N T"] | None = None,
 ) -> tuple[Float[Tensor, ""], CapoStats]:
     """The loss (minus Eq. 8) and what happened in it.
 
@@ -71,6 +79,8 @@ def capo_loss(
         max_tokens: the most tokens a completion can have; for ``constant`` only.
         keep: false for completions whose group `shift_guard` has stopped. They add nothing to the loss or its
             gradient, the KL term included; they still count in the mean over rows.
+        weights: of each token's advantage, at least 0 and with mean 1 over each completion (`token_weights`);
+            padding may hold anything finite. All 1 when not given.
 
     Returns:
         The loss and the statistics.
@@ -86,9 +96,11 @@ def capo_loss(
     _check(kl, ratio, normaliser)
     live = mask if keep is None else mask & keep[:, None]
     r = importance_ratio(logprobs, old_logprobs, live, ratio)
+    if weights is not None and ratio == "sequence":
+        r = r.detach() * importance_ratio(logprobs, logprobs.detach(), live)  # GSPO-token
     divergence = k3_divergence(logprobs, ref_logprobs, live)
 
-    a, low = advantage[:, None], 1 - clip[:, None]
+    a, low = advantage[:, None] if weights is None else advantage[:, None] * weights, 1 - clip[:, None]
     high = 1 + (clip if clip_high is None else clip_high)[:, None]
     free, clipped = r * a, torch.clamp(r, low, high) * a
     if kl == "outside":

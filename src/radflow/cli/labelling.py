@@ -20,10 +20,10 @@ from radflow.cli.options import LabelOptions
 from radflow.cli.report_columns import report_texts
 from radflow.cli.screens import say_remarks
 from radflow.errors import DataError, RadflowError
-from radflow.evaluation.evidence import explain_report
 from radflow.files import atomic_file, write_atomic
 from radflow.modality import modality_of
 from radflow.readers.chexpert import chexpert_labeler
+from radflow.readers.evidence import explain_report
 from radflow.reports.files import read_rows
 from radflow.reports.headers import read_headers
 from radflow.reports.language import LanguageCount

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from radflow import judges, readers
 from radflow.errors import RecipeError, at_least, did_you_mean
-from radflow.evaluation.evidence import TRIAGE
 from radflow.files import make_folder
 from radflow.folders import sweep
 from radflow.judges.base import critical
+from radflow.readers.evidence import TRIAGE
 from radflow.studies import Study
 from radflow.studies.contact_sheet import contact_sheet as draw_sheet
 from radflow.studies.manifest import read_manifest

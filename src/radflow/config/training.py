@@ -177,6 +177,9 @@ class Rft(Section):
     normal group; 0: never."""
     dynamic_sampling: Annotated[int, Field(ge=0)] = 0
     """Rounds in which groups of equal rewards are replaced by other studies (DAPO's dynamic sampling)."""
+    label_tokens: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    """How much more of a completion's advantage the words that decide a label have: each of their tokens has
+    ``1 + label_tokens`` times what another has; the mean over the completion stays. 0: all have the same."""
     edited: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of each group that is mended with sentences of the reference (EditGRPO: 0.5); 0: none."""
     temperature: Positive = 1.0

@@ -10,12 +10,12 @@ import torch
 
 from radflow.drafting.trained_on import facts_of, find_model, name_of
 from radflow.evaluation.decoding.consensus import Consensus
-from radflow.evaluation.evidence import TRIAGE
 from radflow.judges.rules.judge import RulesJudge
 from radflow.modality import MODALITIES
 from radflow.policy import Completion, GroupForward, greedy_reports, load_policy, sample_groups
 from radflow.policy.sampling.words import greedy_logprobs, words_of
 from radflow.readers.criticality import why
+from radflow.readers.evidence import TRIAGE
 from radflow.reports import parse_report
 from radflow.reports.draft import Draft, Word, printable
 from radflow.studies import Study

@@ -27,7 +27,6 @@ from radflow.evaluation.controls import OTHER_IMAGES, RADFLOW, SFT, SHUFFLED, TE
 from radflow.evaluation.corpus import label_counts, resample_corpus
 from radflow.evaluation.decoding.consensus import decoding_words
 from radflow.evaluation.drift import Texts, measure_drift
-from radflow.evaluation.evidence import critical_because, explain_report
 from radflow.evaluation.files.labels import write_labels
 from radflow.evaluation.files.store import Pair
 from radflow.evaluation.intervals import Interval, bootstrap_intervals
@@ -42,6 +41,7 @@ from radflow.metrics.naming import CORPUS, corpus_labels
 from radflow.metrics.table import higher_is_better
 from radflow.modality import modality_of
 from radflow.readers import labeler
+from radflow.readers.evidence import critical_because, explain_report
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, HierarchicalReward, Reward
 from radflow.studies import Study

@@ -39,6 +39,7 @@ from radflow.run.tracking import Trackers
 from radflow.studies import Study
 from radflow.training.controls import run_control
 from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
+from radflow.training.label_tokens import check_evidence
 from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft, sft_warnings
 from radflow.training.trained_parts import choose_trained, set_trained
@@ -189,6 +190,8 @@ class Pipeline:
         self._stage("prepare", work)
         for metric in filter(None, (self.recipe.reward.domain_metric, self.recipe.reward.impression_metric)):
             trained_on(metric, self.modality)  # now, and not hours later at RFT
+        if self.recipe.rft.label_tokens:
+            check_evidence(self.modality)
         consensus_of(self.recipe.evaluation, self.modality)
 
     def sft(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from radflow import judges
 from radflow.config import Recipe
 from radflow.errors import DataError, MissingFileError, RecipeError, did_you_mean
-from radflow.evaluation.evidence import TRIAGE
 from radflow.judges.base import CriticalityJudge, critical
+from radflow.readers.evidence import TRIAGE
 from radflow.reports.language import LanguageCount
 from radflow.studies import Study
 from radflow.studies.manifest import read_manifest, write_manifest

@@ -30,6 +30,7 @@ from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training.advantages import rollout_advantages
 from radflow.training.editing.groups import edit_groups
+from radflow.training.label_tokens import label_weights
 
 
 @runtime_checkable
@@ -61,6 +62,7 @@ class Rollout:
         shares: what each term contributes to it.
         clip: the clipping range of each completion's case (Eq. 9).
         clip_high: the upper range where it differs.
+        weights: of each completion's tokens in its advantage, one row per completion; ``None``: all 1.
         critical: whether the case is critical.
         replaced: places in ``groups`` of those that came in for dead ones.
     """
@@ -72,6 +74,7 @@ class Rollout:
     shares: Mapping[str, Float[Tensor, "P G"]]
     clip: Float[Tensor, "N"]
     clip_high: Float[Tensor, "N"] | None = None
+    weights: Sequence[Float[Tensor, "_"]] | None = None
     critical: Bool[Tensor, "N"]
     replaced: Sequence[int] = ()
 
@@ -219,9 +222,13 @@ class RolloutSampler:
             shares=advantages.shares,
             clip=by_row(knobs.epsilon),
             clip_high=None if knobs.epsilon_high is None else by_row(knobs.epsilon_high),
+            weights=self._weights(groups) if knobs.label_tokens else None,
             critical=critical.repeat_interleave(knobs.group_size),
             replaced=replaced,
         )
+
+    def _weights(self, groups: Sequence[Group]) -> list[Float[Tensor, "_"]]:
+        return label_weights(self._policy.tokenizer, groups, self._knobs.label_tokens)
 
 
 def _totals(groups: Sequence[Group], rewards: Sequence[Sequence[Reward]]) -> Float[np.ndarray, "P G"]:

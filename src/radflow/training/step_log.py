@@ -32,7 +32,7 @@ def step_figures(
     [0, 1], ``kl`` and ``entropy`` in nats per token, shifts are L1 distances in [0, 2]. ``entropy`` is that
     of the policy that sampled, at its temperature, over the whole vocabulary. ``grad_norm`` is the mean over
     the inner steps, before clipping. ``advantage/<term>_std`` is the spread of what a term contributes to
-    the advantage.
+    the advantage. ``label_token_share`` is that of the tokens that decide a label (``rft.label_tokens``).
     """
     device, stats = rollout.advantage.device, update.stats
     row: dict[str, Any] = {
@@ -54,6 +54,8 @@ def step_figures(
         "sampler_gap": _sampler_gap(rollout, update.old),
         **measured,
     }
+    if rollout.weights:
+        row["label_token_share"] = float(torch.cat(list(rollout.weights)).gt(1).float().mean())
     for term, share in rollout.shares.items():
         known = rollout.parts[term][np.isfinite(rollout.parts[term])]
         row[f"reward/{term}"] = float(known.mean()) if known.size else math.nan

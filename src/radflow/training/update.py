@@ -160,6 +160,7 @@ def update_policy(
                     normaliser=knobs.normaliser,
                     max_tokens=max_tokens,
                     keep=going[rows],
+                    weights=_padded([rollout.weights[i] for i in rows], current) if rollout.weights else None,
                 )
                 share = len(rows) / count
                 accelerator.backward(loss * share)

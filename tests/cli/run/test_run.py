@@ -75,11 +75,14 @@ def test_from_studies_to_the_page_and_again(
 
     learnable = ("--exploration.strategy", "learnable", "--exploration.refresh_every", 1)
     consensus = ("--evaluation.decoding", "consensus", "--evaluation.samples", 3)
-    changed = said("run", recipe, "--out", "run", "--rft.beta", "0.1", *learnable, *consensus)
+    weighed = ("--rft.beta", 0.1, "--rft.label_tokens", 2)
+    changed = said("run", recipe, "--out", "run", *weighed, *learnable, *consensus)
     assert skipped(changed) == STAGES[:2]
     check_consensus(run)
     assert "Picked again between rollouts" in (run / "report.html").read_text()
     assert (run / "rft" / "rounds" / "001" / "picked.json").exists()
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all("label_token_share" in r for r in rows if r["stage"] == "rft" and r["step"])
 
     check_draft(command, run)
 

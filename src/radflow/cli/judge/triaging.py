@@ -14,10 +14,10 @@ from radflow.cli.judge.agreement_screen import plain_table, print_agreement
 from radflow.cli.judge.options import judge_knobs, judge_sections, opened
 from radflow.cli.languages import say_languages
 from radflow.cli.options import TriageOptions
-from radflow.evaluation.evidence import TRIAGE
 from radflow.files import atomic_file
 from radflow.judges.agreement import agreement
 from radflow.judges.base import critical
+from radflow.readers.evidence import TRIAGE
 from radflow.reports.language import LanguageCount
 from radflow.run.studies import triage
 from radflow.studies import Study

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from radflow.readers.carotid.said import Said, said
 from radflow.readers.carotid.sides import SIDES, statements
 from radflow.readers.labels import State, stronger
-from radflow.readers.lexicon import lexicon
+from radflow.readers.lexicon import Match, lexicon
 from radflow.readers.scope import Assertion, Scope
 from radflow.readers.tokens import Sentence, Span, token_spans
 
@@ -63,11 +63,13 @@ class TermEvidence(NamedTuple):
         term: as in :func:`carotid_terms`.
         phrase: characters of the word that decided.
         rule: in words.
+        cue: characters of the word that denies, hedges or puts to another time; ``None`` where nothing does.
     """
 
     term: str
     phrase: Span
     rule: str
+    cue: Span | None
 
 
 @cache
@@ -103,7 +105,7 @@ def explain(text: str) -> list[TermEvidence]:
     """Read one text and say for every term which characters it rests on and why, in the order of the text.
 
     >>> text = "Left ICA: no plaque, IMT 1.2 mm."
-    >>> for term, phrase, rule in explain(text):
+    >>> for term, phrase, rule, _ in explain(text):
     ...     print(term, "|", text[slice(*phrase)], "|", rule)
     no:plaque@left-ICA | plaque | 'no' denies
     imt:thickened@left | IMT | 1.2 mm is 1 mm or more
@@ -114,17 +116,25 @@ def explain(text: str) -> list[TermEvidence]:
         for one in said(statement):
             phrase = statement.sentence.span(tokens, one.start, one.end)
             rule = _rule(one, statement.sentence, text[slice(*phrase)])
-            found |= {TermEvidence(_term(one, side), phrase, rule) for side in statement.sides}
+            match = _cue(one)
+            cue = None if match is None else statement.sentence.span(tokens, match.start, match.end)
+            found |= {TermEvidence(_term(one, side), phrase, rule, cue) for side in statement.sides}
     return sorted(found, key=lambda evidence: (evidence.phrase, evidence.term))
 
 
 def _rule(one: Said, sentence: Sentence, phrase: str) -> str:
     rule = f"{' '.join(phrase.split())!r} {one.rule}" if one.rule.startswith("is ") else one.rule
-    if one.decided is None or one.decided.cue is None or one.decided.assertion not in _DOES:
+    if one.decided is None or (match := _cue(one)) is None:
         return rule
-    cue = " ".join(word for word in sentence.words[slice(*one.decided.cue[:2])] if word not in ":,;")
+    cue = " ".join(word for word in sentence.words[match.start : match.end] if word not in ":,;")
     does = f"{cue!r} {_DOES[one.decided.assertion]}"
     return does if rule == "stated" else f"{rule}, {does}"
+
+
+def _cue(one: Said) -> Match | None:
+    if one.decided is None or one.decided.assertion not in _DOES:
+        return None
+    return one.decided.cue
 
 
 def _term(one: Said, side: str) -> str:

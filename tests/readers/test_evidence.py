@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from radflow.evaluation.evidence import critical_because, explain_report
 from radflow.readers import labeler
+from radflow.readers.evidence import critical_because, explain_report
 from radflow.reports import parse_report
 from radflow.studies import Study
 

@@ -43,6 +43,25 @@ def explain_report(text: str, modality: str, *, lexicon: Path | None = None) -> 
     return {"labels": labeler(modality)([text])[0], "evidence": []}
 
 
+def deciding_spans(text: str, modality: str) -> list[tuple[int, int]]:
+    """The characters that decide labels: what is named, what is said of it, what denies or hedges it.
+
+    A statement that a stronger one overrules elsewhere counts: it decides the label of its own section. One
+    that is set aside ("history of") decides none.
+
+    >>> text = "No edema. Heart is enlarged. History of pneumonia."
+    >>> [text[slice(*span)] for span in deciding_spans(text, "chest-xray")]
+    ['No', 'edema', 'Heart', 'enlarged']
+    """
+    found: set[tuple[int, int]] = set()
+    for one in explain_report(text, modality)["evidence"]:
+        if one["state"] is not None:
+            found.update(
+                (start, end) for start, end in (*one["spans"], *([one["cue"]] if one["cue"] else []))
+            )
+    return sorted(found)
+
+
 def chest_evidence(text: str, lexicon: Path | None = None) -> dict[str, Any]:
     """The 14 CheXpert observations of a report and what each rests on."""
     found = explain(text, lexicon)
@@ -67,13 +86,13 @@ def carotid_evidence(text: str, lexicon: Path | None = None) -> dict[str, Any]:
 
 
 def _carotid(text: str) -> Iterator[dict[str, Any]]:
-    for term, phrase, rule in carotid.explain(text):
+    for term, phrase, rule, cue in carotid.explain(text):
         prefix = next((prefix for prefix in _STATES if term.startswith(prefix)), "")
         yield {
             "name": term.removeprefix(prefix),
             "state": _STATES.get(prefix, 1),
             "spans": [list(phrase)],
-            "cue": None,
+            "cue": None if cue is None else list(cue),
             "rule": rule,
             "source": "carotid.toml",
             "decisive": True,

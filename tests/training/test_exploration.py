@@ -167,10 +167,10 @@ class Predictor:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, policy: Policy, recipe: Recipe, studies: Sequence[Study]) -> Iterator[str]:
+    def __call__(self, _: Policy, studies: Sequence[Study], **how: Any) -> Iterator[tuple[Study, Completion]]:
         for study in studies:
             self.asked.append(study.study_id)
-            yield f"report of {study.study_id}"
+            yield study, Completion(text=f"report of {study.study_id}", token_ids=(5, 6, 7), finished=True)
 
 
 def by_number(studies: Sequence[Study], texts: Sequence[str], names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -194,7 +194,7 @@ def explore(
         studies: list[Study] = dozen,
         predict: Predictor | None = None,
     ) -> list[Study]:
-        monkeypatch.setattr(candidates, "greedy_texts", predict or Predictor())
+        monkeypatch.setattr(candidates, "greedy_reports", predict or Predictor())
         one = {"bleu2": 1.0, "bertscore": 0.0, "domain": 0.0}
         knobs = recipe.exploration.model_copy(update=one)
         recipe = recipe.model_copy(update={"exploration": knobs})
@@ -203,14 +203,18 @@ def explore(
     return explore
 
 
-def test_what_was_picked_is_written_and_described(explore: Callable, open_run: Callable) -> None:
+def test_what_was_picked_is_written_and_described(
+    explore: Callable, open_run: Callable, policy: Policy, dozen: list[Study]
+) -> None:
     workspace, recipe = open_run(exploration={"keep_percent": 25})
     chosen = explore(workspace, recipe)
     ids = ["s0-0", "s1-0", "s2-0"]
     assert [s.study_id for s in chosen] == read_picked(workspace.path("exploration")) == ids
     rows = list(read_jsonl(workspace.path("exploration", "scores.jsonl")))
     assert len(rows) == 12
-    assert rows[0] == {"study_id": "s0-0", "prediction": "report of s0-0", "bleu2": 0.0, "score": 0.0}
+    passes = len(policy.encoder(dozen[0]).input_ids) + 3
+    scored = {"prediction": "report of s0-0", "passes": passes, "bleu2": 0.0, "score": 0.0}
+    assert rows[0] == {"study_id": "s0-0", **scored}
     summary = read_json(workspace.path("exploration", "summary.json"))
     assert (summary["split_size"], summary["picked_size"], summary["metrics"]) == (12, 3, ["bleu2"])
     assert sum(summary["scores"]["split"]) == 12
@@ -223,11 +227,11 @@ def test_a_second_run_predicts_only_what_the_first_did_not_finish(
     explore: Callable, open_run: Callable, dozen: list[Study]
 ) -> None:
     class Failing(Predictor):
-        def __call__(self, policy: Policy, recipe: Recipe, studies: Sequence[Study]) -> Iterator[str]:
-            for text in super().__call__(policy, recipe, studies):
+        def __call__(self, *given: Any, **how: Any) -> Iterator[tuple[Study, Completion]]:
+            for written in super().__call__(*given, **how):
                 if len(self.asked) == 8:
                     raise KeyboardInterrupt
-                yield text
+                yield written
 
     workspace, recipe = open_run(exploration={"keep_percent": 25})
     with pytest.raises(KeyboardInterrupt):

@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from radflow.config import Policy as PolicyKnobs
 from radflow.errors import DataError, RewardError, TrainingError
 from radflow.files import read_json, read_jsonl
-from radflow.policy import Policy, load_policy, sample_groups
+from radflow.policy import Group, Policy, load_policy, sample_groups
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, Reward
 from radflow.studies import Study
 from radflow.training import rft, validation
-from radflow.training.exploration import read_picked
+from radflow.training.exploration import candidates, read_picked
 from radflow.training.rft import run_rft
 from radflow.training.rollout import Rollout
 from radflow.training.sft import run_sft
@@ -381,14 +381,24 @@ def test_a_run_that_picks_anew_and_is_stopped_ends_as_an_uninterrupted_one(
     stop_at: Callable,
     taught: Path,
     dozen: list[Study],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     knobs = {
         "rft": {**RFT, "steps": 5, "studies_per_step": 2, "checkpoint_every": 3},
         "exploration": {"strategy": "learnable", "samples": 4, "keep_percent": 50, "refresh_every": 2},
     }
+    sampled: list[Group] = []
+
+    def counted(*arguments: Any, **more: Any) -> list[Group]:
+        sampled.extend(groups := sample_groups(*arguments, **more))
+        return groups
+
     whole, recipe = open_run("whole", **knobs)
     how = {"candidates": dozen, "source": taught, "validate": lambda policy: constant()(policy)}
-    expected = weights(train(whole, recipe, **how)[1])
+    with monkeypatch.context() as patched:
+        patched.setattr(candidates, "sample_groups", counted)
+        policy, model = train(whole, recipe, **how)
+    expected = weights(model)
     for step in (
         3,
         5,
@@ -402,7 +412,12 @@ def test_a_run_that_picks_anew_and_is_stopped_ends_as_an_uninterrupted_one(
     picks = [[read_picked(w.path("rft", "rounds", f"{r:03d}")) for r in (1, 2)] for w in (whole, again)]
     assert picks[0] == picks[1]
     told = read_json(whole.path("rft", "summary.json"))["rounds"]
-    assert told == read_json(again.path("rft", "summary.json"))["rounds"]
+    ends = [read_json(w.path("rft", "summary.json")) for w in (whole, again)]
+    assert ends[0] == ends[1]
+    read = sum(len(policy.encoder(group.study).input_ids) for group in sampled)
+    picking = read + sum(len(c.token_ids) for group in sampled for c in group.completions)
+    assert sum(r["compute"] for r in told) == picking > 0
+    assert picking < ends[0]["compute"]
     assert [(r["round"], r["step"], r["picked_size"]) for r in told] == [
         (1, 2, len(picks[0][0])),
         (2, 4, len(picks[0][1])),

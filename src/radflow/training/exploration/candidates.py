@@ -19,7 +19,8 @@ from radflow.files import read_jsonl
 from radflow.folders import is_piece, write_piece
 from radflow.metrics import score
 from radflow.modality import MODALITIES
-from radflow.policy import Policy, greedy_texts, sample_groups
+from radflow.policy import Group, Policy, greedy_reports, sample_groups
+from radflow.policy.passes.counting import sampling_passes
 from radflow.reports import parse_report
 from radflow.studies import Study
 from radflow.training.exploration.picking import spread
@@ -62,12 +63,20 @@ def candidate_rows(
 def greedy_rows(
     policy: Policy, recipe: config.Recipe, studies: Sequence[Study], names: Sequence[str]
 ) -> list[Row]:
-    """The greedy report of each study, and its metrics by name."""
-    texts = list(greedy_texts(policy, recipe, studies))
+    """The greedy report of each study, its metrics by name, and the token ``passes`` that it took."""
+    most, size = recipe.policy.max_new_tokens, recipe.evaluation.batch_size
+    written = greedy_reports(policy, studies, max_new_tokens=most, batch_size=size)
+    groups = [Group(study=study, completions=(completion,)) for study, completion in written]
+    texts = [group.texts[0] for group in groups]
     values = score_predictions(studies, texts, names)
     return [
-        {"study_id": study.study_id, "prediction": text, **{n: float(v[i]) for n, v in values.items()}}
-        for i, (study, text) in enumerate(zip(studies, texts, strict=True))
+        {
+            "study_id": group.study.study_id,
+            "prediction": text,
+            "passes": sampling_passes(policy, [group]),
+            **{n: float(v[i]) for n, v in values.items()},
+        }
+        for i, (group, text) in enumerate(zip(groups, texts, strict=True))
     ]
 
 
@@ -77,7 +86,7 @@ def sampled_rows(
     """What the label metric says of several sampled reports of each study.
 
     A row holds the metric of each sample (``samples``), their mean under the metric's name, their ``spread``,
-    and the texts of the worst (``prediction``) and of the ``best``.
+    the texts of the worst (``prediction``) and of the ``best``, and the token ``passes`` that sampling took.
 
     Args:
         policy: samples, at the temperature of ``rft``.
@@ -107,6 +116,7 @@ def sampled_rows(
             metric: float(row.mean()),
             "spread": float(between),
             "samples": row.tolist(),
+            "passes": sampling_passes(policy, [group]),
         }
         for group, row, between in zip(groups, table, spread(table), strict=True)
     ]

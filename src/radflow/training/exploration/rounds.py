@@ -19,7 +19,7 @@ from radflow.config import Recipe
 from radflow.files import read_json
 from radflow.policy import Policy
 from radflow.studies import Study
-from radflow.training.exploration.stage import NothingPickedError, run_exploration
+from radflow.training.exploration.stage import NothingPickedError, passes_of_round, run_exploration
 from radflow.training.rollout import RolloutSampler
 from radflow.training.schedule import rollout_order
 from radflow.workspace import Workspace
@@ -62,13 +62,13 @@ class Rounds:
         )
 
     def turn(self, step: int, sampler: RolloutSampler, state: MutableMapping[str, Any]) -> None:
-        """Turn the sampler to the studies of the round that a step is in.
+        """Turn the sampler to the studies of the round that a step is in, and count what picking them cost.
 
         Args:
             step: the next rollout.
             sampler: of this process.
             state: of the loop; ``picked`` in it holds the ids of the round, for a run that is picked up, and
-                ``rounds`` what each later round picked.
+                ``rounds`` what each later round picked, ``compute`` the token passes of RFT so far.
         """
         round_ = step // self._every if self._every else 0
         if round_ == self._round:
@@ -79,7 +79,9 @@ class Rounds:
         if step % self._every == 0:
             self._studies = self._pick(round_)
             state["picked"] = [study.study_id for study in self._studies]
-            state.setdefault("rounds", []).append(self._told(round_))
+            told = self._told(round_)
+            state.setdefault("rounds", []).append(told)
+            state["compute"] += told["compute"]
         self._round = round_
         sampler.turn_to(self._studies, self.order(self._studies, round_), first=round_ * self._every)
 
@@ -101,5 +103,6 @@ class Rounds:
             "round": round_,
             "step": round_ * self._every,
             "picked_size": len(self._studies),
+            "compute": passes_of_round(self._workspace, round_),
             **{name: summary[name]["picked"] for name in figures if name in summary},
         }

@@ -27,7 +27,7 @@ from jaxtyping import Float
 
 from radflow import config
 from radflow.errors import DataError, TrainingError
-from radflow.files import read_json, write_json, write_jsonl
+from radflow.files import read_json, read_jsonl, write_json, write_jsonl
 from radflow.modality import MODALITIES
 from radflow.policy import Policy
 from radflow.studies import Study
@@ -100,6 +100,12 @@ def run_exploration(
         _write(folder, rows, scores, [studies[i].study_id for i in chosen], summary)
     _say(workspace, summary, round_)
     return [studies[i] for i in chosen]
+
+
+def passes_of_round(workspace: Workspace, round_: int) -> int:
+    """Token passes of the predictions of a round, over all processes; also where it picked nothing."""
+    _, chunks = _folders(workspace, round_)
+    return sum(row["passes"] for path in sorted(chunks.glob("*.jsonl")) for row in read_jsonl(path))
 
 
 def check_annotated(studies: Sequence[Study]) -> None:

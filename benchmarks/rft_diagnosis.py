@@ -13,6 +13,7 @@ the same test studies (a data set with its own split) one draw of patients serve
 is hard for each; where each seed draws its own patients, each has a draw of its own. ``patients`` is the
 interval with the seeds as they are. Of five seeds there are few resamples: read the ends as rough.
 
+``paper_reward`` is Eq. 4-5 with the paper's weights and the rule judge, whatever reward the recipe trains on.
 Label F1 is that of one report, where two empty reports agree (1); macro and micro F1 are of the corpus
 (`radflow.metrics.corpus_f1`), where silence on an abnormal study is a miss.
 """
@@ -32,11 +33,13 @@ from pathlib import Path
 
 import numpy as np
 
+from radflow.config import Reward
 from radflow.evaluation import bootstrap_interval, bootstrap_intervals, read_results
 from radflow.files import read_json, read_jsonl
 from radflow.modality import modality_of
 from radflow.readers import assertions, labeler
 from radflow.reports import parse_report
+from radflow.rewards import reward_of
 from radflow.studies.manifest import read_manifest
 
 COLUMNS = ("reward", "bleu2", "reward/consistency", "reward/impression", "reward/domain", "reward/syntax")
@@ -74,6 +77,7 @@ class Run:
         self.label = modality_of(self.results.modality).labels.metric
         manifest = read_manifest(folder / "prepare" / "studies.jsonl", check_images=False)
         by_id = {study.study_id: study for study in manifest.studies}
+        self.paper_reward = reward_of(Reward(), self.results.modality)
         self.studies = [by_id[row["study_id"]] for row in read_jsonl(self._reports("sft"))]
         self.patients = [study.patient_id for study in self.studies]
         self.critical = np.array([bool(study.critical) for study in self.studies])
@@ -85,12 +89,14 @@ class Run:
         found = {}
         for name in self.results.systems:
             rows = list(read_jsonl(self.folder / "evaluation" / "scores" / f"{name}.jsonl"))
-            columns = {
+            columns: dict[str, np.ndarray] = {
                 printed: np.array([math.nan if row[metric] is None else row[metric] for row in rows])
                 for printed, metric in [("label_f1", self.label), *((m, m) for m in COLUMNS)]
             }
-            texts = [parse_report(row["text"]).canonical for row in read_jsonl(self._reports(name))]
-            found[name] = System(columns, self._asserted(texts))
+            texts = [row["text"] for row in read_jsonl(self._reports(name))]
+            scored = self.paper_reward.score_many(self.studies, [[text] for text in texts])
+            columns["paper_reward"] = np.array([rewards[0].total for rewards in scored])
+            found[name] = System(columns, self._asserted([parse_report(text).canonical for text in texts]))
         return found
 
     def facts(self) -> dict:

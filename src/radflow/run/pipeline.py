@@ -105,7 +105,7 @@ class Pipeline:
         if knobs.labels == "f_beta":
             prevalence = label_prevalence([study.reference for study in train], self.modality)
         elif knobs.labels == "marginal":
-            rows = read_jsonl(self.workspace.path("exploration", "scores.jsonl"))
+            rows = list(read_jsonl(self.workspace.path("exploration", "scores.jsonl")))
             references = {study.study_id: study.reference for study in train}
             counts = prediction_counts(
                 [parse_report(row["prediction"]) for row in rows],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -218,6 +219,29 @@ def test_bad_studies_are_set_aside_and_the_good_ones_go_on(
     assert len(kept.studies) == 55
     [headless] = [s for s in kept.studies if s.study_id == rows[5]["study_id"]]
     assert not headless.reference.sectioned
+
+
+@pytest.mark.parametrize("labels", ["f_beta", "marginal"])
+def test_rft_learns_from_every_label_term(
+    recipe: Path, tmp_path: Path, said: Callable[..., str], labels: str
+) -> None:
+    """What a term must know of the training split comes from the run's own files."""
+    for stage in ("sft", "explore", "rft"):
+        said(
+            stage,
+            recipe,
+            "--out",
+            "run",
+            "--sft.epochs",
+            "0.2",
+            "--rft.steps",
+            "1",
+            "--reward.labels",
+            labels,
+        )
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    terms = [row["reward/impression"] for row in rows if row["stage"] == "rft" and row["step"] == 1]
+    assert len(terms) == 1 and (terms[0] is None or math.isfinite(terms[0]))
 
 
 @pytest.mark.release

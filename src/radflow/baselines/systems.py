@@ -50,6 +50,12 @@ BASELINES: dict[str, System] = {
         licence=_NOTHING,
         run="radflow score",
     ),
+    "r2gen": System(
+        what="a Transformer whose decoder is steered by a relational memory (Chen et al. 2020)",
+        row="none; what R2GenGPT and most of the field are measured against",
+        licence="the authors' repository names none; nothing of theirs is in radflow",
+        build="radflow.baselines.r2gen.build:build_r2gen",
+    ),
 }
 """Name to what is known of it. Nothing registers itself."""
 

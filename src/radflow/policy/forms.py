@@ -8,7 +8,8 @@ from pathlib import Path
 from transformers import PretrainedConfig
 
 FORMS: dict[str, str] = {
-    "radflow_llava": "radflow.policy.assembly.model",
+    "radflow_llava": "radflow.policy",
+    "radflow_r2gen": "radflow.baselines.r2gen.model",
 }
 """``model_type`` in a folder's ``config.json`` to the module whose import registers the form: its
 configuration with ``AutoConfig``, its model with ``AutoModelForImageTextToText``, a processor of its own with

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import (
     CLIPVisionConfig,
+    CLIPVisionModel,
     GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
@@ -32,7 +33,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from radflow.config import Tiny
 from radflow.policy.assembly.assemble import CHAT_TEMPLATE, IMAGE, assemble
-from radflow.policy.assembly.parts import load_tower
+from radflow.policy.assembly.parts import Tower, load_tower
 from radflow.studies.images import load_image
 
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
@@ -76,6 +77,28 @@ def build_tiny(
     processor.save_pretrained(folder)
     model.save_pretrained(folder)
     return model
+
+
+def make_tower(config: Tiny, images: Sequence[Path]) -> Tower:
+    """The vision tower of these sizes: the pretrained one that they name, or a fresh one with its own pixels.
+
+    Args:
+        config: sizes.
+        images: some pictures of the training split; mean and spread of pixels are measured on them.
+    """
+    if config.tower is not None:
+        return load_tower(config.tower, config.image_size)
+    model = CLIPVisionModel(_vision_config(config))
+    nn.init.normal_(model.embeddings.position_embedding.weight, std=POSITION_STD)
+    return Tower(
+        name="tiny",
+        model=model,
+        image_processor=_image_processor(config, images),
+        image_size=config.edge,
+        patches=(config.edge // config.patch_size) ** 2,
+        others=1,
+        width=config.vision_width,
+    )
 
 
 def _on_tower(
@@ -128,7 +151,18 @@ def _image_processor(config: Tiny, images: Sequence[Path]) -> CLIPImageProcessor
 
 
 def _model_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    vision = CLIPVisionConfig(
+    return LlavaConfig(
+        vision_config=_vision_config(config),
+        text_config=_text_config(config, tokenizer),
+        image_token_index=tokenizer.vocab[IMAGE],
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=True,
+    )
+
+
+def _vision_config(config: Tiny) -> CLIPVisionConfig:
+    return CLIPVisionConfig(
         hidden_size=config.vision_width,
         intermediate_size=4 * config.vision_width,
         num_hidden_layers=config.vision_layers,
@@ -136,14 +170,6 @@ def _model_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlavaConf
         image_size=config.edge,
         patch_size=config.patch_size,
         initializer_factor=VISION_FACTOR,
-    )
-    return LlavaConfig(
-        vision_config=vision,
-        text_config=_text_config(config, tokenizer),
-        image_token_index=tokenizer.vocab[IMAGE],
-        vision_feature_layer=-1,
-        vision_feature_select_strategy="default",
-        tie_word_embeddings=True,
     )
 
 

@@ -26,8 +26,8 @@ from radflow.files import read_json, write_atomic
 from radflow.metrics import METRICS
 from radflow.metrics.naming import CORPUS, in_order, row_label
 from radflow.modality import MODALITIES
-from radflow.policy.assembly.model import AssembledConfig
 from radflow.policy.chat import PREFIX_FORM
+from radflow.policy.forms import form_of
 from radflow.policy.images.pixels import crops_ends
 from radflow.policy.processors import leaves_video_out, load_processor
 from radflow.policy.serving import vllm_obstacles, vllm_rank
@@ -171,7 +171,8 @@ def _origin(policy: Policy) -> str:
 
 def loading(kind: Kind, recipe: Recipe, base: str, processor: Any, folder: Path) -> dict[str, Any]:
     """What the template ``loading.jinja`` asks for beside ``obstacles`` and ``images_per_study``."""
-    ours = is_assembled(Path(base) if kind == "adapter" else folder)
+    place = Path(base) if kind == "adapter" else folder
+    ours = form_of(place) if place.is_dir() else None
     policy, public = recipe.policy, hub_name(base)
     pads = processor is not None and recipe.policy.image_square == "pad"
     return {
@@ -202,7 +203,7 @@ def loading_lines(
     most: int,
     processor: Any = None,
     pads: bool = False,
-    ours: bool = False,
+    ours: str | None = None,
 ) -> str:
     """Python that loads the model and writes one report, with only transformers and peft. A test runs it.
 
@@ -213,7 +214,7 @@ def loading_lines(
         most: tokens of the longest report.
         processor: of the model, where it has one.
         pads: whether it was trained on pictures that were padded to a square.
-        ours: whether the model is of radflow's own form.
+        ours: the module that makes transformers know the model, if its form is radflow's own.
     """
     name, images_only = type(processor).__name__, leaves_video_out(processor)
     return (
@@ -231,12 +232,6 @@ def loading_lines(
             ours=ours,
         )
     )
-
-
-def is_assembled(folder: Path) -> bool:
-    """Whether a model folder is of radflow's own form, which transformers knows through radflow alone."""
-    config = folder / "config.json"
-    return config.is_file() and read_json(config).get("model_type") == AssembledConfig.model_type
 
 
 def hub_name(model: str) -> str | None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from radflow.errors import TrainingError
 from radflow.policy import Policy
+from radflow.policy.cross_attention import CrossAttending
 from radflow.policy.families import bare
 from radflow.readers import label_vector, labeler
 from radflow.studies import Study
@@ -67,32 +68,36 @@ def label_vectors(studies: Sequence[Study]) -> list[list[float]]:
 class LabelProbe(nn.Module):
     """Reads the report's labels in two places, and is thrown away after training.
 
-    - off the mean of the visual tokens as they enter the language model: what the tower sees;
+    - off the mean of the visual tokens as they enter the language model: what the tower sees; not of a model
+      that has none, and looks at its pictures by cross-attention;
     - off the middle layer's state at the last token of the prompt: what the language model knows before its
       first word. Later layers, and so the words, can still attend to that state.
     """
 
-    def __init__(self, width: int, labels: int, *, image_id: int, layer: int) -> None:
+    def __init__(self, width: int, labels: int, *, image_id: int | None, layer: int) -> None:
         super().__init__()
-        self.seen = nn.Linear(width, labels)
+        self.seen = None if image_id is None else nn.Linear(width, labels)
         self.known = nn.Linear(width, labels)
         self.image_id = image_id
         self.layer = layer
 
     def forward(
         self, states: Sequence[Float[Tensor, "N L D"]], input_ids: Int[Tensor, "N L"], last: Int[Tensor, "N"]
-    ) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N K"]]:
-        """Logits of the labels, from the visual tokens and from the state.
+    ) -> tuple[Float[Tensor, "N K"], ...]:
+        """Logits of the labels, from the visual tokens where there are any, and from the state.
 
         Args:
             states: the language model's input embeddings, then the output of each layer.
             input_ids: which positions are visual tokens.
             last: position of each prompt's last token.
         """
-        visual = (input_ids == self.image_id).unsqueeze(-1)
-        mean = (states[0] * visual).sum(dim=1) / visual.sum(dim=1).clamp(min=1)
         rows = torch.arange(len(last), device=last.device)
-        return self.seen(mean.float()), self.known(states[self.layer][rows, last].float())
+        known = self.known(states[self.layer][rows, last].float())
+        if self.seen is None or self.image_id is None:
+            return (known,)
+        visual = input_ids.eq(self.image_id).unsqueeze(-1)
+        mean = (states[0] * visual).sum(dim=1) / visual.sum(dim=1).clamp(min=1)
+        return self.seen(mean.float()), known
 
     def loss(
         self,
@@ -101,9 +106,11 @@ class LabelProbe(nn.Module):
         last: Int[Tensor, "N"],
         labels: Float[Tensor, "N K"],
     ) -> Float[Tensor, ""]:
-        """Negative log-likelihood of a study's label vector, mean of the two places, in nats."""
-        guesses = torch.cat(self(states, input_ids, last))
-        cost = nn.functional.binary_cross_entropy_with_logits(guesses, labels.repeat(2, 1), reduction="none")
+        """Negative log-likelihood of a study's label vector, mean of the places, in nats."""
+        guesses = self(states, input_ids, last)
+        cost = nn.functional.binary_cross_entropy_with_logits(
+            torch.cat(guesses), labels.repeat(len(guesses), 1), reduction="none"
+        )
         return cost.sum(dim=1).mean()
 
 
@@ -116,6 +123,8 @@ def make_probe(policy: Policy, labels: int) -> LabelProbe:
     config: Any = bare(policy.model).config
     text = config.get_text_config()
     image_id = getattr(config, "image_token_id", None)
+    if isinstance(bare(policy.model), CrossAttending):
+        return LabelProbe(text.hidden_size, labels, image_id=None, layer=max(1, text.num_hidden_layers // 2))
     if image_id is None:
         raise TrainingError(
             "sft.label_loss: expected a model whose config names its image_token_id, got "

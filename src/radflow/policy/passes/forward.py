@@ -101,7 +101,7 @@ class GroupForward:
         )
 
     def _plain(self, model: nn.Module, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
-        prompts = [self._encoder(group.study) for group in groups for _ in group.completions]
+        prompts = [self._policy.prompt(group.study) for group in groups for _ in group.completions]
         return completion_logprobs(
             model,
             prompts,

@@ -68,7 +68,7 @@ def sample_groups(
     policy.encoder.ahead(studies)
     if not can_decode(policy.model):
         drawn = [
-            _generate_group(policy, policy.encoder(study), group_size, max_new_tokens, how, seed)
+            _generate_group(policy, policy.prompt(study), group_size, max_new_tokens, how, seed)
             for study, seed in zip(studies, seeds, strict=True)
         ]
     else:
@@ -108,7 +108,7 @@ def greedy_reports(
     engine, encoder = can_decode(policy.model), policy.encoder
     encoder.ahead(studies[:batch_size])
     for done, batch in enumerate(_batches(studies, batch_size), start=1):
-        prompts = [encoder(study) for study in batch]
+        prompts = [encoder(study) if engine else policy.prompt(study) for study in batch]
         encoder.ahead(studies[done * batch_size : (done + 1) * batch_size])
         if engine:
             decoded = decode(

@@ -31,6 +31,13 @@ from radflow.studies.sources.openi import package_data
 
 _JUDGE_SECONDS = 3.0
 _READ_BY = {".parquet": ("pyarrow", "parquet"), ".xlsx": ("openpyxl", "excel")}
+_COMES_FROM = {
+    "mimic-cxr": "physionet.org, mimic-cxr-jpg and mimic-cxr",
+    "chexpert-plus": "Stanford AIMI",
+    "rexgradient": "huggingface.co, rajpurkarlab/ReXGradient-160K",
+    "iu-xray": "openi.nlm.nih.gov",
+}
+"""Data sets that are not somebody's own; docs/datasets.md has more."""
 _LEAST_FREE = 64 * 1024**2  # bytes, for logs and figures
 
 Look = Callable[[], str]
@@ -110,7 +117,9 @@ def look_for_data(recipe: Recipe) -> str:
     wanted |= {knob: Path(folder.partition("@")[0]) for knob, folder in networks.items()}
     for knob, path in wanted.items():
         if path is not None and not path.exists():
-            raise MissingFileError(f"{path}: no such file or folder ({knob}){near(path)}")
+            home = _COMES_FROM.get(data.source) if knob == "data.root" else None
+            get = f"; {data.source} comes from {home} (docs/datasets.md)" if home else ""
+            raise MissingFileError(f"{path}: no such file or folder ({knob}){near(path)}{get}")
     if data.source == "manifest":
         return str(data.manifest)
     if data.root is not None:

@@ -32,23 +32,23 @@ def test_init_copies_a_recipe_with_its_comments_and_the_same_meaning(
 
 
 def test_init_never_overwrites(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "paper.toml").write_text("mine")
-    status, _, err = command("init", "paper")
+    (tmp_path / "paper-carotid.toml").write_text("mine")
+    status, _, err = command("init", "paper-carotid")
     assert (status, err) == (
         1,
-        "error: paper.toml: there already, and left as it is; give another place with --out\n",
+        "error: paper-carotid.toml: there already, and left as it is; give another place with --out\n",
     )
-    assert (tmp_path / "paper.toml").read_text() == "mine"
+    assert (tmp_path / "paper-carotid.toml").read_text() == "mine"
     (tmp_path / "folder").mkdir()
-    assert command("init", "paper", "--out", "folder")[0] == 0
-    assert (tmp_path / "folder" / "paper.toml").exists()
+    assert command("init", "paper-carotid", "--out", "folder")[0] == 0
+    assert (tmp_path / "folder" / "paper-carotid.toml").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("init", "papr"), "papr: no such recipe; expected one of carotid, iu-xray"),
-        (("init", "papr"), "Did you mean 'paper'?"),
+        (("init", "papr-carotid"), "papr-carotid: no such recipe; expected one of carotid, iu-xray"),
+        (("init", "papr-carotid"), "Did you mean 'paper-carotid'?"),
         (("init", "--out", "x.toml"), "--out: expected a recipe to copy too"),
         (("run",), "expected a recipe: a TOML file, or one of carotid, iu-xray"),
         (("sft",), "`radflow init` says what each is, `radflow run quickstart` starts the small one"),

@@ -25,9 +25,6 @@ import json
 import math
 import subprocess
 import sys
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -35,6 +32,7 @@ import numpy as np
 
 from radflow.config import Reward
 from radflow.evaluation import bootstrap_interval, bootstrap_intervals, read_results
+from radflow.evaluation.over_seeds import SeedBootstrap, SystemScores
 from radflow.files import read_json, read_jsonl
 from radflow.modality import modality_of
 from radflow.readers import assertions, labeler
@@ -44,29 +42,6 @@ from radflow.studies.manifest import read_manifest
 
 COLUMNS = ("reward", "bleu2", "reward/consistency", "reward/impression", "reward/domain", "reward/syntax")
 CONTROLS = ("sft", "sft-continued", "sft-more", "best-of-n", "template")
-
-
-@dataclass(frozen=True)
-class System:
-    """One system on the test studies of one seed: a number per study of each metric, and what it asserts."""
-
-    columns: Mapping[str, np.ndarray]
-    asserts: np.ndarray
-
-    @np.errstate(invalid="ignore", divide="ignore")  # a mean over no studies is NaN
-    def means(self, weights: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
-        """Each figure in each resample; ``weights`` is (R, N), ``truth`` what the references assert."""
-        found = {}
-        for name, values in self.columns.items():
-            known = ~np.isnan(values)
-            found[name] = weights[:, known] @ values[known] / weights[:, known].sum(axis=1)
-        hits, support = weights @ (self.asserts & truth), weights @ truth
-        sizes = weights @ self.asserts + support
-        of_each = np.where(support > 0, 2 * hits / sizes, 0.0)
-        found["macro_f1"] = of_each.sum(axis=1) / (support > 0).sum(axis=1)
-        found["micro_f1"] = 2 * hits.sum(axis=1) / sizes.sum(axis=1)
-        found["positives"] = weights @ self.asserts.sum(axis=1) / weights.sum(axis=1)
-        return found
 
 
 class Run:
@@ -84,7 +59,7 @@ class Run:
         self.truth = self._asserted([study.reference.canonical for study in self.studies])
 
     @cached_property
-    def systems(self) -> dict[str, System]:
+    def systems(self) -> dict[str, SystemScores]:
         """By name; those on other images are left out."""
         found = {}
         for name in self.results.systems:
@@ -96,7 +71,8 @@ class Run:
             texts = [row["text"] for row in read_jsonl(self._reports(name))]
             scored = self.paper_reward.score_many(self.studies, [[text] for text in texts])
             columns["paper_reward"] = np.array([rewards[0].total for rewards in scored])
-            found[name] = System(columns, self._asserted([parse_report(text).canonical for text in texts]))
+            asserts = self._asserted([parse_report(text).canonical for text in texts])
+            found[name] = SystemScores(columns=columns, asserts=asserts, truth=self.truth)
         return found
 
     def facts(self) -> dict:
@@ -114,8 +90,7 @@ class Run:
                 for m, found in bootstrap_intervals({m: ours[m] - sft[m] for m in ours}, **patients).items()
             },
             "systems": {
-                n: {m: _number(v[0]) for m, v in s.means(whole, self.truth).items()}
-                for n, s in self.systems.items()
+                n: {m: _number(v[0]) for m, v in _means(s, whole).items()} for n, s in self.systems.items()
             },
             "fall_when_shuffled": {m: round(f.fall.mean, 4) for m, f in self.results.shuffled.items()},
             "kept": {n: [s["best_step"], s["steps"]] for n, s in said.items()},
@@ -143,41 +118,16 @@ class Bootstrap:
     """
 
     def __init__(self, runs: list[Run], resamples: int) -> None:
-        draw = np.random.default_rng(0)
-        self.runs, size = runs, len(runs)
         references = [[(s.study_id, s.reference.canonical) for s in run.studies] for run in runs]
-        self.crossed = all(found == references[0] for found in references)
-        self.seeds = draw.integers(0, size, size=(resamples, size))
-        self.weights = [
-            [self._patients_drawn(seed, slot, resamples) for seed in range(size)]
-            for slot in range(1 if self.crossed else size)
-        ]
-
-    def _patients_drawn(self, seed: int, slot: int, resamples: int) -> np.ndarray:
-        """How often each study of a seed is in each resample of patients, (R, N)."""
-        patients = self.runs[seed].patients
-        index = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
-        draw = np.random.default_rng([1, slot, 0 if self.crossed else seed])
-        counts = draw.multinomial(len(index), np.full(len(index), 1 / len(index)), size=resamples)
-        return counts[:, [index[patient] for patient in patients]].astype(float)
+        self.runs, self.crossed = runs, all(found == references[0] for found in references)
+        self._draws = SeedBootstrap([run.patients for run in runs], crossed=self.crossed, resamples=resamples)
 
     def figures(self, system: str, *, critical: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The mean over seeds of each figure, and the same in each resample."""
         some = [run.critical if critical else np.ones(len(run.studies), bool) for run in self.runs]
-
-        def of(run: Run, chosen: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-            return run.systems[system].means(weights * chosen, run.truth)
-
-        whole = [of(run, c, np.ones((1, len(c)))) for run, c in zip(self.runs, some, strict=True)]
-        drawn = [[of(*parts) for parts in zip(self.runs, some, row, strict=True)] for row in self.weights]
-        places, resampled = np.arange(len(self.seeds)), {}
-        for name in whole[0]:
-            columns = [np.stack([found[name] for found in row]) for row in drawn]
-            picked = [
-                columns[slot % len(columns)][self.seeds[:, slot], places] for slot in range(len(self.runs))
-            ]
-            resampled[name] = np.nanmean(picked, axis=0)
-        return {name: float(np.nanmean([found[name] for found in whole])) for name in whole[0]}, resampled
+        return self._draws.figures(
+            lambda seed, weights: _means(self.runs[seed].systems[system], weights * some[seed])
+        )
 
     def difference(self, control: str, *, critical: bool) -> dict[str, dict]:
         """RadFlow minus a control."""
@@ -211,6 +161,11 @@ class Bootstrap:
         return _rounded(bootstrap_interval(together, clusters=patients, resamples=2000))
 
 
+def _means(system: SystemScores, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Its figures by the names that are printed."""
+    return {name.removeprefix("corpus_"): found for name, found in system.means(weights).items()}
+
+
 def _number(value: float) -> float | None:
     return round(float(value), 4) if math.isfinite(value) else None
 
@@ -226,7 +181,6 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("runs/diagnosis"))
     options.add_argument("--resamples", type=int, default=2000)
     given, overrides = options.parse_known_args()
-    warnings.simplefilter("ignore", RuntimeWarning)  # of NaN alone, where no seed has such studies
     folders = {seed: given.out / f"seed{seed}" for seed in given.seeds}
     for seed, folder in folders.items():
         command = [sys.executable, "-m", "radflow", "run", given.recipe, "--out", folder, "--seed", seed]

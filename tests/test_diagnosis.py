@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from radflow.metrics import corpus_f1
+from radflow.evaluation.over_seeds import SystemScores
 
 _SPEC = spec_from_file_location(
     "rft_diagnosis", Path(__file__).parents[1] / "benchmarks" / "rft_diagnosis.py"
@@ -33,8 +33,8 @@ def run(seed: int, gain: float, *, own_patients: bool) -> Any:
         critical=np.arange(STUDIES) % 4 == 0,
         truth=truth,
         systems={
-            "sft": diagnosis.System({"reward": sft}, np.zeros_like(truth)),
-            "radflow": diagnosis.System({"reward": sft + gain}, truth),
+            "sft": SystemScores(columns={"reward": sft}, asserts=np.zeros_like(truth), truth=truth),
+            "radflow": SystemScores(columns={"reward": sft + gain}, asserts=truth, truth=truth),
         },
     )
 
@@ -52,13 +52,3 @@ def test_seeds_are_resampled_before_patients(own_patients: bool) -> None:
         assert (found["low"], found["high"]) == pytest.approx((0.0, 0.5), abs=0.14)
     alone = diagnosis.Bootstrap(runs[1:2], 100).difference("sft", critical=False)["reward"]
     assert (alone["low"], alone["high"]) == pytest.approx((0.1, 0.1))
-
-
-def test_figures_of_the_corpus_are_those_of_the_metric() -> None:
-    made = run(0, 0.0, own_patients=True)
-    guess = np.random.default_rng(9).random((STUDIES, 3)) < 0.3
-    system = diagnosis.System({}, guess)
-    weights = np.ones((1, STUDIES)) * made.critical
-    found = {name: value[0] for name, value in system.means(weights, made.truth).items()}
-    expected = corpus_f1(guess[made.critical], made.truth[made.critical])
-    assert (found["macro_f1"], found["micro_f1"], found["positives"]) == pytest.approx(tuple(expected))

@@ -20,6 +20,7 @@ from radflow.cli.drafting import draft
 from radflow.cli.judge.verdicts import verdicts
 from radflow.cli.options import AgreeOptions, LabelOptions, ReportColumn, TriageOptions
 from radflow.cli.overrides import OF_DATA, OF_JUDGE, Overrides, in_flags, judge_options, pairs_of
+from radflow.cli.run.ablating import ablate
 from radflow.cli.run.running import (
     assemble,
     controls,
@@ -78,7 +79,7 @@ def main(tokens: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-for command in (quickstart, init, run, sft, explore, rft, controls, generate, evaluate, headroom):
+for command in (quickstart, init, run, sft, explore, rft, controls, generate, evaluate, headroom, ablate):
     app.command(command)
 
 

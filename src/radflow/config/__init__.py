@@ -7,7 +7,7 @@ not name keeps the default. Unknown keys are errors, with a suggestion.
 """
 
 from radflow.config.data import Columns, Data
-from radflow.config.files import dump_recipe, knob_of, knobs, load_recipe, make_recipe, suggest_option
+from radflow.config.files import dump_recipe, knob_of, knobs, load_recipe, make_recipe, placed, suggest_option
 from radflow.config.places import without_folders
 from radflow.config.policy import Policy, Tiny
 from radflow.config.recipe import TRAINED_CONTROLS, Evaluation, Recipe
@@ -35,6 +35,7 @@ __all__ = [
     "knobs",
     "load_recipe",
     "make_recipe",
+    "placed",
     "suggest_option",
     "without_folders",
 ]

@@ -77,19 +77,10 @@ def load_recipe(
         for section in sections:
             knobs = knobs.get(section) if isinstance(knobs, dict) else None
         if isinstance(knobs, dict) and isinstance(value := knobs.get(key), str):
-            knobs[key] = (
-                os.path.normpath(start / Path(value).expanduser())
-                if dotted in _PATHS
-                else _as_folder(value, start, Path.cwd())
-            )
+            knobs[key] = placed(dotted, value, start)
     written, options = deepcopy(raw), {knob_of(option): option for option in overrides or {}}
     for dotted, option in options.items():
-        value = (overrides or {})[option]
-        if dotted in _PATHS:
-            value = str(Path(value).expanduser().absolute())
-        elif dotted in _MODELS:
-            value = _as_folder(value, Path.cwd())
-        _assign(raw, dotted, value)
+        _assign(raw, dotted, placed(dotted, (overrides or {})[option], Path.cwd()))
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
@@ -100,6 +91,22 @@ def load_recipe(
                 _explain(e, str(path), blamed[(e["loc"], e["type"]) not in old]) for e in error.errors()
             )
         ) from None
+
+
+def placed(dotted: str, value: str, start: Path) -> str:
+    """The value of a knob, made absolute where it is a path; a model's name that is no folder stays as it is.
+
+    Args:
+        dotted: the knob.
+        value: as it was written.
+        start: the folder where relative paths start.
+
+    >>> placed("data.root", "../cxr", Path("/data/recipes")), placed("rft.steps", "3", Path("/data"))
+    ('/data/cxr', '3')
+    """
+    if dotted in _PATHS:
+        return os.path.normpath(start / Path(value).expanduser())
+    return _as_folder(value, start, Path.cwd()) if dotted in _MODELS else value
 
 
 def _as_folder(name: str, *starts: Path) -> str:

@@ -167,21 +167,26 @@ def _view(case: Case, folder: Path, pictures: Mapping[Path, Picture], anchor: st
 
 
 def _missed(systems: Mapping[str, SystemReport]) -> list[Highlight]:
+    return missed_words(
+        {system_name(name): systems[name].missed for name in in_order(systems) if name != TEMPLATE}
+    )
+
+
+def missed_words(by_system: Mapping[str, Sequence[Mark]]) -> list[Highlight]:
     """What systems left out of the reference, cut where they differ, each stretch tagged with their names."""
-    shown = {name: systems[name].missed for name in in_order(systems) if name != TEMPLATE}
-    ends = sorted({end for marks in shown.values() for mark in marks for end in (mark.start, mark.end)})
+    ends = sorted({end for marks in by_system.values() for mark in marks for end in (mark.start, mark.end)})
     found = []
     for start, end in pairwise(ends):
         notes = {
-            system_name(name): mark.note
-            for name, marks in shown.items()
+            name: mark.note
+            for name, marks in by_system.items()
             for mark in marks
             if mark.start <= start and end <= mark.end
         }
         if notes:
             note = "; ".join(f"{name} {said}" for name, said in notes.items())
-            names = "both" if len(notes) == 2 == len(shown) else " · ".join(notes)
-            tag = names if len(shown) > 1 else ""
+            names = "both" if len(notes) == 2 == len(by_system) else " · ".join(notes)
+            tag = names if len(by_system) > 1 else ""
             found.append(Highlight(start=start, end=end, kind="missed", note=note, tag=tag))
     return found
 

@@ -1,0 +1,274 @@
+"""The finished cells of an ablation as tables.
+
+From files alone, and with no date, time or path of this machine in them: the same cells give the same tables,
+byte for byte, whoever ran them and however often they were killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from radflow.ablation.definition import Row
+from radflow.ablation.plan import Plan, Source, Task
+from radflow.ablation.results import AblationResult, Difference, RowResult, TableResult
+from radflow.ablation.statistics import (
+    INVERSE,
+    MADE_OF,
+    SeedScores,
+    bootstrap_of,
+    corrected,
+    differences_of,
+    figures_of,
+)
+from radflow.config import Data
+from radflow.evaluation.files.scores import MetricFacts, read_scores
+from radflow.evaluation.results import read_results
+from radflow.files import read_jsonl
+from radflow.metrics import METRICS, radcliq
+from radflow.metrics.naming import CORPUS, in_order
+from radflow.viewer.wording import system_name
+
+_IDENTITY = ("study_id", "patient_id", "findings", "impression", "report")
+_RADCLIQ = ("radgraph_f1", "bertscore", "semb_score", "bleu2")
+_ROUNDED = 0.0005
+"""By how much a figure of three decimals may be off."""
+
+
+def collect(plan: Plan, failures: Mapping[str, str]) -> AblationResult:
+    """Read what the cells of a plan left.
+
+    Args:
+        plan: of the ablation.
+        failures: why a task has no result, by its key.
+
+    Raises:
+        DataError: a file of a finished cell is not as radflow writes it.
+    """
+    definition = plan.definition
+    return AblationResult(
+        title=definition.title,
+        about=definition.about,
+        seeds=plan.seeds,
+        tables=tuple(_Column(plan, failures, place).table() for place in range(len(plan.sources))),
+        notes=definition.notes,
+    )
+
+
+class _Column:
+    """The rows on one recipe."""
+
+    def __init__(self, plan: Plan, failures: Mapping[str, str], place: int) -> None:
+        self._plan, self._failures = plan, failures
+        self._source: Source = plan.sources[place]
+        self._read: dict[tuple[Path, str], SeedScores] = {}
+        self._manifests: dict[Path, dict[str, tuple[str, ...]]] = {}
+        rows = [(row, _cells(plan, place, row)) for row in plan.definition.rows]
+        if plan.definition.others:
+            rows += self._other_systems(rows)
+        self._rows = [(row, cells, *self._seeds(row, cells)) for row, cells in rows]
+        self._every = [one for _, _, seeds, _ in self._rows for one in seeds.values()]
+        first = next((task.recipe.data for _, cells in rows for task in cells.values()), None)
+        self._dataset = next((n for n, of in plan.definition.datasets.items() if _stands_for(first, of)), "")
+        self._modality = next((o.scores.about["modality"] for o in self._every if o.scores.about), None)
+
+    def table(self) -> TableResult:
+        compared, metrics = self._plan.definition.reference, self._metrics()
+        base = next((seeds for row, _, seeds, _ in self._rows if row == compared), {})
+        pairs = corrected(
+            [_minus(seeds, base, metrics) if row != compared else {} for row, _, seeds, _ in self._rows]
+        )
+        return TableResult(
+            label=self._source.label,
+            dataset=self._dataset,
+            metrics=metrics,
+            compared=compared.title if compared and any(pairs) else "",
+            rows=tuple(
+                replace(self._row(row, cells, seeds, missing, metrics), differences=found)
+                for (row, cells, seeds, missing), found in zip(self._rows, pairs, strict=True)
+            ),
+            sample=self._sample(),
+            notes=(*self._notes(metrics), *self._printed_apart()),
+        )
+
+    # ---- what there is -----------------------------------------------------------------------------------
+
+    def _seeds(self, row: Row, cells: Mapping[int, Task]) -> tuple[dict[int, SeedScores], str]:
+        """The seeds of a row that are there, and what is missing of it."""
+        if row.unavailable:
+            return {}, row.unavailable
+        found, lacking = {}, {}
+        for seed, task in cells.items():
+            if task.key in self._failures:
+                lacking[seed] = self._failures[task.key]
+            elif not _scores_file(task, row.system).is_file():
+                lacking[seed] = f"the evaluation of its run has no system {row.system!r}"
+            else:
+                found[seed] = self._one(task, row.system)
+        reasons = "; ".join(dict.fromkeys(lacking.values()))
+        if not found or not lacking:
+            return found, reasons
+        return found, f"without seed {', '.join(map(str, lacking))}: {reasons}"
+
+    def _one(self, task: Task, system: str) -> SeedScores:
+        key = (task.folder, system)
+        if key not in self._read:
+            scores = read_scores(_scores_file(task, system))
+            known = self._references(task.folder)
+            self._read[key] = SeedScores(
+                scores=scores, studies=tuple(known[study] for study in scores.values)
+            )
+        return self._read[key]
+
+    def _references(self, run: Path) -> dict[str, tuple[str, ...]]:
+        """Test study to its id, patient and reference."""
+        if run not in self._manifests:
+            self._manifests[run] = {
+                row["study_id"]: tuple(str(row.get(name, "")) for name in _IDENTITY)
+                for row in read_jsonl(run / "prepare" / "studies.jsonl")
+                if row["split"] == "test"
+            }
+        return self._manifests[run]
+
+    def _other_systems(
+        self, rows: Sequence[tuple[Row, Mapping[int, Task]]]
+    ) -> list[tuple[Row, dict[int, Task]]]:
+        """A row for each system of the runs without overrides that no row shows yet."""
+        plain = [(row, cells) for row, cells in rows if not row.overrides and not row.unavailable]
+        if not plain:
+            return []
+        shown, cells = {row.system for row, _ in plain}, dict(plain[0][1])
+        done = [task for task in cells.values() if task.key not in self._failures]
+        found = {path.stem for task in done for path in _scores_file(task, "").parent.glob("*.jsonl")}
+        return [(Row(name=system_name(s), system=s), cells) for s in sorted(found - shown)]
+
+    def _metrics(self) -> dict[str, MetricFacts]:
+        """The columns: those asked for that apply or that the paper prints, or all that the cells have."""
+        there: dict[str, MetricFacts] = {}
+        for one in self._every:
+            there = {**one.scores.metrics, **there}
+        there |= {name: _facts(name) for name, source in MADE_OF.items() if source in there}
+        asked = self._plan.definition.metrics
+        if asked is None:
+            return {n: there[n] for n in in_order(there) if n != "reward" and not n.startswith("reward/")}
+        printed = {n for row, *_ in self._rows for n in row.paper.get(self._dataset, {})}
+        return {n: there.get(n, _facts(n)) for n in asked if n in there or n in printed or self._applies(n)}
+
+    def _applies(self, name: str) -> bool:
+        metric = METRICS.get(MADE_OF.get(name, name))
+        return metric is None or self._modality is None or metric.modality in (None, self._modality)
+
+    def _row(
+        self,
+        row: Row,
+        cells: Mapping[int, Task],
+        seeds: Mapping[int, SeedScores],
+        missing: str,
+        metrics: Mapping[str, MetricFacts],
+    ) -> RowResult:
+        found = figures_of([*seeds.values()]) if seeds else {}
+        folders = (task.folder.relative_to(self._plan.out).as_posix() for task in cells.values())
+        return RowResult(
+            group=row.group,
+            name=row.name,
+            figures={name: found[name] for name in metrics if name in found},
+            paper=row.paper.get(self._dataset, {}),
+            missing=missing,
+            failed=bool(missing) and not row.unavailable,
+            note=row.note,
+            folders=tuple(folders),
+        )
+
+    # ---- words -------------------------------------------------------------------------------------------
+
+    def _sample(self) -> str:
+        row = next(([*seeds.values()] for _, _, seeds, _ in self._rows if seeds), None)
+        if row is None:
+            return "nothing was scored"
+        counts = sorted({(len(one.studies), len(set(one.patients))) for one in row})
+        said = " or ".join(f"{studies:,} test studies of {people:,} patients" for studies, people in counts)
+        if len(row) > 1:
+            said += ", the same for all seeds" if bootstrap_of(row).crossed else ", each seed its own"
+        results = read_results(row[0].scores.path.parents[2] / "results.json")
+        return f"{said}; {results.images} images; decoding: {results.decoding}"
+
+    def _notes(self, metrics: Mapping[str, MetricFacts]) -> list[str]:
+        """Why a column is empty, or has no printed figures."""
+        said, datasets = [], self._plan.definition.datasets
+        if datasets and not self._dataset:
+            said.append(
+                f"The paper's figures are of {' and '.join(datasets)}; this recipe stands for neither, so "
+                "none stand beside it."
+            )
+        there = {name for one in self._every for name in one.scores.metrics}
+        for name, facts in metrics.items():
+            source = MADE_OF.get(name, name)
+            if not there or source in there:
+                continue
+            known = METRICS.get(source)
+            why = "evaluation.metrics of the recipe leaves it out"
+            if known is not None and not self._applies(name):
+                why = f"it is a metric of {known.modality} reports"
+            elif known is not None and known.requires:
+                why = f"it needs {known.requires}, which the section evaluation of the recipe has to name"
+            said.append(f"{facts.label}: not computed; {why}.")
+        return said
+
+    def _printed_apart(self) -> list[str]:
+        """Printed 1/RadCliQ-v1 that do not follow from the printed columns that it is made of."""
+        apart = []
+        for row, *_ in self._rows:
+            paper = row.paper.get(self._dataset, {})
+            if not {*_RADCLIQ, INVERSE} <= paper.keys():
+                continue
+            low, value, high = (_inverse_of(paper, by) for by in (-_ROUNDED, 0.0, _ROUNDED))
+            if not low - _ROUNDED <= paper[INVERSE] <= high + _ROUNDED:
+                apart.append(f"{row.title} {paper[INVERSE]:g}, recomputed {value:.3f}")
+        if not apart:
+            return []
+        return [
+            "1/RadCliQ-v1 follows from the means of RadGraph, BERTScore, SembScore and BLEU-2. These that "
+            f"the paper prints do not, beyond rounding: {'; '.join(dict.fromkeys(apart))}."
+        ]
+
+
+def _cells(plan: Plan, place: int, row: Row) -> dict[int, Task]:
+    """Seed to the cell of a row; none where it is not run."""
+    keys = ((seed, (place, row.title, seed)) for seed in plan.seeds)
+    return {seed: plan.cells[key] for seed, key in keys if key in plan.cells}
+
+
+def _stands_for(data: Data | None, kinds: Sequence[str]) -> bool:
+    """Whether a recipe's data are of one of these sources, or, in a table of one's own, modalities."""
+    if data is None:
+        return False
+    return data.source in kinds or (data.source in ("table", "r2gen") and data.modality in kinds)
+
+
+def _scores_file(task: Task, system: str) -> Path:
+    return task.folder / "evaluation" / "scores" / f"{system}.jsonl"
+
+
+def _facts(name: str) -> MetricFacts:
+    """Of a metric that no cell has."""
+    known = METRICS.get(name)
+    label = "1/RadCliQ-v1" if name == INVERSE else known.label if known else CORPUS.get(name, name)
+    return MetricFacts(label=label, higher_is_better=known.higher_is_better if known else True, reader=None)
+
+
+def _inverse_of(paper: Mapping[str, float], by: float) -> float:
+    """1/RadCliQ-v1 of printed means, each moved by as much."""
+    graph, tokens, reports, words = (paper[name] + by for name in _RADCLIQ)
+    return float(1 / radcliq(graph, tokens, reports, words))
+
+
+def _minus(
+    ours: Mapping[int, SeedScores], base: Mapping[int, SeedScores], metrics: Mapping[str, MetricFacts]
+) -> dict[str, Difference]:
+    """A row minus another, on the seeds that both have with the same test studies."""
+    common = [seed for seed in ours if seed in base and ours[seed].studies == base[seed].studies]
+    if all(ours[seed].scores.path == base[seed].scores.path for seed in common):
+        return {}
+    found = differences_of([ours[seed] for seed in common], [base[seed] for seed in common])
+    return {name: found[name] for name in metrics if name in found}

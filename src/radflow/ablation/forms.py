@@ -1,0 +1,239 @@
+"""An ablation's tables as lines of cells, and those as Markdown, LaTeX (booktabs) and CSV.
+
+Screen and page print the same lines. A row is a line of figures, and where the paper prints some a second
+one; differences to the row of ``compare_with`` have a table of their own.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from radflow.ablation.results import AblationResult, Difference, RowResult, TableResult, all_notes
+from radflow.evaluation.notation import number, with_interval
+from radflow.metrics.naming import arrow
+from radflow.tables.writing import csv_writer
+
+Kind = Literal["group", "row", "paper", "missing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of a table.
+
+    Attributes:
+        kind: ``group`` is a heading; ``missing`` has one cell, the reason, for all columns.
+        name: in the first column.
+        cells: the others.
+    """
+
+    kind: Kind
+    name: str
+    cells: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A table as it is printed; ``caption`` is a sentence."""
+
+    caption: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+def grids(table: TableResult) -> list[Grid]:
+    """The figures of a table, and the differences where a row is compared with."""
+    columns = tuple(f"{facts.label} {arrow(facts.higher_is_better)}" for facts in table.metrics.values())
+    printed = f"; paper: {table.dataset} as printed" if any(row.paper for row in table.rows) else ""
+    found = [
+        Grid(
+            caption=f"{table.label}: mean over seeds with its 95 % interval; {table.sample}{printed}",
+            columns=columns,
+            lines=tuple(_figures(table)),
+        )
+    ]
+    if any(row.differences for row in table.rows):
+        found.append(
+            Grid(
+                caption=f"{table.label}: each row minus {table.compared}, on the same studies, with its 95 % "
+                "interval and corrected p; * where the interval leaves 0 out and p is at most 0.05",
+                columns=columns,
+                lines=tuple(_differences(table)),
+            )
+        )
+    return found
+
+
+def _figures(table: TableResult) -> Iterator[Line]:
+    group = ""
+    for row in table.rows:
+        if row.group and row.group != group:
+            yield Line(kind="group", name=row.group)
+        group = row.group
+        if row.figures:
+            cells = (with_interval(row.figures.get(name)) for name in table.metrics)
+            yield Line(kind="row", name=row.name, cells=tuple(cells))
+        else:
+            yield Line(kind="missing", name=row.name, cells=(_why(row),))
+        if row.paper:
+            cells = (number(row.paper.get(name)) for name in table.metrics)
+            yield Line(kind="paper", name="paper", cells=tuple(cells))
+
+
+def _why(row: RowResult) -> str:
+    return f"failed: {row.missing}" if row.failed else f"not run: {row.missing}" if row.missing else "not run"
+
+
+def _differences(table: TableResult) -> Iterator[Line]:
+    group = ""
+    for row in table.rows:
+        if not row.differences:
+            continue
+        if row.group and row.group != group:
+            yield Line(kind="group", name=row.group)
+        group = row.group
+        cells = (_difference(row.differences.get(name)) for name in table.metrics)
+        yield Line(kind="row", name=row.name, cells=tuple(cells))
+
+
+def _difference(found: Difference | None) -> str:
+    if found is None:
+        return "–"
+    p = "" if math.isnan(found.p_holm) else f" p {p_text(found.p_holm)}"
+    return f"{with_interval(found.found, gain=True)}{p}{'*' if found.clear else ''}"
+
+
+def p_text(p: float) -> str:
+    """Write a p value.
+
+    >>> p_text(0.0123), p_text(0.00004)
+    ('0.012', '< 0.001')
+    """
+    return "< 0.001" if p < 0.001 else number(p)
+
+
+# ---- Markdown ----------------------------------------------------------------------------------------------
+
+
+def markdown(result: AblationResult) -> str:
+    """The tables as Markdown."""
+    parts = [f"# {result.title}", result.about, f"Seeds: {', '.join(map(str, result.seeds))}."]
+    for table in result.tables:
+        parts.append(f"## {table.label}")
+        for grid in grids(table):
+            head = ["", *grid.columns]
+            rows = [_markdown_row(line, len(head)) for line in grid.lines]
+            parts.append(f"{_plain(grid.caption)}.")
+            parts.append("\n".join([_bars(head), _bars(["---", *["---:"] * len(grid.columns)]), *rows]))
+        parts.append("\n".join(f"- {_plain(note)}" for note in all_notes(result, table)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _markdown_row(line: Line, width: int) -> str:
+    name = f"**{_plain(line.name)}**" if line.kind == "group" else _plain(line.name)
+    cells = [_plain(cell) for cell in line.cells]
+    if line.kind == "paper":
+        name, cells = f"*{name}*", [f"*{cell}*" for cell in cells]
+    return _bars([name, *cells, *[""] * (width - 1 - len(cells))])
+
+
+def _bars(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([\\|*_`<\[])", r"\\\1", text.replace("\n", " "))
+
+
+# ---- LaTeX -------------------------------------------------------------------------------------------------
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "−": "$-$",
+    "–": "--",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
+def latex(result: AblationResult) -> str:
+    """The tables as LaTeX, for a paper that loads ``booktabs``."""
+    parts = ["% \\usepackage{booktabs}", f"% {_one_line(result.title)}"]
+    for table in result.tables:
+        for grid in grids(table):
+            width = len(grid.columns)
+            rows = [_latex_row(line, width, first=at == 0) for at, line in enumerate(grid.lines)]
+            heads = " & ".join(["", *map(_tex, grid.columns)])
+            lines = [
+                r"\begin{table*}",
+                rf"\caption{{{_tex(grid.caption)}.}}",
+                rf"\begin{{tabular}}{{l{'r' * width}}}",
+                r"\toprule",
+                rf"{heads} \\",
+                r"\midrule",
+                *rows,
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table*}",
+            ]
+            parts.append("\n".join(lines))
+        parts.append("\n".join(f"% {_one_line(note)}" for note in all_notes(result, table)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _latex_row(line: Line, width: int, *, first: bool) -> str:
+    if line.kind == "group":
+        rule = "" if first else "\\addlinespace\n"
+        return rf"{rule}\multicolumn{{{width + 1}}}{{l}}{{\textbf{{{_tex(line.name)}}}}} \\"
+    if line.kind == "missing":
+        return rf"{_tex(line.name)} & \multicolumn{{{width}}}{{l}}{{\emph{{{_tex(line.cells[0])}}}}} \\"
+    cells = [re.sub(r"(\[.*)", r"{\\scriptsize \1}", _tex(cell)) for cell in line.cells]
+    if line.kind == "paper":
+        cells = [rf"\textit{{{cell}}}" for cell in cells]
+    name = rf"\quad\textit{{{_tex(line.name)}}}" if line.kind == "paper" else _tex(line.name)
+    return rf"{' & '.join([name, *cells])} \\"
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(sign, sign) for sign in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# ---- CSV ---------------------------------------------------------------------------------------------------
+
+_HEAD = ("recipe", "group", "row", "metric", "mean", "low", "high", "paper")
+_HEAD += ("difference", "difference_low", "difference_high", "p", "p_holm", "missing")
+
+
+def csv(result: AblationResult) -> str:
+    """One line per row and metric, as CSV."""
+    file = io.StringIO(newline="")
+    write = csv_writer(file)
+    write(_HEAD)
+    for table in result.tables:
+        for row in table.rows:
+            for metric, facts in table.metrics.items():
+                found, minus = row.figures.get(metric), row.differences.get(metric)
+                ends = (found.mean, found.low, found.high) if found else (math.nan,) * 3
+                gap = minus.found if minus else None
+                gaps = (gap.mean, gap.low, gap.high) if gap else (math.nan,) * 3
+                tests = (minus.p, minus.p_holm) if minus else (math.nan,) * 2
+                numbers = [*map(_cell, ends), row.paper.get(metric, ""), *map(_cell, (*gaps, *tests))]
+                write([table.label, row.group, row.name, facts.label, *numbers, row.missing])
+    return file.getvalue()
+
+
+def _cell(value: float) -> float | str:
+    return round(value, 6) if math.isfinite(value) else ""

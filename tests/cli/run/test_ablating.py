@@ -1,0 +1,214 @@
+"""``radflow ablate`` as a user runs it: a table, a failing row, kills, two processes on one folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from radflow.files import read_jsonl
+
+pytestmark = pytest.mark.slow
+
+MINE = """
+title = "Does CAPO help?"
+compare_with = "SFT"
+metrics = ["bleu2", "keyword_match", "corpus_macro_f1", "inverse_radcliq_v1"]
+others = true
+
+[datasets]
+"Their data" = ["carotid-phantom"]
+
+[overrides]
+exploration.bertscore = 0
+
+[[rows]]
+name = "SFT"
+system = "sft"
+paper."Their data" = { bleu2 = 0.5 }
+
+[[rows]]
+name = "CAPO"
+
+[[rows]]
+name = "breaks"
+overrides = { "rft.beta" = 1e30, "rft.learning_rate" = 1e9, "rft.max_grad_norm" = 1e9 }
+
+[[rows]]
+name = "has no film"
+overrides = { "data.images" = "nowhere", "data.source" = "iu-xray" }
+
+[[rows]]
+name = "MedVersa"
+unavailable = "not run here"
+paper."Their data" = { bleu2 = 0.4 }
+"""
+QUICK = ("--data.count", 24, "--evaluation.metrics", "bleu2,keyword_match,carotid_f1")
+TABLES = ("table.md", "table.tex", "table.csv", "table.json")
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE)
+    return path
+
+
+def test_a_table_with_a_row_that_fails(command: Callable, recipe: Path, mine: Path, tmp_path: Path) -> None:
+    asked = ("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK)
+    status, planned, errors = command(*asked, "--plan")
+    assert status == 0, errors
+    assert "3 cells for 4 rows (seeds 0) and 1 shared runs of stages" in planned
+    assert "nowhere: no such file or folder (data.images)" in planned
+    assert not (tmp_path / "out").exists()
+
+    status, shown, errors = command(*asked)
+    assert status == 1
+    assert "rows without a result, or without a seed: 2; the table says why" in errors
+    assert "[1/3] done: stages up to exploration of 2 cells, seed 0" in shown
+    assert " left" in shown
+    assert "failed: rft: the loss is" in shown
+    written = json.loads((tmp_path / "out" / "table.json").read_text())
+    (table,) = written["tables"]
+    rows = {row["name"]: row for row in table["rows"]}
+    assert list(rows) == ["SFT", "CAPO", "breaks", "has no film", "MedVersa", *list(rows)[5:]]
+    assert {"Template (most frequent report)", "RadFlow, shuffled images"} == set(list(rows)[5:])
+    assert table["dataset"] == "Their data"
+    assert list(table["metrics"]) == ["bleu2", "keyword_match", "corpus_macro_f1"]
+    assert rows["SFT"]["paper"] == {"bleu2": 0.5}
+    assert rows["breaks"]["failed"] and rows["has no film"]["failed"] and not rows["MedVersa"]["failed"]
+    assert rows["breaks"]["figures"] == rows["MedVersa"]["figures"] == {}
+    assert rows["SFT"]["folders"] == rows["CAPO"]["folders"]
+    check_figures(tmp_path / "out", rows["CAPO"])
+    check_forms(tmp_path / "out")
+    check_only_once(tmp_path / "out", stages=("sft", "exploration"))
+
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in TABLES}
+    (folder,) = rows["CAPO"]["folders"]
+    study = next(read_jsonl(tmp_path / "out" / folder / "generate" / "sft.jsonl"))["study_id"]
+    status, shown, _ = command(*asked, "--figure", study, "--figure-rows", "SFT,CAPO")
+    assert status == 1
+    assert "[1/1] failed: breaks" in shown  # tried again, and nothing else
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in TABLES} == before
+    check_figure(tmp_path / "out", study)
+
+
+def check_figure(out: Path, study: str) -> None:
+    """A figure is whole XML, has the pictures, the reference and both systems, and the page has it too."""
+    figure = (out / f"figure-{study}.svg").read_text()
+    root = ElementTree.fromstring(figure)
+    texts = ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Reference", "(1) SFT", "(2) CAPO"} <= set(texts)
+    assert any("drawn" in text for text in texts)
+    assert figure.count("data:image/") == len([text for text in texts if text.endswith(", drawn")])
+    page = (out / "report.html").read_text()
+    assert figure in page
+    assert all(words in page for words in ("not run here", "Their data as printed", "figure-", "table.tex"))
+
+
+def check_figures(out: Path, row: dict) -> None:
+    """A mean is that of the run's own scores, and the difference that of the two systems."""
+    (folder,) = row["folders"]
+    scores = {
+        system: list(read_jsonl(out / folder / "evaluation" / "scores" / f"{system}.jsonl"))
+        for system in ("sft", "radflow")
+    }
+    for metric in ("bleu2", "keyword_match"):
+        means = {name: sum(study[metric] for study in found) / len(found) for name, found in scores.items()}
+        assert row["figures"][metric]["mean"] == pytest.approx(means["radflow"], abs=1e-6)
+        minus = means["radflow"] - means["sft"]
+        assert row["differences"][metric]["mean"] == pytest.approx(minus, abs=1e-6)
+        assert 0 < row["differences"][metric]["p"] <= row["differences"][metric]["p_holm"] <= 1
+
+
+def check_forms(out: Path) -> None:
+    """Every form has the figures, the paper's, and the reason of what failed."""
+    for name in ("table.md", "table.tex", "table.csv"):
+        text = (out / name).read_text()
+        assert all(words in text for words in ("0.4", "0.5", "not run here", "the loss is", "no such file"))
+    latex = (out / "table.tex").read_text()
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
+    assert "no such file or folder (data.images)" in latex
+    rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
+    assert {row["row"]: row["paper"] for row in rows if row["metric"] == "BLEU-2"}["MedVersa"] == "0.4"
+
+
+def check_only_once(out: Path, *, stages: tuple[str, ...]) -> None:
+    """What cells share was made in one folder, and the others found it done."""
+    for stage in stages:
+        said = [log.read_text() for log in out.rglob("run.log")]
+        made = {"sft": "sft: best validation loss", "exploration": "exploration: kept"}[stage]
+        assert sum(text.count(made) for text in said) == 1
+        assert sum(f"{stage}: done already, inputs unchanged" in text for text in said) == len(said) - 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "expected --table 1 to 6, or --ablation FILE.toml"),
+        (("--table", 3, "--ablation", "mine.toml"), "expected --table 1 to 6, or --ablation FILE.toml"),
+        (("--ablation", "none.toml"), "none.toml: no such ablation; docs/ablations.md says"),
+        (("--table", 3, "--seeds", "0,x"), "--seeds: expected whole numbers separated by commas, got '0,x'"),
+        (("--table", 3, "--seeds", "1,1"), "--seeds: expected each seed once, got '1,1'"),
+        (("--table", 3, "--jobs", 0), "--jobs: expected at least 1, got 0"),
+        (("--table", 3, "--rft.divisr", 2), "--rft.divisr: no such option. Did you mean '--rft.divisor'?"),
+        (("quickstart", "quickstart", "--table", 3), "expected each recipe once, got it twice"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    words: tuple[object, ...], said: str, command: Callable, recipe: Path, mine: Path
+) -> None:
+    first = () if words[:1] == ("quickstart",) else (recipe,)
+    status, _, errors = command("ablate", *first, *words)
+    assert status == 1
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.release
+def test_killed_three_times_and_two_at_once_give_the_same_bytes(
+    recipe: Path, mine: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    def start(out: str) -> subprocess.Popen:
+        options = ("--ablation", mine, "--seeds", "0,1", "--jobs", 2, "--out", out, *QUICK)
+        command = [sys.executable, "-m", "radflow", "ablate", recipe, *options]
+        return subprocess.Popen(
+            [str(word) for word in command], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
+        )
+
+    draw = random.Random(0)
+    for _ in range(3):
+        killed = start("killed")
+        steps = progress(tmp_path / "killed") + draw.randint(1, 9)
+        while killed.poll() is None and progress(tmp_path / "killed") < steps:
+            time.sleep(0.01)
+        killed.send_signal(signal.SIGKILL)
+        assert killed.wait() == -signal.SIGKILL
+    assert start("killed").wait() == 1  # a row of it fails
+
+    both = [start("both"), start("both")]
+    assert [process.wait() for process in both] == [1, 1]
+    check_only_once_per_seed(tmp_path / "both")
+    for name in TABLES:
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "both" / name).read_bytes()
+    assert not any((tmp_path / "both" / "claims").iterdir())
+
+
+def progress(out: Path) -> int:
+    """Lines that all runs have logged."""
+    return sum(log.read_text(errors="replace").count("\n") for log in out.rglob("run.log"))
+
+
+def check_only_once_per_seed(out: Path) -> None:
+    said = [log.read_text() for log in out.rglob("run.log")]
+    assert sum(text.count("sft: best validation loss") for text in said) == 2
+    assert sum(text.count("rft: kept step") for text in said) == 2

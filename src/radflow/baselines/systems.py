@@ -56,6 +56,30 @@ BASELINES: dict[str, System] = {
         licence="the authors' repository names none; nothing of theirs is in radflow",
         build="radflow.baselines.r2gen.build:build_r2gen",
     ),
+    "r2gengpt": System(
+        what="a Swin whose patches, averaged over a study's views, a linear layer shows to a frozen Llama 2",
+        row="R2GenGPT",
+        licence="BSD-3",
+        checkpoint="CHECKPOINT.pth SWIN LLAMA, or SWIN LLAMA to begin as its authors do",
+        build="radflow.baselines.r2gengpt:build",
+        convert="radflow.baselines.r2gengpt:convert",
+    ),
+    "radfm": System(
+        what="a ViT over volumes, a resampler to 32 visual tokens, and LLaMA-13B",
+        row="RadFM",
+        licence="none found",
+        checkpoint="PYTORCH_MODEL.BIN LLAMA",
+        build="radflow.baselines.radfm:build",
+        convert="radflow.baselines.radfm:convert",
+    ),
+    "medversa": System(
+        what="a Swin averaged to 9 visual tokens a film, and Llama 2 with LoRA; of it what writes reports",
+        row="MedVersa",
+        licence="Harvard's, for research that is not commercial",
+        checkpoint="MEDVERSA LLAMA",
+        build="radflow.baselines.medversa:build",
+        convert="radflow.baselines.medversa:convert",
+    ),
 }
 """Name to what is known of it. Nothing registers itself."""
 

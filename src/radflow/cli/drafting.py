@@ -61,7 +61,8 @@ def draft(
         subject: Who the FHIR report is about, such as Patient/123.
         imaging_study: The study it is about, such as ImagingStudy/456.
         frames: How many pictures to take from a DICOM file with many frames.
-        decoding: greedy, or consensus: of several samples the one whose labels agree best with the others.
+        decoding: greedy; consensus, of several samples the one whose labels agree best with the others; or
+            own, as the model's generation_config.json says.
         samples: How many reports consensus samples for each study.
         json: The same as `--format json`.
     """

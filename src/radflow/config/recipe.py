@@ -41,8 +41,9 @@ class Evaluation(Section):
     the compute of RFT ``sft-continued`` on the explored studies, ``sft-more`` on all, ``best-of-n``."""
     batch_size: Count = 64
     """Reports decoded together."""
-    decoding: Literal["greedy", "consensus"] = "greedy"
-    """The most likely tokens one by one, or of several sampled reports the one that the others agree with."""
+    decoding: Literal["greedy", "consensus", "own"] = "greedy"
+    """The most likely tokens one by one; of several sampled reports the one that the others agree with; or as
+    the model's ``generation_config.json`` says (beams, penalties, sampling), for published systems."""
     samples: Annotated[int, Field(ge=2)] = 16
     """Reports sampled per study for ``consensus``."""
     temperature: Positive = 1.0

@@ -65,6 +65,7 @@ def draft_batch(
         drafter.prompt,
         drafter.uncertain_below,
         drafter.samples,
+        *(["own"] if drafter.own else []),
     ]
     keys = {study.study_id: _key(study, model, options) for study in waiting}
     left = [study for study in waiting if not _done(study.study_id, keys[study.study_id], out)]

@@ -12,7 +12,7 @@ from radflow.drafting.trained_on import facts_of, find_model, name_of
 from radflow.evaluation.decoding.consensus import Consensus
 from radflow.judges.rules.judge import RulesJudge
 from radflow.modality import MODALITIES
-from radflow.policy import Completion, GroupForward, greedy_reports, load_policy, sample_groups
+from radflow.policy import Completion, GroupForward, greedy_reports, load_policy, own_reports, sample_groups
 from radflow.policy.sampling.words import greedy_logprobs, words_of
 from radflow.readers.criticality import why
 from radflow.readers.evidence import TRIAGE
@@ -33,21 +33,28 @@ class Drafter:
         uncertain_below: words with a smaller probability are marked.
         modality: of the studies, where nothing lies beside the model that says it; ``None`` leaves the rules
             to go by the words of each report.
-        samples: reports sampled of each study, of which the consensus is the draft; 0 for greedy drafts.
+        samples: reports sampled of each study, of which the consensus is the draft; 0 for one report of each.
+        own: decode that one as the model's generation configuration says, not greedily.
 
     Raises:
         MissingFileError: no model there.
     """
 
     def __init__(
-        self, path: Path, *, uncertain_below: float, modality: str | None = None, samples: int = 0
+        self,
+        path: Path,
+        *,
+        uncertain_below: float,
+        modality: str | None = None,
+        samples: int = 0,
+        own: bool = False,
     ) -> None:
         self.folder, recipe = find_model(path)
         self.name = name_of(self.folder, recipe)
         self.batch_size = recipe.evaluation.batch_size
         self.prompt = tuple(getattr(recipe.policy, name) for name in _ASKED)
         self.uncertain_below = uncertain_below
-        self.samples = samples
+        self.samples, self.own = samples, own
         self._temperature = recipe.evaluation.temperature
         self._knobs = knobs = recipe.policy
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
@@ -68,16 +75,22 @@ class Drafter:
         Raises:
             DataError: a study's pictures cannot be read, or its prompt is too long.
         """
-        written = self._consensus(studies) if self.samples else self._greedy(studies)
+        written = self._consensus(studies) if self.samples else self._alone(studies)
         logprobs = greedy_logprobs(self._forward, self._policy, written)
         return [
             self._draft(study, completion, words_of(self._policy.tokenizer, completion, values))
             for (study, completion), values in zip(written, logprobs, strict=True)
         ]
 
-    def _greedy(self, studies: Sequence[Study]) -> list[tuple[Study, Completion]]:
-        most = self._knobs.max_new_tokens
-        return list(greedy_reports(self._policy, studies, max_new_tokens=most, batch_size=len(studies)))
+    def _alone(self, studies: Sequence[Study]) -> list[tuple[Study, Completion]]:
+        """One report of each study; one that is drawn follows from the study's id."""
+        how = {"max_new_tokens": self._knobs.max_new_tokens, "batch_size": len(studies)}
+        if self.own:
+            return list(own_reports(self._policy, studies, seeds=self._seeds(studies), **how))
+        return list(greedy_reports(self._policy, studies, **how))
+
+    def _seeds(self, studies: Sequence[Study]) -> list[int]:
+        return [derive_seed(0, "draft", study.study_id) for study in studies]
 
     def _consensus(self, studies: Sequence[Study]) -> list[tuple[Study, Completion]]:
         """Samples follow from a study's id, so a study drafted again gets the same draft."""
@@ -86,7 +99,7 @@ class Drafter:
             studies,
             group_size=self.samples,
             max_new_tokens=self._knobs.max_new_tokens,
-            seeds=[derive_seed(0, "draft", study.study_id) for study in studies],
+            seeds=self._seeds(studies),
             temperature=self._temperature,
             rows_at_once=max(self.batch_size, self.samples),
         )

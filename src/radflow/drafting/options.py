@@ -8,7 +8,7 @@ from typing import Literal
 
 from radflow.modality import ModalityName
 
-Decoding = Literal["greedy", "consensus"]
+Decoding = Literal["greedy", "consensus", "own"]
 Form = Literal["text", "json", "html", "fhir", "sr"]
 
 

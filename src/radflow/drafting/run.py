@@ -86,6 +86,7 @@ def _draft_one(screen: Console, errors: Console, options: DraftOptions) -> None:
             uncertain_below=options.uncertain,
             modality=options.modality,
             samples=options.samples if options.decoding == "consensus" else 0,
+            own=options.decoding == "own",
         )
         [written] = drafter([opened.study])
         draft = replace(written, flags=opened.flags, cautions=opened.cautions)
@@ -135,6 +136,7 @@ def _draft_many(screen: Console, errors: Console, options: DraftOptions) -> None
             uncertain_below=options.uncertain,
             modality=options.modality,
             samples=options.samples if options.decoding == "consensus" else 0,
+            own=options.decoding == "own",
         )
         draft_batch(screen, errors, waiting, drafter, options, check=check, unread=unread)
 

@@ -10,6 +10,7 @@ from radflow.policy.passes.forward import GroupForward, group_logprobs
 from radflow.policy.passes.logprobs import completion_logprobs
 from radflow.policy.processors import load_processor
 from radflow.policy.prompts import PromptEncoder
+from radflow.policy.sampling.own import own_reports
 from radflow.policy.sampling.sample import greedy_reports, greedy_texts, sample_groups
 from radflow.policy.tiny import build_tiny
 
@@ -27,6 +28,7 @@ __all__ = [
     "group_logprobs",
     "load_policy",
     "load_processor",
+    "own_reports",
     "sample_groups",
     "save_policy",
 ]

@@ -59,7 +59,7 @@ def build_tiny(
     if config.tower is not None:
         return _on_tower(config, config.tower, tokenizer, folder, seed)
     processor = LlavaProcessor(
-        image_processor=_image_processor(config, images),
+        image_processor=standardised(config.edge, images),
         tokenizer=tokenizer,
         patch_size=config.patch_size,
         vision_feature_select_strategy="default",
@@ -93,7 +93,7 @@ def make_tower(config: Tiny, images: Sequence[Path]) -> Tower:
     return Tower(
         name="tiny",
         model=model,
-        image_processor=_image_processor(config, images),
+        image_processor=standardised(config.edge, images),
         image_size=config.edge,
         patches=(config.edge // config.patch_size) ** 2,
         others=1,
@@ -109,7 +109,7 @@ def _on_tower(
         torch.manual_seed(seed)
         return assemble(
             load_tower(tower, config.image_size),
-            LlamaForCausalLM(_text_config(config, tokenizer)),
+            LlamaForCausalLM(text_config(config, tokenizer)),
             tokenizer,
             folder,
             tokens=config.image_tokens,
@@ -117,15 +117,21 @@ def _on_tower(
         ).model
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer: frequent words become one token, any text survives a round trip."""
+def train_tokenizer(texts: Iterable[str], vocabulary: int, *, image: str = IMAGE) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer: frequent words become one token, any text survives a round trip.
+
+    Args:
+        texts: whose words it learns.
+        vocabulary: the most tokens.
+        image: the token that stands for a picture.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         min_frequency=3,
-        special_tokens=[PAD, END, IMAGE, UNKNOWN],
+        special_tokens=[PAD, END, image, UNKNOWN],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -135,16 +141,17 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
         pad_token=PAD,
         eos_token=END,
         unk_token=UNKNOWN,
-        extra_special_tokens={"image_token": IMAGE},
+        extra_special_tokens={"image_token": image},
         clean_up_tokenization_spaces=False,
         model_max_length=MAX_POSITIONS,
     )
 
 
-def _image_processor(config: Tiny, images: Sequence[Path]) -> CLIPImageProcessorPil:
+def standardised(edge: int, images: Sequence[Path]) -> CLIPImageProcessorPil:
+    """What makes squares of ``edge`` pixels out of pictures, their numbers standardised over ``images``."""
     pixels = np.concatenate([load_image(path).ravel()[::7] for path in images])
     mean, spread = float(pixels.mean()), max(float(pixels.std()), 1e-3)
-    size = {"height": config.edge, "width": config.edge}
+    size = {"height": edge, "width": edge}
     return CLIPImageProcessorPil(
         size=size, do_center_crop=False, image_mean=[mean] * 3, image_std=[spread] * 3, do_convert_rgb=True
     )
@@ -153,7 +160,7 @@ def _image_processor(config: Tiny, images: Sequence[Path]) -> CLIPImageProcessor
 def _model_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
     return LlavaConfig(
         vision_config=_vision_config(config),
-        text_config=_text_config(config, tokenizer),
+        text_config=text_config(config, tokenizer),
         image_token_index=tokenizer.vocab[IMAGE],
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
@@ -173,7 +180,8 @@ def _vision_config(config: Tiny) -> CLIPVisionConfig:
     )
 
 
-def _text_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+def text_config(config: Tiny, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    """The small language model, with the words of a tokenizer of `train_tokenizer`."""
     return LlamaConfig(
         hidden_size=config.text_width,
         intermediate_size=3 * config.text_width,

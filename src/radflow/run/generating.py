@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from radflow.baselines import most_frequent_report
 from radflow.config import Recipe
@@ -17,11 +17,11 @@ from radflow.evaluation.controls import (
 from radflow.evaluation.decoding.consensus import consensus_of
 from radflow.files import read_jsonl
 from radflow.folders import is_piece, write_piece
-from radflow.policy import Policy, greedy_texts
+from radflow.policy import Policy, greedy_texts, own_reports
 from radflow.run.sampled import sampled_reports
 from radflow.studies import Study
 from radflow.training.controls import folder_of
-from radflow.workspace import Workspace
+from radflow.workspace import Workspace, derive_seed
 
 
 def trained_stages(recipe: Recipe) -> dict[str, str]:
@@ -83,12 +83,13 @@ def generate_reports(
 def _written(
     workspace: Workspace, recipe: Recipe, policy: Policy, studies: Sequence[Study], system: str
 ) -> list[str]:
-    """A report for each study: the greedy one, or the consensus of samples, which are kept."""
+    """A report for each study: greedy, the model's own, or the consensus of samples, which are kept."""
     knobs, what = recipe.evaluation, f"Reports of {system}"
     choose = consensus_of(knobs, studies[0].modality)
     if choose is None:
+        texts = (_own_texts if knobs.decoding == "own" else greedy_texts)(policy, recipe, studies)
         with workspace.track(what, len(studies)) as advance:
-            return [_ticked(t, advance) for t in greedy_texts(policy, recipe, studies)]
+            return [_ticked(t, advance) for t in texts]
     folder = workspace.path("generate", "samples", system)
     drawn = sampled_reports(
         workspace,
@@ -100,6 +101,14 @@ def _written(
         what=what,
     )
     return [group[place] for group, place in zip(drawn, choose(drawn), strict=True)]
+
+
+def _own_texts(policy: Policy, recipe: Recipe, studies: Sequence[Study]) -> Iterator[str]:
+    """One report per study as the model's generation configuration has it, from a seed of the run."""
+    seeds = [derive_seed(recipe.seed, "generate", study.study_id) % 2**63 for study in studies]
+    most, size = recipe.policy.max_new_tokens, recipe.evaluation.batch_size
+    written = own_reports(policy, studies, max_new_tokens=most, seeds=seeds, batch_size=size)
+    return (completion.text for _, completion in written)
 
 
 def read_predictions(workspace: Workspace, recipe: Recipe) -> dict[str, list[str]]:

@@ -51,6 +51,6 @@ def _sampling(recipe: Recipe) -> list[float]:
 def _decoding(recipe: Recipe) -> list[Any]:
     """How reports are sampled and chosen, where they are not greedy."""
     knobs = recipe.evaluation
-    if knobs.decoding == "greedy":
-        return []
+    if knobs.decoding != "consensus":
+        return [] if knobs.decoding == "greedy" else [knobs.decoding]
     return [knobs.samples, knobs.temperature, knobs.utility, knobs.vote_share]

@@ -107,12 +107,12 @@ class Consensus:
 
 
 def consensus_of(knobs: config.Evaluation, modality: str) -> Consensus | None:
-    """What chooses among samples as a recipe says; ``None`` for greedy reports.
+    """What chooses among samples as a recipe says; ``None`` where there is one report of each study.
 
     Raises:
         DataError: the utility cannot be used.
     """
-    if knobs.decoding == "greedy":
+    if knobs.decoding != "consensus":
         return None
     return Consensus(modality, knobs.utility, share=knobs.vote_share)
 
@@ -127,7 +127,7 @@ def decoding_words(knobs: config.Evaluation, modality: str) -> str:
     """
     chosen = consensus_of(knobs, modality)
     if chosen is None:
-        return "greedy"
+        return "as the model's generation_config.json says" if knobs.decoding == "own" else "greedy"
     return f"consensus of {knobs.samples} samples at temperature {knobs.temperature:g}, by {chosen.words}"
 
 

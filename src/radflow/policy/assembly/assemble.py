@@ -119,7 +119,8 @@ def assemble(
     spread = float(words.weight.detach().std()) if spread is None else spread
     plain = connector == "mlp" and tokens is None and _is_llavas(tower, language)
     image_id = tokenizer.convert_tokens_to_ids(IMAGE)
-    model = (_plain if plain else _own)(tower, language, image_id, connector, count, spread)
+    make = _plain if plain else put_together
+    model = make(tower, language, image_id, connector, count, spread)
     model.generation_config = GenerationConfig(
         pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id
     )
@@ -244,14 +245,32 @@ def _with_parts(kind: Any, config: Any, tower: Tower, language: PreTrainedModel)
     return model
 
 
-def _own(
-    tower: Tower, language: PreTrainedModel, image_id: int, connector: str, tokens: int, spread: float
-) -> LlavaForConditionalGeneration:
+def put_together(
+    tower: Tower,
+    language: PreTrainedModel,
+    image_id: int,
+    connector: str,
+    tokens: int,
+    spread: float,
+    **more: Any,
+) -> AssembledForConditionalGeneration:
+    """The parts themselves and a fresh connector as one model, in radflow's form.
+
+    Args:
+        tower: of `load_tower`.
+        language: a causal language model.
+        image_id: the token that stands for a piece of a picture.
+        connector: a name of `connectors`.
+        tokens: visual tokens per picture.
+        spread: standard deviation of fresh visual tokens.
+        more: of `AssembledConfig`.
+    """
     config = AssembledConfig(
         **_settings(tower, language, image_id),
         connector=connector,
         image_tokens=tokens,
         vision_width=tower.width,
+        **more,
     )
     model = _with_parts(AssembledForConditionalGeneration, config, tower, language)
     fresh: Connector = config.fresh_connector()

@@ -1,11 +1,14 @@
 """From the patches of a vision tower to the visual tokens of a language model (paper, section 3.1).
 
-    linear      patches pooled to a grid of N cells, one linear layer          R2GenGPT (2309.09812)
+    linear      patches pooled to a grid of N cells, one linear layer          MedVersa (2405.07988)
     mlp         the same pooling, two layers with GELU between them            LLaVA 1.5 (2310.03744)
     perceiver   N learned queries look at all patches, three layers            Idefics2 (2405.02246)
     qformer     N learned queries look at all patches, BERT's layers           BLIP-2 (2301.12597)
+    r2gengpt    every patch through one linear layer, then a LayerNorm         R2GenGPT (2309.09812)
+    radfm       N learned queries, RadFM's six layers                          RadFM (2308.02463)
 
-The first two pool before they project, so what a frozen tower gives is small enough to keep.
+The first two pool before they project, so what a frozen tower gives is small enough to keep. The last two
+have the layouts of published weights and no others (docs/baselines.md); ``radflow assemble`` offers the rest.
 Axes: ``B`` pictures, ``S`` patches, ``N`` visual tokens, ``D`` and ``E`` widths of tower and language model.
 """
 
@@ -56,6 +59,16 @@ def pooled(tokens: Float[Tensor, "B S D"], count: int) -> Float[Tensor, "B N D"]
     return F.adaptive_avg_pool2d(grid, (cells, cells)).flatten(2).transpose(1, 2)
 
 
+@torch.no_grad()
+def keep_scale(module: nn.Module) -> None:
+    """Fresh linear layers that give numbers of the spread of those they are given."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 class Connector(nn.Module, ABC):
     """What all connectors have.
 
@@ -91,11 +104,7 @@ class Connector(nn.Module, ABC):
             spread: that of the words they stand among.
             width: D.
         """
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        keep_scale(self)
         found = self.eval()(torch.randn(8, max(self.tokens, 16), width)[:, : self.tokens])
         self.last.weight.mul_(spread / float(found.std()))
         self.train()
@@ -196,6 +205,30 @@ class QFormerConnector(Connector):
         return self.output
 
 
+class NormedConnector(Connector):
+    """``r2gengpt``: one visual token per patch, brought to one scale behind the projection."""
+
+    def __init__(self, vision_width: int, text_width: int, tokens: int) -> None:
+        super().__init__(tokens)
+        self.projection = nn.Linear(vision_width, text_width)
+        self.norm = nn.LayerNorm(text_width)
+
+    def forward(self, states: Float[Tensor, "B N D"]) -> Float[Tensor, "B N E"]:
+        """Visual tokens from patches."""
+        return self.norm(self.projection(states))
+
+    @property
+    def last(self) -> nn.Linear:
+        """The projection."""
+        return self.projection
+
+    @torch.no_grad()
+    def initialise(self, spread: float, *, width: int) -> None:
+        """As of any connector; here the norm sets the spread."""
+        super().initialise(1.0, width=width)
+        self.norm.weight.fill_(spread)
+
+
 def make_connector(name: str, vision_width: int, text_width: int, tokens: int) -> Connector:
     """A connector by its name, with fresh weights.
 
@@ -206,6 +239,12 @@ def make_connector(name: str, vision_width: int, text_width: int, tokens: int) -
         return PerceiverConnector(vision_width, text_width, tokens)
     if name == "qformer":
         return QFormerConnector(vision_width, text_width, tokens)
+    if name == "r2gengpt":
+        return NormedConnector(vision_width, text_width, tokens)
+    if name == "radfm":
+        from radflow.policy.assembly.radfm import RadFMConnector
+
+        return RadFMConnector(vision_width, text_width, tokens)
     if name not in ON_A_GRID:
         raise ValueError(f"expected one of {', '.join(CONNECTORS)}, got {name!r}")
     return GridConnector(1 if name == "linear" else 2, vision_width, text_width, tokens)

@@ -2,7 +2,9 @@
 
 It is `LlavaForConditionalGeneration` with two changes: the connector is one of `connectors`, and the pictures
 may come as what the tower made of them (``tower_states`` instead of ``pixel_values``), since a frozen tower
-says the same in every step of every run.
+says the same in every step of every run. Two more are for published models alone (docs/baselines.md): a
+study's pictures may be averaged before the connector, and the output head may know fewer tokens than the
+input.
 
 Importing this module makes ``AutoModelForImageTextToText`` know the model; no code lies in its folder.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any, cast, no_type_check
 
+import torch.nn.functional as F
 from huggingface_hub.dataclasses import strict
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,24 +22,33 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForImageTextToText,
+    AutoProcessor,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaProcessor,
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.llava.modeling_llava import LlavaModel
 
 from radflow.policy.assembly.connectors import Connector, make_connector, patches
+from radflow.policy.assembly.radfm import RadFMVisionConfig, RadFMVisionModel
 
 
 @no_type_check  # whose test would hide from transformers that any keyword is taken
 @strict
 class AssembledConfig(LlavaConfig):
-    """LLaVA's configuration, with the connector, its visual tokens per picture and the tower's width."""
+    """LLaVA's configuration, with the connector, its visual tokens per picture and the tower's width.
+
+    ``average_views``: a study's pictures come as ``(P, V, C, H, W)``, filled up with zeros, and become one.
+    ``head_tokens``: tokens of the output head where they are the first of a larger vocabulary.
+    """
 
     model_type = "radflow_llava"
     connector: str = "mlp"
     image_tokens: int = 64
     vision_width: int | None = None
+    average_views: bool = False
+    head_tokens: int | None = None
 
     def fresh_connector(self) -> Connector:
         """A connector of this configuration."""
@@ -73,14 +85,25 @@ class AssembledModel(LlavaModel):
                 module.eval()
         return self
 
-    def tower_states(self, pixel_values: Float[Tensor, "B C H W"]) -> Float[Tensor, "B _ D"]:
+    def tower_states(self, pixel_values: Float[Tensor, "B *views C H W"]) -> Float[Tensor, "B _ D"]:
         """What the tower makes of pictures, as far as no weight of the connector is needed."""
+        if self.config.average_views:
+            return self._averaged(pixel_values)
         dtype = next(self.vision_tower.parameters()).dtype
         return self.connector.reduce(patches(self.vision_tower(pixel_values.to(dtype)).last_hidden_state))
 
+    def _averaged(self, views: Float[Tensor, "P V C H W"]) -> Float[Tensor, "P S D"]:
+        """The mean over each study's views; what is all zero is no view, but fills a study up."""
+        there = views.flatten(2).any(-1)
+        dtype = next(self.vision_tower.parameters()).dtype
+        states = patches(self.vision_tower(views[there].to(dtype)).last_hidden_state)
+        sums = states.new_zeros(len(views), *states.shape[1:])
+        sums = sums.index_add(0, there.nonzero()[:, 0], states)
+        return self.connector.reduce(sums / there.sum(1)[:, None, None])
+
     def get_image_features(
         self,
-        pixel_values: Float[Tensor, "B C H W"] | None = None,
+        pixel_values: Float[Tensor, "B *views C H W"] | None = None,
         tower_states: Float[Tensor, "B S D"] | None = None,
         **_: Any,
     ) -> BaseModelOutputWithPooling:
@@ -98,6 +121,35 @@ class AssembledModel(LlavaModel):
         return super().forward(*args, **kwargs)
 
 
+def make_head(config: AssembledConfig) -> nn.Linear:
+    """The output head of a configuration, with fresh weights."""
+    text: Any = config.text_config
+    if config.head_tokens is None:
+        return nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+    return ShorterHead(text.hidden_size, config.head_tokens, text.vocab_size)
+
+
+class ShorterHead(nn.Linear):
+    """An output head for the first tokens of a vocabulary; the input alone knows the others.
+
+    Args:
+        width: of the states.
+        tokens: it knows.
+        vocabulary: of the input.
+    """
+
+    NEVER = -1e4
+    """The logit of the others: no probability at any temperature, and finite in every number type."""
+
+    def __init__(self, width: int, tokens: int, vocabulary: int) -> None:
+        super().__init__(width, tokens, bias=False)
+        self.others = vocabulary - tokens
+
+    def forward(self, input: Float[Tensor, "*rows D"]) -> Float[Tensor, "*rows V"]:
+        """Logits of the whole vocabulary."""
+        return F.pad(super().forward(input), (0, self.others), value=self.NEVER)
+
+
 class AssembledForConditionalGeneration(LlavaForConditionalGeneration):
     """What ``AutoModelForImageTextToText`` loads."""
 
@@ -106,8 +158,7 @@ class AssembledForConditionalGeneration(LlavaForConditionalGeneration):
     def __init__(self, config: Any) -> None:
         super(LlavaForConditionalGeneration, self).__init__(config)
         self.model = AssembledModel(config)
-        text = config.text_config
-        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.lm_head = make_head(config)
         words = self.model.language_model.get_input_embeddings()
         name = next(name for name, module in self.model.language_model.named_modules() if module is words)
         self._tied_weights_keys = {"lm_head.weight": f"model.language_model.{name}.weight"}
@@ -118,5 +169,27 @@ class AssembledForConditionalGeneration(LlavaForConditionalGeneration):
         return self.model.get_image_features(*args, **kwargs)
 
 
+class ViewsProcessor(LlavaProcessor):
+    """For ``average_views``: the pictures of a prompt take the visual tokens of one, and go along together.
+
+    It takes one prompt at a time.
+    """
+
+    def replace_image_token(self, image_inputs: Any, image_idx: int, **kwargs: Any) -> str:
+        """The visual tokens where the first picture stands; nothing for the others."""
+        return "" if image_idx else super().replace_image_token(image_inputs, image_idx, **kwargs)
+
+    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
+        """As LLaVA's; ``pixel_values`` are ``(1, V, C, H, W)``."""
+        if not isinstance(text, str) and len(text) != 1:
+            raise ValueError(f"expected one prompt at a time, got {len(text)}: views are averaged by prompt")
+        fields = super().__call__(images=images, text=text, **kwargs)
+        fields["pixel_values"] = fields["pixel_values"][None]
+        return fields
+
+
+AutoConfig.register(RadFMVisionConfig.model_type, RadFMVisionConfig)
+AutoModel.register(RadFMVisionConfig, RadFMVisionModel)
 AutoConfig.register(AssembledConfig.model_type, AssembledConfig)
 AutoModelForImageTextToText.register(AssembledConfig, AssembledForConditionalGeneration)
+AutoProcessor.register(AssembledConfig, ViewsProcessor)

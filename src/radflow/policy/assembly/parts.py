@@ -65,7 +65,7 @@ def load_tower(source: str, image_size: int | None = None) -> Tower:
     """
     folder = unpacked(source)
     check_model(Path(folder))
-    config = _config(folder)
+    config = config_of(folder)
     config = getattr(config, "vision_config", config)
     if type(config) not in MODEL_MAPPING:
         raise DataError(f"{source}: expected a vision tower, got a model of type {config.model_type}")
@@ -106,14 +106,23 @@ def load_language(source: str) -> tuple[PreTrainedModel, Any]:
     """
     folder = unpacked(source)
     check_model(Path(folder))
-    config = _config(folder)
+    config = config_of(folder)
     known: Any = AutoModelForCausalLM._model_mapping.get(type(config), None)
     named = config.architectures or ([known.__name__] if known else [config.model_type])
     if known is None or known.__name__ not in named:
         raise DataError(f"{source}: expected a causal language model, got {named[0]}")
-    model = load_pretrained(AutoModelForCausalLM, folder, dtype="auto")
+    return load_pretrained(AutoModelForCausalLM, folder, dtype="auto"), load_tokenizer(source)
+
+
+def load_tokenizer(source: str) -> Any:
+    """Load the tokenizer of a language model, with a token that fills rows.
+
+    Raises:
+        MissingFileError: there is none.
+        DataError: it has no token that ends a text.
+    """
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        tokenizer: Any = AutoTokenizer.from_pretrained(unpacked(source))
     except (OSError, ValueError, KeyError) as error:
         raise MissingFileError(
             f"{source}: expected a tokenizer beside the model ({str(error).splitlines()[0]})"
@@ -127,7 +136,7 @@ def load_language(source: str) -> tuple[PreTrainedModel, Any]:
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return tokenizer
 
 
 def short_name(source: str) -> str:
@@ -139,7 +148,12 @@ def short_name(source: str) -> str:
     return Path(source).name if Path(source).is_absolute() or Path(source).exists() else source
 
 
-def _config(folder: str) -> Any:
+def config_of(folder: str) -> Any:
+    """The configuration of a model of transformers.
+
+    Raises:
+        MissingFileError: there is none.
+    """
     try:
         return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:

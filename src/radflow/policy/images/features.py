@@ -117,7 +117,8 @@ def tower_fingerprint(model: nn.Module, part: nn.Module | None = None) -> str:
         }
     else:
         settings = base.config.vision_config.to_dict()
-        settings |= {name: getattr(base.config, name, None) for name in ("connector", "image_tokens")}
+        names = ("connector", "image_tokens", "average_views")
+        settings |= {name: getattr(base.config, name, None) for name in names}
     written = json.dumps(
         [type(base).__name__, transformers.__version__, settings], sort_keys=True, default=str
     )

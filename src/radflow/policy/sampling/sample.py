@@ -73,7 +73,7 @@ def sample_groups(
         ]
     else:
         drawn = []
-        for some in _batches(range(len(studies)), max(1, rows_at_once // group_size)):
+        for some in batches(range(len(studies)), max(1, rows_at_once // group_size)):
             prompts = [policy.encoder(studies[i]) for i in some]
             numbers = torch.cat([_uniforms(seeds[i], group_size, max_new_tokens) for i in some])
             decoded = decode(
@@ -87,7 +87,7 @@ def sample_groups(
                 uniforms=numbers,
                 features=policy.features_of(prompts),
             )
-            drawn.extend(_batches(_completions(policy, decoded), group_size))
+            drawn.extend(batches(_completions(policy, decoded), group_size))
     return [
         Group(study=study, completions=tuple(completions))
         for study, completions in zip(studies, drawn, strict=True)
@@ -107,7 +107,7 @@ def greedy_reports(
     """
     engine, encoder = can_decode(policy.model), policy.encoder
     encoder.ahead(studies[:batch_size])
-    for done, batch in enumerate(_batches(studies, batch_size), start=1):
+    for done, batch in enumerate(batches(studies, batch_size), start=1):
         prompts = [encoder(study) if engine else policy.prompt(study) for study in batch]
         encoder.ahead(studies[done * batch_size : (done + 1) * batch_size])
         if engine:
@@ -133,7 +133,8 @@ def greedy_texts(policy: Policy, recipe: config.Recipe, studies: Sequence[Study]
         yield completion.text
 
 
-def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items, so many at a time."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
@@ -147,17 +148,19 @@ def _completions(policy: Policy, decoded: Decoded) -> list[Completion]:
     lengths = decoded.lengths.tolist()
     rows = [row[:n] for row, n in zip(decoded.token_ids.tolist(), lengths, strict=True)]
     if decoded.logprobs is None or decoded.entropy is None:
-        return [_completion(policy, ids) for ids in rows]
+        return [completion(policy, ids) for ids in rows]
     logprobs = [row[:n] for row, n in zip(decoded.logprobs.tolist(), lengths, strict=True)]
     drawn = zip(rows, logprobs, decoded.entropy.tolist(), strict=True)
-    return [_completion(policy, ids, of_tokens, entropy) for ids, of_tokens, entropy in drawn]
+    return [completion(policy, ids, of_tokens, entropy) for ids, of_tokens, entropy in drawn]
 
 
-def _completion(
+def completion(
     policy: Policy, ids: list[int], logprobs: list[float] | None = None, entropy: float | None = None
 ) -> Completion:
+    """New tokens as a report."""
+    words = ids[:-1] if ids[-1] in policy.end_ids else ids  # what ends a report need not be a special token
     return Completion(
-        text=policy.tokenizer.decode(ids, skip_special_tokens=True).strip(),
+        text=policy.tokenizer.decode(words, skip_special_tokens=True).strip(),
         token_ids=tuple(ids),
         logprobs=None if logprobs is None else tuple(logprobs),
         entropy=entropy,
@@ -200,9 +203,10 @@ def _generate(
             **how,
         )
     rows = output[:, batch["input_ids"].shape[1] :].tolist()
-    return [_completion(policy, _until_end(row, policy.end_ids)) for row in rows]
+    return [completion(policy, until_end(row, policy.end_ids)) for row in rows]
 
 
-def _until_end(ids: list[int], end_ids: Sequence[int]) -> list[int]:
+def until_end(ids: list[int], end_ids: Sequence[int]) -> list[int]:
+    """New tokens up to the first that ends a report, it included."""
     ends = [i for i, token in enumerate(ids) if token in end_ids]
     return ids[: ends[0] + 1] if ends else ids

@@ -31,6 +31,21 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         MissingFileError: no such file.
         DataError: the file is damaged, holds more than tensors and plain values, or holds no state dict.
     """
+    return _state_dict(read_plain(path), path)
+
+
+def read_plain(path: Path, *, allowed: Iterable[Any] = ()) -> Any:
+    """Read what ``.safetensors`` or a file of ``torch.save`` holds, tensors and plain values alone.
+
+    Args:
+        path: the file.
+        allowed: classes that may be made besides, or pairs of a class and the name in the file that it
+            stands for, as ``torch.serialization.safe_globals`` takes them.
+
+    Raises:
+        MissingFileError: no such file.
+        DataError: the file is damaged, or holds more.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -39,10 +54,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise MissingFileError(f"Expected weights at {path}, found no file.")
     try:
         if path.suffix == ".safetensors":
-            content: Any = load_file(path)
-        else:  # mapped where the format allows: the optimiser's state, most of a checkpoint, is never read
-            mapped = zipfile.is_zipfile(path)
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            return load_file(path)
+        # Mapped where the format allows: the optimiser's state, most of a checkpoint, is never read.
+        mapped = zipfile.is_zipfile(path)
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise DataError(
             f"Expected tensors and plain values in {path}, got a damaged file or one that needs code to be "
@@ -53,7 +69,6 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise DataError(
             f"Expected weights in {path}, got a damaged file ({_first_line(error)}). Fetch it again."
         ) from error
-    return _state_dict(content, path)
 
 
 def _first_line(error: Exception) -> str:

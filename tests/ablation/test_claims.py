@@ -48,6 +48,8 @@ def test_the_claim_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     with claim(tmp_path, "cell", lost=never) as held:
         assert held is not None
         assert not is_free(tmp_path, "cell")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["cell.1", "cell.2"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dead_machine_loses_its_claim_after_the_lease(

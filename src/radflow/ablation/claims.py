@@ -47,9 +47,11 @@ class Claim:
                 continue
 
     def release(self) -> None:
-        """Let others claim it."""
+        """Let others claim it, and remove the dead claims below."""
         self._ended.set()
-        self._path.unlink(missing_ok=True)
+        for path in sorted(_all(self._path.parent, self._path.stem), key=_number, reverse=True):
+            if _number(path) <= _number(self._path):
+                path.unlink(missing_ok=True)
         os.close(self._handle)
 
     def __enter__(self) -> Claim:
@@ -87,7 +89,11 @@ def is_free(folder: Path, name: str) -> bool:
 
 
 def _highest(folder: Path, name: str) -> Path | None:
-    return max(folder.glob(f"{name}.[0-9]*"), key=_number, default=None)
+    return max(_all(folder, name), key=_number, default=None)
+
+
+def _all(folder: Path, name: str) -> list[Path]:
+    return list(folder.glob(f"{name}.[0-9]*"))
 
 
 def _number(path: Path) -> int:

@@ -160,6 +160,7 @@ def check_only_once(out: Path, *, stages: tuple[str, ...]) -> None:
         (("--table", 3, "--seeds", "0,x"), "--seeds: expected whole numbers separated by commas, got '0,x'"),
         (("--table", 3, "--seeds", "1,1"), "--seeds: expected each seed once, got '1,1'"),
         (("--table", 3, "--jobs", 0), "--jobs: expected at least 1, got 0"),
+        (("--table", 3, "--out", "mine.toml"), "mine.toml: cannot make this folder (File exists)"),
         (("--table", 3, "--rft.divisr", 2), "--rft.divisr: no such option. Did you mean '--rft.divisor'?"),
         (("quickstart", "quickstart", "--table", 3), "expected each recipe once, got it twice"),
     ],
@@ -188,7 +189,7 @@ def test_killed_three_times_and_two_at_once_give_the_same_bytes(
     draw = random.Random(0)
     for _ in range(3):
         killed = start("killed")
-        steps = progress(tmp_path / "killed") + draw.randint(1, 9)
+        steps = progress(tmp_path / "killed") + draw.randint(4, 25)
         while killed.poll() is None and progress(tmp_path / "killed") < steps:
             time.sleep(0.01)
         killed.send_signal(signal.SIGKILL)

@@ -13,6 +13,7 @@ from radflow.cli import screens
 from radflow.cli.overrides import names_in, pairs_of
 from radflow.cli.run.recipes import SHIPPED, find_recipe
 from radflow.errors import DataError, RecipeError, TrainingError
+from radflow.files import make_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,17 +95,16 @@ def _run(plan: Plan, jobs: int, studies: list[str], rows: list[str] | None) -> N
     from radflow.ablation.runner import run_plan
     from radflow.ablation.writing import write_all
 
-    plan.out.mkdir(parents=True, exist_ok=True)
+    make_folder(plan.out)
     failures = run_plan(
         plan, jobs=jobs, say=lambda line: screens.screen.print(line, markup=False), skip=obstacles(plan)
     )
     result = collect(plan, failures)
-    figures = draw_figures(plan, failures, studies, rows) if studies else {}
-    write_all(result, figures, plan.out)
+    write_all(result, {}, plan.out)
     print_tables(screens.screen, result)
-    screens.screen.print(
-        f"page: {plan.out / 'report.html'}; tables: table.md, .tex, .csv, .json", markup=False
-    )
+    if studies:
+        write_all(result, draw_figures(plan, failures, studies, rows), plan.out)
+    screens.screen.print(f"page: {plan.out / 'report.html'}; table.md, .tex, .csv, .json", markup=False)
     if result.failed:
         raise TrainingError(f"rows without a result, or without a seed: {result.failed}; the table says why")
 

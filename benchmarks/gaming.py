@@ -1,6 +1,7 @@
 """What does a reward pay to a report that did not look, or that is wrong? Prints one JSON object.
 
     python benchmarks/gaming.py [--modality chest-xray carotid-us] [--studies 300] [--seed 0] > gaming.json
+    python benchmarks/gaming.py --half report --rewards diagnosis --knobs '{"silence": 0.02}' > half.json
     python benchmarks/gaming.py --table gaming.json [--before older.json]      # Markdown, for docs/gaming.md
 
 References are real reports of Open-i with both sections, and reports of carotid phantoms. Four kinds of
@@ -20,7 +21,9 @@ systems:
 ``nearest by tags`` earns. ``random_over_constant`` is what a random real report earns more than each system
 that writes one report for all: where it is not above 0, a policy gains by falling silent. Every reward of
 `REWARDS` and the recipe's preset ``diagnosis`` are measured whole, and each term and each metric of the
-modality alone. It is the acceptance test of a new term: run it before and after.
+modality alone. It is the acceptance test of a new term: run it before and after. ``gaming_weights.py`` looks
+for better weights of the preset on one half of the references; ``--half report --knobs`` tries them on the
+other.
 """
 
 from __future__ import annotations
@@ -68,6 +71,11 @@ CONSTANT = (
 """Systems that write one report for all."""
 RESAMPLES = 1000
 KINDS = ("blind", "wrong", "form")
+HALVES = ("choose", "report")
+"""Of the cases, by number: on the first the weights of `DIAGNOSIS` were chosen (``gaming_weights.py``)."""
+ALONE = "alone"
+"""Each metric of the modality by itself."""
+EVERY = (*dict.fromkeys(name for of in REWARDS.values() for name in of), DIAGNOSIS, ALONE)
 NOT_TRAINED_ON = {"bertscore"}  # of the metrics that need no weights; it needs a download
 POOL = {CHEST: None, CAROTID: 3000}
 
@@ -90,23 +98,33 @@ class AskedOnce:
         return [self._answers[pair] for pair in pairs]
 
 
-def measures(modality, pool):
+def half_of(pool, half):
+    """The cases of one half, from which also every system writes; no patient has cases in both."""
+    return [case for case in pool if half is None or case.number % 2 == HALVES.index(half)]
+
+
+def measures(modality, pool, wanted, preset):
     """Name to a function (studies, texts) giving columns of numbers, NaN where a term is skipped."""
     judge, columns = AskedOnce(modality), {}
     for name, knobs in REWARDS[modality].items():
+        if name not in wanted:
+            continue
         if any(knob.endswith("metric") and metric not in METRICS for knob, metric in knobs.items()):
             continue
         reward = HierarchicalReward(modality=modality, judge=judge, **knobs)
         changed = [part for part in ("domain", "impression") if f"{part}_metric" in knobs]
         columns[name] = partial(_reward, reward, name, PARTS if name == PAPER else changed)
-    references = [parse_report(text(case.findings, case.impression)) for case in pool]
-    diagnosis = reward_of(
-        config.Reward(preset=DIAGNOSIS),
-        modality,
-        judge=judge,
-        prevalence=label_prevalence(references, modality),
-    )
-    columns[DIAGNOSIS] = partial(_reward, diagnosis, DIAGNOSIS, ("domain", "impression"))
+    if DIAGNOSIS in wanted:
+        references = [parse_report(text(case.findings, case.impression)) for case in pool]
+        diagnosis = reward_of(
+            config.Reward(preset=DIAGNOSIS, **preset),
+            modality,
+            judge=judge,
+            prevalence=label_prevalence(references, modality),
+        )
+        columns[DIAGNOSIS] = partial(_reward, diagnosis, DIAGNOSIS, ("domain", "impression"))
+    if ALONE not in wanted:
+        return list(columns.values())
     own = [
         name
         for name, metric in METRICS.items()
@@ -142,7 +160,7 @@ def interval(values, seed, digits=3):
     return {key: round(float(getattr(found, key)), digits) for key in ("mean", "low", "high")}
 
 
-def measure(modality, pool, count, seed):
+def measure(modality, pool, count, seed, wanted=EVERY, preset=None):
     """What every system earns on ``count`` cases of a pool, what it costs, which are ordered as wanted."""
     cases = random.Random(seed).sample(pool, count)
     studies = {
@@ -155,7 +173,7 @@ def measure(modality, pool, count, seed):
         )
         for case in cases
     }
-    by_name, asked = {}, measures(modality, pool)
+    by_name, asked = {}, measures(modality, pool, wanted, preset or {})
     kinds = {}
     for name, (kind, write) in Systems(modality, pool, seed).of().items():
         written = {case.number: write(case) for case in cases}
@@ -264,6 +282,9 @@ def main():
     parser.add_argument("--modality", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--studies", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--half", choices=HALVES, help="of the cases; all when not given")
+    parser.add_argument("--rewards", nargs="+", choices=EVERY, default=EVERY, help="those to measure")
+    parser.add_argument("--knobs", type=json.loads, help="of the preset, in the place of its own, as JSON")
     parser.add_argument("--table", type=Path, help="what this command printed: print its Markdown table")
     parser.add_argument("--before", type=Path, help="the same of an older version, beside it")
     options = parser.parse_args()
@@ -271,7 +292,14 @@ def main():
         before = json.loads(options.before.read_text(encoding="utf-8")) if options.before else None
         return table(json.loads(options.table.read_text(encoding="utf-8")), before)
     found = {
-        modality: measure(modality, CASES[modality](POOL[modality]), options.studies, options.seed)
+        modality: measure(
+            modality,
+            half_of(CASES[modality](POOL[modality]), options.half),
+            options.studies,
+            options.seed,
+            options.rewards,
+            options.knobs,
+        )
         for modality in options.modality
     }
     head = {
@@ -279,7 +307,17 @@ def main():
         for key in ("blind_over_tags", "random_over_constant", "ordered")
     }
     print(
-        json.dumps({**head, "modalities": found, "studies": options.studies, "seed": options.seed}, indent=1)
+        json.dumps(
+            {
+                **head,
+                "modalities": found,
+                "studies": options.studies,
+                "half": options.half,
+                "knobs": options.knobs,
+                "seed": options.seed,
+            },
+            indent=1,
+        )
     )
     return None
 

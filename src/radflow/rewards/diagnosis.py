@@ -95,7 +95,7 @@ class DiagnosisReward:
                 miss=knobs.miss,
             )
         else:
-            clean = knobs.silence * _denied_too(said, wanted)
+            clean = knobs.silence * denied_too(said, wanted)
             scores = weighted_f_beta(predicted, reference, self._weights, beta=knobs.beta, clean=clean)
         if knobs.inventions:
             count = np.array([self._invented(*pair) for pair in zip(ours, theirs, strict=True)])
@@ -109,7 +109,7 @@ class DiagnosisReward:
         return len({f.finding for f in beyond if not any(same_finding(f, other) for other in stated)})
 
 
-def _denied_too(
+def denied_too(
     ours: Sequence[Mapping[str, int | None]], theirs: Sequence[Mapping[str, int | None]]
 ) -> Float[np.ndarray, "N"]:
     """Share of the observations that a reference denies which the report denies as well; 1 where none is."""

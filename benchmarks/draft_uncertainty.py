@@ -14,8 +14,8 @@ wrong that the alignment does not find in the reference at its place. Prints one
 a word given all before it, so the words of a plaque that is not there are sure once its first word is
 written: hence the forks.
 
-    radflow quickstart --out runs/quickstart
-    OMP_NUM_THREADS=1 python benchmarks/draft_uncertainty.py runs/quickstart --studies 400
+    radflow run carotid-easy
+    OMP_NUM_THREADS=1 python benchmarks/draft_uncertainty.py runs/carotid-easy --studies 400
 """
 
 from __future__ import annotations

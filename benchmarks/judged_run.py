@@ -1,4 +1,4 @@
-"""The quickstart's RFT with the rule judge, and with the same judge behind an endpoint; prints a JSON object.
+"""RFT of `carotid-easy` with the rule judge, and with that judge behind an endpoint; prints a JSON object.
 
     python benchmarks/judged_run.py [--out runs/judged] [-- --rft.steps 6 ...]
 
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     runs = {name: options.out / name for name in ("rules", "served", "stored")}
     for stage in ("sft", "explore"):
-        radflow(stage, "quickstart", "--out", runs["rules"], *options.knobs)
+        radflow(stage, "carotid-easy", "--out", runs["rules"], *options.knobs)
     for name in ("served", "stored"):
         shutil.rmtree(runs[name], ignore_errors=True)
         shutil.copytree(runs["rules"], runs[name])
@@ -57,7 +57,7 @@ def main() -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def rft(name: str, *judge: object) -> float:
-        return radflow("rft", "quickstart", "--out", runs[name], *options.knobs, *judge)
+        return radflow("rft", "carotid-easy", "--out", runs[name], *options.knobs, *judge)
 
     seconds = {"rules": rft("rules")}
     command = [sys.executable, SERVER, "0", "carotid-us"]

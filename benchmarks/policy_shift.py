@@ -3,7 +3,7 @@
     python benchmarks/policy_shift.py RUN [RUN ...] [--figure shift.png]
     python benchmarks/policy_shift.py --train runs/shift [--figure shift.png] [-- --rft.steps 30 ...]
 
-Reads the ``metrics.jsonl`` of finished runs. With ``--train`` it makes two first: the quickstart up to RFT
+Reads the ``metrics.jsonl`` of finished runs. With ``--train`` it makes two first: ``carotid-easy`` up to RFT
 with the guard, and its RFT again without it, from the same SFT policy and the same explored studies. Prints
 one JSON object, one entry per run, and draws the shift of every rollout beside its epsilon. Anything
 after ``--`` goes to the recipe.
@@ -36,7 +36,7 @@ STAGES = ("sft", "explore", "rft")
 def train(out: Path, overrides: list[str]) -> list[Path]:
     """The two runs: with the guard, and without it from the same start."""
     runs = [out / "guard-on", out / "guard-off"]
-    recipe = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
+    recipe = Path(__file__).parents[1] / "recipes" / "carotid-easy.toml"
     for run, guard in zip(runs, ("stop", "off"), strict=True):
         if guard == "off" and not run.exists():
             shutil.copytree(runs[0], run, ignore=shutil.ignore_patterns("rft", "rft*.json"))

@@ -1,7 +1,7 @@
 """The rule judge behind an OpenAI-compatible endpoint: try `openai:` judges with no key and no network.
 
     python examples/07_judge_server.py 8123 carotid-us
-    radflow run quickstart --reward.judge openai:rules --judge.base-url http://127.0.0.1:8123/v1
+    radflow run carotid-easy --reward.judge openai:rules --judge.base-url http://127.0.0.1:8123/v1
 
 Both kinds of question are answered; without a modality it goes by the words of each report.
 """

@@ -47,10 +47,10 @@ def test_init_never_overwrites(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("init", "papr-carotid"), "papr-carotid: no such recipe; expected one of carotid, iu-films"),
+        (("init", "papr-carotid"), "papr-carotid: no such recipe; expected one of carotid, carotid-easy"),
         (("init", "papr-carotid"), "Did you mean 'paper-carotid'?"),
         (("init", "--out", "x.toml"), "--out: expected a recipe to copy too"),
-        (("run",), "expected a recipe: a TOML file, or one of carotid, iu-films"),
+        (("run",), "expected a recipe: a TOML file, or one of carotid, carotid-easy"),
         (("sft",), "`radflow init` says what each is, `radflow run quickstart` starts the small one"),
         (("run", "."), "expected a recipe (TOML), got a folder"),
         (("run", "quickstart", "--dry-rn", "--seed", 3), "got --seed. Did you mean '--dry-run'?"),

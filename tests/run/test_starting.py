@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from radflow.config.policy import FROM_NOISE
 from radflow.errors import MissingFileError
 from radflow.run.named_model import look_for_model
 
@@ -99,7 +100,8 @@ def test_a_word_that_is_no_folder_is_no_name_either(
     command: Command, recipe: Path, no_cache: Path, loopback_only: list[str]
 ) -> None:
     _, _, err = command("run", recipe, "--policy.model", "tinny")
-    assert "expected 'tiny', 'small', a folder, or a hub name as org/name; got 'tinny'" in err
+    built = ", ".join(map(repr, FROM_NOISE))
+    assert f"expected {built}, 'small', a folder, or a hub name as org/name; got 'tinny'" in err
     assert "Did you mean 'tiny'?" in err
 
 

@@ -40,10 +40,6 @@ paper."Their data" = { bleu2 = 0.5 }
 name = "CAPO"
 
 [[rows]]
-name = "breaks"
-overrides = { "rft.beta" = 1e30, "rft.learning_rate" = 1e9, "rft.max_grad_norm" = 1e9 }
-
-[[rows]]
 name = "has no film"
 overrides = { "data.images" = "nowhere", "data.source" = "iu-xray" }
 
@@ -51,6 +47,11 @@ overrides = { "data.images" = "nowhere", "data.source" = "iu-xray" }
 name = "MedVersa"
 unavailable = "not run here"
 paper."Their data" = { bleu2 = 0.4 }
+"""
+BREAKS = """
+[[rows]]
+name = "breaks"
+overrides = { "rft.beta" = 1e30, "rft.learning_rate" = 1e9, "rft.max_grad_norm" = 1e9 }
 """
 QUICK = ("--data.count", 24, "--evaluation.metrics", "bleu2,keyword_match,carotid_f1")
 TABLES = ("table.md", "table.tex", "table.csv", "table.json")
@@ -63,43 +64,77 @@ def mine(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_table_with_a_row_that_fails(command: Callable, recipe: Path, mine: Path, tmp_path: Path) -> None:
-    asked = ("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK)
-    status, planned, errors = command(*asked, "--plan")
+def test_a_table_its_forms_and_a_figure(command: Callable, recipe: Path, mine: Path, tmp_path: Path) -> None:
+    asked, out = ("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK), tmp_path / "out"
+    status, shown, errors = command(*asked)
+    assert status == 1
+    assert "rows without a result, or without a seed: 1; the table says why" in errors
+    assert "[1/1] done: SFT, seed 0" in shown
+    assert "nowhere: no such file or folder (data.images)" in shown
+    table, rows = read_table(out)
+    assert list(rows)[:4] == ["SFT", "CAPO", "has no film", "MedVersa"]
+    assert set(list(rows)[4:]) == {"Template (most frequent report)", "RadFlow, shuffled images"}
+    assert table["dataset"] == "Their data"
+    assert list(table["metrics"]) == ["bleu2", "keyword_match", "corpus_macro_f1"]
+    assert rows["SFT"]["paper"] == {"bleu2": 0.5}
+    assert rows["has no film"]["failed"] and not rows["MedVersa"]["failed"]
+    assert rows["has no film"]["figures"] == rows["MedVersa"]["figures"] == {}
+    assert rows["SFT"]["folders"] == rows["CAPO"]["folders"]
+    check_figures(out, rows["CAPO"])
+    check_forms(out)
+
+    before = {name: (out / name).read_bytes() for name in TABLES}
+    (folder,) = rows["CAPO"]["folders"]
+    study = next(read_jsonl(out / folder / "generate" / "sft.jsonl"))["study_id"]
+    status, shown, _ = command(*asked, "--figure", study, "--figure-rows", "SFT,CAPO")
+    assert status == 1
+    assert "done: " not in shown  # nothing was left to run
+    assert {name: (out / name).read_bytes() for name in TABLES} == before
+    check_figure(out, study)
+    for options, said in (
+        (("--figure", "nobody"), "--figure: expected test studies of these runs, such as carotid-"),
+        (("--figure", study, "--figure-rows", "CAP"), "got 'CAP'. Did you mean 'CAPO'?"),
+    ):
+        status, _, errors = command(*asked, *options)
+        assert status == 1
+        assert said in errors
+
+
+def read_table(out: Path) -> tuple[dict, dict[str, dict]]:
+    """The only table, and its rows by name."""
+    (table,) = json.loads((out / "table.json").read_text())["tables"]
+    return table, {row["name"]: row for row in table["rows"]}
+
+
+def test_the_plan_runs_nothing(command: Callable, recipe: Path, mine: Path, tmp_path: Path) -> None:
+    mine.write_text(MINE + BREAKS)
+    status, planned, errors = command("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK, "--plan")
     assert status == 0, errors
     assert "3 cells for 4 rows (seeds 0) and 1 shared runs of stages" in planned
     assert "nowhere: no such file or folder (data.images)" in planned
     assert not (tmp_path / "out").exists()
 
+
+@pytest.mark.release
+def test_a_row_that_fails_does_not_end_the_others(
+    command: Callable, recipe: Path, mine: Path, tmp_path: Path
+) -> None:
+    mine.write_text(MINE + BREAKS)
+    asked, out = ("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK), tmp_path / "out"
     status, shown, errors = command(*asked)
     assert status == 1
     assert "rows without a result, or without a seed: 2; the table says why" in errors
     assert "[1/3] done: stages up to exploration of 2 cells, seed 0" in shown
     assert " left" in shown
     assert "failed: rft: the loss is" in shown
-    written = json.loads((tmp_path / "out" / "table.json").read_text())
-    (table,) = written["tables"]
-    rows = {row["name"]: row for row in table["rows"]}
-    assert list(rows) == ["SFT", "CAPO", "breaks", "has no film", "MedVersa", *list(rows)[5:]]
-    assert {"Template (most frequent report)", "RadFlow, shuffled images"} == set(list(rows)[5:])
-    assert table["dataset"] == "Their data"
-    assert list(table["metrics"]) == ["bleu2", "keyword_match", "corpus_macro_f1"]
-    assert rows["SFT"]["paper"] == {"bleu2": 0.5}
-    assert rows["breaks"]["failed"] and rows["has no film"]["failed"] and not rows["MedVersa"]["failed"]
-    assert rows["breaks"]["figures"] == rows["MedVersa"]["figures"] == {}
-    assert rows["SFT"]["folders"] == rows["CAPO"]["folders"]
-    check_figures(tmp_path / "out", rows["CAPO"])
-    check_forms(tmp_path / "out")
-    check_only_once(tmp_path / "out", stages=("sft", "exploration"))
-
-    before = {name: (tmp_path / "out" / name).read_bytes() for name in TABLES}
-    (folder,) = rows["CAPO"]["folders"]
-    study = next(read_jsonl(tmp_path / "out" / folder / "generate" / "sft.jsonl"))["study_id"]
-    status, shown, _ = command(*asked, "--figure", study, "--figure-rows", "SFT,CAPO")
+    assert read_table(out)[1]["breaks"]["failed"]
+    assert all("the loss is" in (out / name).read_text() for name in TABLES)
+    check_only_once(out, stages=("sft", "exploration"))
+    before = {name: (out / name).read_bytes() for name in TABLES}
+    status, shown, _ = command(*asked)
     assert status == 1
     assert "[1/1] failed: breaks" in shown  # tried again, and nothing else
-    assert {name: (tmp_path / "out" / name).read_bytes() for name in TABLES} == before
-    check_figure(tmp_path / "out", study)
+    assert {name: (out / name).read_bytes() for name in TABLES} == before
 
 
 def check_figure(out: Path, study: str) -> None:
@@ -134,7 +169,7 @@ def check_forms(out: Path) -> None:
     """Every form has the figures, the paper's, and the reason of what failed."""
     for name in ("table.md", "table.tex", "table.csv"):
         text = (out / name).read_text()
-        assert all(words in text for words in ("0.4", "0.5", "not run here", "the loss is", "no such file"))
+        assert all(words in text for words in ("0.4", "0.5", "not run here", "no such file"))
     latex = (out / "table.tex").read_text()
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
     assert "no such file or folder (data.images)" in latex
@@ -186,6 +221,7 @@ def test_killed_three_times_and_two_at_once_give_the_same_bytes(
             [str(word) for word in command], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
         )
 
+    mine.write_text(MINE + BREAKS)
     draw = random.Random(0)
     for _ in range(3):
         killed = start("killed")

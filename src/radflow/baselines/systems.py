@@ -80,6 +80,20 @@ BASELINES: dict[str, System] = {
         build="radflow.baselines.medversa:build",
         convert="radflow.baselines.medversa:convert",
     ),
+    "chexpert-plus": System(
+        what="one encoder-decoder a section, Swinv2 and a two-layer BERT (Chambon et al. 2024)",
+        row="CheXpertPlus",
+        licence="none found with the weights; their data's terms are Stanford AIMI's research licence",
+        checkpoint="the folder of IAMJB/...-findings-baseline, then that of IAMJB/...-impression-baseline",
+        build="radflow.baselines.chexpert_plus.folders:build_chexpert_plus",
+        convert="radflow.baselines.chexpert_plus.folders:convert_chexpert_plus",
+    ),
+    "contract": System(
+        what="any other system, through ReXrank's inference.py, in its own environment",
+        row="any",
+        licence="the system's own; none of its code is imported",
+        run="radflow baselines run STUDIES --contract 'PYTHON inference.py' --out FILE.json",
+    ),
 }
 """Name to what is known of it. Nothing registers itself."""
 

@@ -12,7 +12,7 @@ from radflow.config.section import Count, Names, Positive, Section
 
 TINY = "tiny"
 SMALL = "small"
-FROM_NOISE = (TINY, "r2gen", "r2gengpt", "radfm", "medversa")
+FROM_NOISE = (TINY, "r2gen", "r2gengpt", "radfm", "medversa", "chexpert-plus")
 """Policies that a run builds in its own folder, with weights that know nothing: all of them train."""
 
 

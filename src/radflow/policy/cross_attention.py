@@ -10,10 +10,10 @@ Axes: ``N`` rows, ``V`` pictures of a study, ``S`` states of a picture, ``M = V*
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import BatchFeature, GenerationMixin, PreTrainedModel, ProcessorMixin
 
@@ -31,6 +31,7 @@ class FilmProcessor(ProcessorMixin):
         most_images: pictures of a study that the model takes, the first ones; all when not given.
     """
 
+    @no_type_check  # transformers reads the names of the parameters, which a test of types hides
     def __init__(
         self,
         image_processor: Any = None,
@@ -81,6 +82,15 @@ def present(pictures: Float[Tensor, "N V ..."]) -> Bool[Tensor, "N V"]:
     return there
 
 
+def distinct(
+    pictures: Float[Tensor, "N 3 H W"],
+) -> tuple[Float[Tensor, "P 3 H W"], Int[Tensor, "N"]]:
+    """Pictures without those that repeat the one before, as in a group; and which of them each row has."""
+    other = (pictures[1:] != pictures[:-1]).flatten(1).any(dim=1)
+    new = torch.cat([other.new_ones(1), other])
+    return pictures[new], new.long().cumsum(0) - 1
+
+
 class CrossAttending(PreTrainedModel, GenerationMixin):
     """A causal language model that looks at pictures by cross-attention; a base class.
 
@@ -92,6 +102,7 @@ class CrossAttending(PreTrainedModel, GenerationMixin):
     """
 
     main_input_name = "input_ids"
+    reads_by_cross_attention = True
     vision_tower: nn.Module
 
     def see(self, pixel_values: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B S D"]:

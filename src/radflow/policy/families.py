@@ -28,7 +28,9 @@ KNOWN = frozenset(
 
 
 Part = Literal["language", "adapter", "connector", "vision"]
-_CONNECTORS = frozenset({"multi_modal_projector", "connector", "merger", "deepstack_merger_list"})
+_CONNECTORS = frozenset(
+    {"multi_modal_projector", "connector", "enc_to_dec_proj", "merger", "deepstack_merger_list"}
+)
 """What the families call what stands between tower and language model."""
 
 

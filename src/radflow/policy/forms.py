@@ -10,6 +10,7 @@ from transformers import PretrainedConfig
 FORMS: dict[str, str] = {
     "radflow_llava": "radflow.policy",
     "radflow_r2gen": "radflow.baselines.r2gen.model",
+    "radflow_sections": "radflow.baselines.chexpert_plus.model",
 }
 """``model_type`` in a folder's ``config.json`` to the module whose import registers the form: its
 configuration with ``AutoConfig``, its model with ``AutoModelForImageTextToText``, a processor of its own with

@@ -247,6 +247,7 @@ def language_layers(model: nn.Module) -> list[str]:
     """Full names of the linear layers inside the language model, without the output head."""
     decoder = bare(model).get_decoder()
     inside = {id(module) for module in decoder.modules()}
+    inside -= {id(m.get_output_embeddings()) for m in decoder.modules() if isinstance(m, PreTrainedModel)}
     linear = (nn.Linear, Conv1D)  # GPT-2's
     names = [n for n, m in model.named_modules() if isinstance(m, linear) and id(m) in inside]
     vision = [n for n in names if "vision" in n]

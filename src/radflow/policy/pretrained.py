@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -25,7 +27,13 @@ _KINDS = {
 
 
 def load_pretrained(
-    kind: Any, source: str, *, dtype: torch.dtype | Literal["auto"], trust_remote_code: bool = False
+    kind: Any,
+    source: str,
+    *,
+    dtype: torch.dtype | Literal["auto"],
+    trust_remote_code: bool = False,
+    pickled: bool = False,
+    left: list[str] | None = None,
 ) -> Any:
     """Load a model from safetensors, with every weight that its configuration names.
 
@@ -36,6 +44,8 @@ def load_pretrained(
         source: hub name or folder.
         dtype: number type of the weights; ``auto`` for that which they are saved in.
         trust_remote_code: whether code that comes with the model may run.
+        pickled: take files of ``torch.save`` where there are no safetensors; they too are read as tensors.
+        left: gets the names of weights in the files that the model has no place for.
 
     Raises:
         MissingFileError: no model there, or none with safetensors weights.
@@ -43,7 +53,8 @@ def load_pretrained(
         MissingDependencyError: it needs a package that is not installed.
     """
     know_form(source)
-    settings: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": trust_remote_code}
+    safe = not pickled or any(Path(source).glob("*.safetensors*"))
+    settings: dict[str, Any] = {"use_safetensors": safe, "trust_remote_code": trust_remote_code}
     try:
         with quietly():
             model, account = kind.from_pretrained(source, dtype=dtype, output_loading_info=True, **settings)
@@ -56,6 +67,11 @@ def load_pretrained(
         ) from None
     except torch.OutOfMemoryError:
         raise
+    except pickle.UnpicklingError as error:
+        raise DataError(
+            f"{source}: expected weights that are tensors and nothing else, got a file that needs code to be "
+            f"read ({_first_line(error)}); it is not run"
+        ) from None
     except (ValueError, RuntimeError, KeyError, SafetensorError, StrictDataclassError) as error:
         raise DataError(_unloadable(source, error)) from None
     missing = sorted(n for n in account["missing_keys"] if not any(part in n for part in _UNREAD))
@@ -64,6 +80,8 @@ def load_pretrained(
             f"{source}: expected all weights of {type(model).__name__}, got a model without {len(missing)} "
             f"of them, such as {missing[0]}; fetch or convert it again"
         )
+    if left is not None:
+        left += sorted(account["unexpected_keys"])
     return model
 
 

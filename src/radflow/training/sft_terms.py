@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from radflow.errors import TrainingError
 from radflow.policy import Policy
-from radflow.policy.cross_attention import CrossAttending
 from radflow.policy.families import bare
 from radflow.readers import label_vector, labeler
 from radflow.studies import Study
@@ -123,7 +122,7 @@ def make_probe(policy: Policy, labels: int) -> LabelProbe:
     config: Any = bare(policy.model).config
     text = config.get_text_config()
     image_id = getattr(config, "image_token_id", None)
-    if isinstance(bare(policy.model), CrossAttending):
+    if getattr(bare(policy.model), "reads_by_cross_attention", False):
         return LabelProbe(text.hidden_size, labels, image_id=None, layer=max(1, text.num_hidden_layers // 2))
     if image_id is None:
         raise TrainingError(

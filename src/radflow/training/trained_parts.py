@@ -88,7 +88,8 @@ def set_trained(model: nn.Module, trained: Trained) -> None:
         TrainingError: the model has no connector that is known, or fewer layers.
     """
     parts = parts_of(model)
-    if trained.connector and not parts["connector"]:
+    everything = (trained.language, trained.vision) == ("full", None)
+    if trained.connector and not parts["connector"] and not everything:
         raise TrainingError(
             f"{type(bare(model)).__name__}: its connector is not known; set sft.connector = false"
         )

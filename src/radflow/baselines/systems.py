@@ -48,7 +48,13 @@ BASELINES: dict[str, System] = {
         what="the training report of the study with the most similar indication",
         row="none; a floor under all of them",
         licence=_NOTHING,
-        run="radflow score",
+        run="evaluation.controls = nearest-indication; radflow score",
+    ),
+    "nearest-image": System(
+        what="the training report of the study whose images look most alike to the tower",
+        row="none; a floor under all of them",
+        licence=_NOTHING,
+        run="evaluation.controls = nearest-image",
     ),
     "r2gen": System(
         what="a Transformer whose decoder is steered by a relational memory (Chen et al. 2020)",

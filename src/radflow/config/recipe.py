@@ -20,6 +20,8 @@ TRAINED_CONTROLS = ("sft-continued", "sft-more", "best-of-n")
 """Those that are trained, each in a stage of its own."""
 Control = Literal[
     "template",
+    "nearest-indication",
+    "nearest-image",
     "shuffled",
     "noise",
     "sft-shuffled",
@@ -37,8 +39,9 @@ class Evaluation(Section):
     """Evaluate at most this many test studies, drawn at random; all when not given."""
     controls: Annotated[tuple[Control, ...], BeforeValidator(split_at_commas)] = ("template", "shuffled")
     """What stands beside SFT and RadFlow (docs/controls.md): ``template``, the most frequent report;
-    ``shuffled`` and ``noise``, RadFlow on other images, ``sft-shuffled`` and ``sft-noise`` likewise; and with
-    the compute of RFT ``sft-continued`` on the explored studies, ``sft-more`` on all, ``best-of-n``."""
+    ``nearest-indication`` and ``nearest-image``, that of the most similar training study; ``shuffled`` and
+    ``noise``, RadFlow on other images, ``sft-shuffled`` and ``sft-noise`` likewise; and with the compute of
+    RFT ``sft-continued`` on the explored studies, ``sft-more`` on all, ``best-of-n``."""
     batch_size: Count = 64
     """Reports decoded together."""
     decoding: Literal["greedy", "consensus", "own"] = "greedy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from radflow.baselines import most_frequent_report
 from radflow.config import Recipe
@@ -18,6 +19,7 @@ from radflow.evaluation.decoding.consensus import consensus_of
 from radflow.files import read_jsonl
 from radflow.folders import is_piece, write_piece
 from radflow.policy import Policy, greedy_texts, own_reports
+from radflow.run.nearest import NEAREST, nearest_reports
 from radflow.run.sampled import sampled_reports
 from radflow.studies import Study
 from radflow.training.controls import folder_of
@@ -40,7 +42,7 @@ def systems_of(recipe: Recipe) -> list[str]:
     ['template', 'sft', 'radflow', 'radflow-shuffled']
     """
     named = recipe.evaluation.controls
-    first = [TEMPLATE] if TEMPLATE in named else []
+    first = [name for name in (TEMPLATE, *NEAREST) if name in named]
     others = [system for control, (_, system) in OTHER_IMAGES.items() if control in named]
     return [*first, SFT, *trained_stages(recipe), RADFLOW, *others]
 
@@ -60,7 +62,7 @@ def generate_reports(
     Args:
         workspace: the run's folder.
         recipe: the sections ``evaluation`` and ``policy``.
-        train: studies whose most frequent report is the template.
+        train: studies whose most frequent report is the template, and whose nearest is that of a control.
         test: studies to write reports for.
         finished: the policy that a stage left.
     """
@@ -72,6 +74,8 @@ def generate_reports(
             continue
         if system == TEMPLATE:
             texts = [most_frequent_report([s.reference.canonical for s in train])] * len(test)
+        elif system in NEAREST:
+            texts = nearest_reports(system, train, test, partial(finished, stages[SFT]))
         else:
             owner, control = whose.get(system, (system, None))
             policy = finished(stages[owner])

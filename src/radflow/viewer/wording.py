@@ -12,6 +12,8 @@ from radflow.modality import MODALITIES
 
 SYSTEMS: Mapping[str, str] = {
     "template": "Template (most frequent report)",
+    "nearest-indication": "Nearest indication",
+    "nearest-image": "Nearest images",
     "sft": "SFT",
     "sft-continued": "SFT continued",
     "sft-more": "SFT continued on all studies",

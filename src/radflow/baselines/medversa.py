@@ -1,6 +1,6 @@
 """MedVersa (Zhou et al., 2405.07988), the part of it that writes reports of films.
 
-    pictures    Swin's 7 x 7 patches, averaged to 3 x 3 (adaptively): 9 visual tokens a film
+    pictures    Swin's 7 x 7 patches, averaged to 3 x 3 (adaptively): 9 visual tokens per film
     connector   LayerNorm, then Linear: what radflow calls ``linear``
     language    Llama 2 chat with LoRA on queries and values (r = alpha = 16), which is folded in
     prompt      ``###Human:``, for each film ``<imgN>`` 9 x ``<ImageHere>`` ``</imgN>``, then
@@ -90,7 +90,7 @@ _OTHERS = (
 def build(
     knobs: config.Policy, folder: Path, *, texts: Iterable[str], images: Sequence[Path], seed: int
 ) -> None:
-    """Write a small one from noise, with 9 visual tokens a film."""
+    """Write a small one from noise, with 9 visual tokens per film."""
     build_small(knobs, FORM, folder, connector="linear", tokens=TOKENS, texts=texts, images=images, seed=seed)
 
 

@@ -79,7 +79,7 @@ BASELINES: dict[str, System] = {
         convert="radflow.baselines.radfm:convert",
     ),
     "medversa": System(
-        what="a Swin averaged to 9 visual tokens a film, and Llama 2 with LoRA; of it what writes reports",
+        what="a Swin averaged to 9 visual tokens per film, and Llama 2 with LoRA; of it what writes reports",
         row="MedVersa",
         licence="Harvard's, for research that is not commercial",
         checkpoint="MEDVERSA LLAMA",
@@ -87,7 +87,7 @@ BASELINES: dict[str, System] = {
         convert="radflow.baselines.medversa:convert",
     ),
     "chexpert-plus": System(
-        what="one encoder-decoder a section, Swinv2 and a two-layer BERT (Chambon et al. 2024)",
+        what="one encoder-decoder per section, Swinv2 and a two-layer BERT (Chambon et al. 2024)",
         row="CheXpertPlus",
         licence="none found with the weights; their data's terms are Stanford AIMI's research licence",
         checkpoint="the folder of IAMJB/...-findings-baseline, then that of IAMJB/...-impression-baseline",

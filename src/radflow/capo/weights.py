@@ -24,6 +24,7 @@ def token_weights(deciding: Bool[Tensor, "T"], extra: float) -> Float[Tensor, "T
     Raises:
         ValueError: ``extra`` is negative.
 
+    >>> import torch
     >>> token_weights(torch.tensor([True, False, False, False]), 1.0)
     tensor([1.6000, 0.8000, 0.8000, 0.8000])
     """

@@ -110,8 +110,15 @@ def set_trained(model: nn.Module, trained: Trained) -> None:
                     "vision": trained.vision is None or id(parameter) in wanted,
                 }[part]
             )
-    for parameter in whole_weights(model):
+    for parameter in [*whole_weights(model), *_norms_behind(parts["vision"])]:
         parameter.data = parameter.data.float()
+
+
+def _norms_behind(tower: list[nn.Parameter]) -> list[nn.Parameter]:
+    """Vectors of a tower behind its layers that train: a norm of bfloat16 takes no float32 on a CPU."""
+    trains = [place for place, parameter in enumerate(tower) if parameter.requires_grad]
+    behind = tower[trains[-1] + 1 :] if trains else []
+    return [parameter for parameter in behind if parameter.ndim == 1]
 
 
 def whole_weights(model: nn.Module) -> list[nn.Parameter]:
@@ -120,9 +127,9 @@ def whole_weights(model: nn.Module) -> list[nn.Parameter]:
 
 
 def round_back(model: nn.Module) -> None:
-    """Put trained weights back into the number type of the model, to be saved."""
+    """Put what was float32 for training back into the number type of the model, to be saved."""
     dtype = own_dtype(model)
-    for parameter in whole_weights(model):
+    for parameter in [*whole_weights(model), *_norms_behind(parts_of(model)["vision"])]:
         parameter.data = parameter.data.to(dtype)
 
 

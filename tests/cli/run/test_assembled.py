@@ -102,6 +102,20 @@ def test_the_tiny_policy_on_a_pretrained_tower(ward: Path, command: Command, tmp
     assert (status, "got a whole model" in wrong) == (1, True)
 
 
+def test_the_last_layers_of_a_tower_of_sixteen_bits_train(
+    ward: Path, command: Command, tmp_path: Path
+) -> None:
+    """They train in float32, and the norm behind them takes what they say."""
+    write_language("llama", tmp_path / "language", texts=[*FINDINGS, *IMPRESSIONS] * 9)
+    parts = ("--vision", ward / "tower", "--language", tmp_path / "language", "--connector", "perceiver")
+    assert command("assemble", *parts, "--tokens", 3, "--out", "model")[0] == 0
+    knobs = ("--policy.model", "model", "--policy.dtype", "bfloat16", "--sft.vision", "last:1")
+    status, _, wrong = command("sft", ward / "recipe.toml", *knobs, "--out", tmp_path / "run")
+    assert status == 0, wrong
+    with safe_open(tmp_path / "run" / "sft" / "model" / "model.safetensors", "pt") as file:
+        assert {str(file.get_tensor(name).dtype) for name in file.keys()} == {"torch.bfloat16"}  # noqa: SIM118
+
+
 def test_assemble_train_and_draft(ward: Path, command: Command, tmp_path: Path) -> None:
     """A connector and LoRA train on assembled parts: the model is saved whole, by SFT and by RFT."""
     words = [*FINDINGS, *IMPRESSIONS]
@@ -117,6 +131,7 @@ def test_assemble_train_and_draft(ward: Path, command: Command, tmp_path: Path) 
     run = tmp_path / "run"
     more = ("--sft.vision", "last:1", "--sft.accumulation", 2, "--sft.connector-learning-rate", "2e-2")
     more += ("--sft.gradient-checkpointing", "true", "--policy.lora-targets", "q_proj,v_proj")
+    more += ("--policy.dtype", "float32")  # on any processor, for the weights are compared
     arguments = ("run", ward / "recipe.toml", "--policy.model", "model", "--out", run, *more)
     status, said, wrong = command(*arguments)
     assert status == 0, wrong

@@ -35,14 +35,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from gaming_systems import CAROTID, CASES, CHEST, Systems, text
+from gaming_systems import CAROTID, CASES, CHEST, Systems, study_of, text
 
 from radflow import config, judges, readers
 from radflow.evaluation.intervals import bootstrap_interval
 from radflow.metrics import METRICS, ReadOnce, score
 from radflow.reports import parse_report
 from radflow.rewards import PARTS, HierarchicalReward, label_prevalence, reward_of
-from radflow.studies import Study
 
 PAPER = "paper"
 FINDINGS = {"domain_metric": "finding_match", "impression_metric": "finding_match"}
@@ -163,16 +162,7 @@ def interval(values, seed, digits=3):
 def measure(modality, pool, count, seed, wanted=EVERY, preset=None):
     """What every system earns on ``count`` cases of a pool, what it costs, which are ordered as wanted."""
     cases = random.Random(seed).sample(pool, count)
-    studies = {
-        case.number: Study(
-            study_id=str(case.number),
-            patient_id=str(case.number),
-            images=(),
-            reference=parse_report(text(case.findings, case.impression)),
-            modality=modality,
-        )
-        for case in cases
-    }
+    studies = {case.number: study_of(case, modality) for case in cases}
     by_name, asked = {}, measures(modality, pool, wanted, preset or {})
     kinds = {}
     for name, (kind, write) in Systems(modality, pool, seed).of().items():

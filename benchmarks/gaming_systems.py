@@ -16,6 +16,7 @@ from radflow import readers
 from radflow.baselines import NearestContext, most_frequent_report
 from radflow.metrics import ReadOnce, positives
 from radflow.reports import parse_report
+from radflow.studies import Study
 from radflow.studies.phantoms.carotid import draw_carotid_text
 from radflow.studies.phantoms.carotid.report import write_report
 from radflow.studies.sources.openi import open_i_reports
@@ -40,6 +41,13 @@ class Case:
 
 def text(findings, impression):
     return f"Findings: {findings} Impression: {impression}"
+
+
+def study_of(case, modality):
+    """A case as a study without pictures."""
+    number = str(case.number)
+    reference = parse_report(text(case.findings, case.impression))
+    return Study(study_id=number, patient_id=number, images=(), reference=reference, modality=modality)
 
 
 # ---- cases -------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from gaming import CONSTANT, DIAGNOSIS, HALVES, POOL, AskedOnce, half_of
-from gaming_systems import CASES, LABELS, Systems, text
+from gaming_systems import CASES, LABELS, Systems, study_of, text
 
 from radflow import config, readers
 from radflow.config.reward import PRESETS
@@ -39,7 +39,6 @@ from radflow.readers.labels import SUMMARIES
 from radflow.reports import parse_report
 from radflow.rewards import label_prevalence, reward_of
 from radflow.rewards.diagnosis import denied_too
-from radflow.studies import Study
 
 GRID = {
     "syntax": (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5),
@@ -67,16 +66,7 @@ def measured(modality, count, seed):
         config.Reward(preset=DIAGNOSIS), modality, judge=AskedOnce(modality), prevalence=prevalence
     )
     read = ReadOnce(readers.load(LABELS[modality]), size=100_000)
-    studies = [
-        Study(
-            study_id=str(case.number),
-            patient_id=str(case.number),
-            images=(),
-            reference=parse_report(text(case.findings, case.impression)),
-            modality=modality,
-        )
-        for case in cases
-    ]
+    studies = [study_of(case, modality) for case in cases]
     wanted = read([study.reference.canonical for study in studies])
 
     def ask(kind, writers):

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from safetensors import safe_open
 
 from part_folders import write_language, write_tower
+from wards import FINDINGS, IMPRESSIONS, write_ward
 
 Command = Callable[..., tuple[int, str, str]]
-FINDINGS = ("The lungs are clear. No pleural effusion.", "Large left pneumothorax. No pleural effusion.")
-IMPRESSIONS = ("No acute disease.", "Large left pneumothorax.")
 RECIPE = """
 name = "Assembled"
 threads = 1
@@ -55,16 +53,8 @@ cases = 1
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight studies of noise, a recipe for them, and a vision tower."""
-    ward = tmp_path_factory.mktemp("ward")
-    rows = []
-    for number, split in enumerate(["train"] * 4 + ["validate"] * 2 + ["test"] * 2):
-        Image.effect_noise((40, 40), 90).save(ward / f"{number}.png")
-        row = {"study_id": f"s{number}", "patient_id": f"p{number}", "split": split}
-        told = {"findings": FINDINGS[number % 2], "impression": IMPRESSIONS[number % 2]}
-        rows.append(row | told | {"images": [f"{number}.png"]})
-    (ward / "studies.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    (ward / "recipe.toml").write_text(RECIPE)
+    """Studies, a recipe for them, and a vision tower."""
+    ward = write_ward(tmp_path_factory.mktemp("ward"), RECIPE)
     write_tower("dinov2", ward / "tower")
     return ward
 
@@ -94,7 +84,7 @@ def test_the_tiny_policy_on_a_pretrained_tower(ward: Path, command: Command, tmp
     assert weights(base, "projector") != weights(sft, "projector") == weights(rft, "projector")
     assert weights(base, "language_model") != weights(sft, "language_model")
     assert len(list((tmp_path / "seen").iterdir())) == 8  # a film's states serve SFT, RFT and all that writes
-    assert drafted(command, ward / "6.png", run) == drafted(command, ward / "6.png", rft)
+    assert drafted(command, ward / "6-0.png", run) == drafted(command, ward / "6-0.png", rft)
 
     [code] = re.findall(r"```python\n(.*?)```", (rft / "README.md").read_text(), flags=re.S)
     assert "import radflow.policy" in code
@@ -148,7 +138,7 @@ def test_assemble_train_and_draft(ward: Path, command: Command, tmp_path: Path) 
     for layer, moved in {"q_proj": True, "k_proj": False}.items():
         name = f"language_model.layers.0.self_attn.{layer}"
         assert (weights(tmp_path / "model", name) != weights(sft, name)) == moved, name
-    assert drafted(command, ward / "6.png", run) == drafted(command, ward / "6.png", rft)
+    assert drafted(command, ward / "6-0.png", run) == drafted(command, ward / "6-0.png", rft)
 
 
 def test_the_language_model_itself_trains(ward: Path, command: Command, tmp_path: Path) -> None:

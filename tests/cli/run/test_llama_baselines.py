@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 import published_files as files
 from radflow.files import read_jsonl
+from wards import write_ward
 
 Command = Callable[..., tuple[int, str, str]]
-FINDINGS = ("The lungs are clear. No pleural effusion.", "Large left pneumothorax. No pleural effusion.")
-IMPRESSIONS = ("No acute disease.", "Large left pneumothorax.")
 RECIPE = """
 name = "Compared"
 threads = 1
@@ -51,19 +49,7 @@ cases = 1
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight studies of noise, every other with two views, and a recipe for them."""
-    ward = tmp_path_factory.mktemp("ward")
-    rows = []
-    for number, split in enumerate(["train"] * 4 + ["validate"] * 2 + ["test"] * 2):
-        views = [f"{number}-{view}.png" for view in range(1 + number % 2)]
-        for view in views:
-            Image.effect_noise((40, 40), 90).save(ward / view)
-        row = {"study_id": f"s{number}", "patient_id": f"p{number}", "split": split, "images": views}
-        told = {"findings": FINDINGS[number % 2], "impression": IMPRESSIONS[number % 2]}
-        rows.append(row | told | {"indication": "Cough."})
-    (ward / "studies.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    (ward / "recipe.toml").write_text(RECIPE)
-    return ward
+    return write_ward(tmp_path_factory.mktemp("ward"), RECIPE, two_views=True, indication="Cough.")
 
 
 @pytest.mark.parametrize(

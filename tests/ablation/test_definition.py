@@ -40,6 +40,14 @@ def planned(tmp_path: Path, recipe: Path) -> Callable:
             "mine.toml: row 3: expected the key 'name'",
         ),
         ('title = "t"\n' + ROWS + '[[rows]]\nname = "a"', "mine.toml: expected each row once, got 'a' twice"),
+        (
+            'title = "t"\n' + ROWS + '[[claims]]\nsays = "s"\nrow = "a"\nthan = "c"\nmetrics = ["bleu2"]',
+            "mine.toml: claim 's': than: expected one of a, b; got 'c'",
+        ),
+        (
+            'title = "t"\n' + ROWS + '[[claims]]\nsays = "s"\nrow = "a"\nthen = "b"\nmetrics = ["bleu2"]',
+            "mine.toml: claim 1 ('s'): unknown key 'then'. Did you mean 'than'?",
+        ),
         ('title = "t"\ncompare_with = "c"\n' + ROWS, "compare_with: expected one of a, b; got 'c'"),
         (
             'title = "t"\n' + ROWS + 'overrides = { "rft.stps" = 3 }',

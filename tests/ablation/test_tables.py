@@ -14,8 +14,10 @@ from radflow.ablation.definition import PAPER, read_definition
 from radflow.ablation.forms import csv as as_csv
 from radflow.ablation.forms import grids, latex, markdown
 from radflow.ablation.plan import Source, make_plan
-from radflow.ablation.results import AblationResult, Difference, all_notes, as_json
+from radflow.ablation.results import AblationResult, Answer, Difference, all_notes, as_json
+from radflow.ablation.statistics import SeedScores, gaps_of
 from radflow.ablation.writing import page
+from radflow.evaluation.files.scores import read_scores
 from radflow.evaluation.intervals import Interval
 
 DATA = {"mimic-cxr": '[data]\nsource = "mimic-cxr"\nroot = "."\n', "iu-xray": '[data]\nsource = "iu-xray"\n'}
@@ -95,3 +97,37 @@ def test_evidence_needs_an_interval_without_zero_and_a_corrected_p() -> None:
     assert Difference(found=clear).clear  # an F1 over the corpus, which has no p
     assert not Difference(found=clear, p=0.02, p_holm=0.2).clear
     assert not Difference(found=Interval(mean=0.2, low=-0.1, high=0.3), p=0.001, p_holm=0.02).clear
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "seeds", "verdict"),
+    [
+        (0.1, 0.3, (0, 1), "holds"),
+        (-0.3, -0.1, (0, 1), "fails"),
+        (-0.1, 0.3, (0, 1), "undecided"),
+        (0.1, 0.3, (0,), "undecided"),
+    ],
+)
+def test_a_claim_is_decided_by_an_interval_over_seeds(
+    low: float, high: float, seeds: tuple[int, ...], verdict: str
+) -> None:
+    found = Interval(mean=(low + high) / 2, low=low, high=high)
+    of = {"says": "s", "row": "a", "than": "b", "metric": "bleu2", "label": "BLEU-2", "studies": "all"}
+    assert Answer(**of, found=found, seeds=seeds).verdict == verdict
+
+
+def seed_scores(folder: Path, values: list[float], critical: tuple[bool, ...]) -> SeedScores:
+    folder.mkdir(parents=True)
+    rows = "".join(f"s{at},p{at},{value}\n" for at, value in enumerate(values))
+    (folder / "scores.csv").write_text("study_id,patient_id,radcliq_v1\n" + rows)
+    studies = tuple((f"s{at}", f"p{at}") for at in range(len(values)))
+    return SeedScores(scores=read_scores(folder), studies=studies, critical=critical)
+
+
+def test_critical_studies_alone_decide_where_a_claim_says_so(tmp_path: Path) -> None:
+    critical = (True, False, True, False)
+    ours = seed_scores(tmp_path / "ours", [1.0, 0.0, 2.0, 0.0], critical)
+    others = seed_scores(tmp_path / "others", [0.5, 1.0, 1.5, 1.0], critical)
+    assert gaps_of([ours], [others])["radcliq_v1"].mean == pytest.approx(-0.25)
+    found = gaps_of([ours], [others], critical=True)["radcliq_v1"]
+    assert (found.mean, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from radflow.ablation.definition import Row
+from radflow.ablation.definition import Claim, Row
 from radflow.ablation.plan import Plan, Source, Task
-from radflow.ablation.results import AblationResult, Difference, RowResult, TableResult
+from radflow.ablation.results import AblationResult, Answer, Difference, RowResult, TableResult
 from radflow.ablation.statistics import (
     INVERSE,
     MADE_OF,
@@ -21,9 +21,11 @@ from radflow.ablation.statistics import (
     corrected,
     differences_of,
     figures_of,
+    gaps_of,
 )
 from radflow.config import Data
 from radflow.evaluation.files.scores import MetricFacts, read_scores
+from radflow.evaluation.intervals import Interval
 from radflow.evaluation.results import read_results
 from radflow.files import read_jsonl
 from radflow.metrics import METRICS, radcliq
@@ -63,7 +65,7 @@ class _Column:
         self._plan, self._failures = plan, failures
         self._source: Source = plan.sources[place]
         self._read: dict[tuple[Path, str], SeedScores] = {}
-        self._manifests: dict[Path, dict[str, tuple[str, ...]]] = {}
+        self._manifests: dict[Path, dict[str, tuple[tuple[str, ...], bool]]] = {}
         rows = [(row, _cells(plan, place, row)) for row in plan.definition.rows]
         if plan.definition.others:
             rows += self._other_systems(rows)
@@ -90,7 +92,32 @@ class _Column:
             ),
             sample=self._sample(),
             notes=(*self._notes(metrics), *self._printed_apart()),
+            answers=tuple(one for claim in self._plan.definition.claims for one in self._answers(claim)),
         )
+
+    def _answers(self, claim: Claim) -> list[Answer]:
+        """What the seeds that both rows have say of a claim, by each of its metrics."""
+        ours, others = (self._plan.definition.row(name) for name in (claim.row, claim.than))
+        seeds = {row.title: found for row, _, found, _ in self._rows}
+        mine, theirs = seeds[ours.title], seeds[others.title]
+        common = _common(mine, theirs)
+        pairs = [mine[seed] for seed in common], [theirs[seed] for seed in common]
+        found = gaps_of(*pairs, critical=claim.studies == "critical") if common else {}
+        known = {name: facts for one in pairs[0] for name, facts in one.scores.metrics.items()}
+        return [
+            Answer(
+                says=claim.says,
+                row=ours.title,
+                than=others.title,
+                metric=name,
+                label=facts.label,
+                studies=claim.studies,
+                found=_better(found.get(name), facts),
+                seeds=tuple(common),
+            )
+            for name in claim.metrics
+            for facts in [known.get(name) or _facts(name)]
+        ]
 
     # ---- what there is -----------------------------------------------------------------------------------
 
@@ -116,16 +143,18 @@ class _Column:
         if key not in self._read:
             scores = read_scores(_scores_file(task, system))
             known = self._references(task.folder)
-            self._read[key] = SeedScores(
-                scores=scores, studies=tuple(known[study] for study in scores.values)
-            )
+            studies, critical = zip(*(known[study] for study in scores.values), strict=True)
+            self._read[key] = SeedScores(scores=scores, studies=studies, critical=critical)
         return self._read[key]
 
-    def _references(self, run: Path) -> dict[str, tuple[str, ...]]:
-        """Test study to its id, patient and reference."""
+    def _references(self, run: Path) -> dict[str, tuple[tuple[str, ...], bool]]:
+        """Test study to its id, patient and reference, and to whether it is critical."""
         if run not in self._manifests:
             self._manifests[run] = {
-                row["study_id"]: tuple(str(row.get(name, "")) for name in _IDENTITY)
+                row["study_id"]: (
+                    tuple(str(row.get(name, "")) for name in _IDENTITY),
+                    bool(row.get("critical")),
+                )
                 for row in read_jsonl(run / "prepare" / "studies.jsonl")
                 if row["split"] == "test"
             }
@@ -263,11 +292,23 @@ def _inverse_of(paper: Mapping[str, float], by: float) -> float:
     return float(1 / radcliq(graph, tokens, reports, words))
 
 
+def _common(ours: Mapping[int, SeedScores], base: Mapping[int, SeedScores]) -> list[int]:
+    """The seeds that both have with the same test studies."""
+    return [seed for seed in ours if seed in base and ours[seed].studies == base[seed].studies]
+
+
+def _better(found: Interval | None, facts: MetricFacts) -> Interval | None:
+    """A difference turned so that above 0 is better."""
+    if found is None or facts.higher_is_better:
+        return found
+    return Interval(mean=-found.mean, low=-found.high, high=-found.low)
+
+
 def _minus(
     ours: Mapping[int, SeedScores], base: Mapping[int, SeedScores], metrics: Mapping[str, MetricFacts]
 ) -> dict[str, Difference]:
     """A row minus another, on the seeds that both have with the same test studies."""
-    common = [seed for seed in ours if seed in base and ours[seed].studies == base[seed].studies]
+    common = _common(ours, base)
     if all(ours[seed].scores.path == base[seed].scores.path for seed in common):
         return {}
     found = differences_of([ours[seed] for seed in common], [base[seed] for seed in common])

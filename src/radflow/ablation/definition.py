@@ -18,7 +18,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -57,6 +57,21 @@ class Row(Section):
         return f"{self.group}: {self.name}" if self.group else self.name
 
 
+class Claim(Section):
+    """One row is better than another: what the seeds are asked to decide."""
+
+    says: str
+    """The claim as a sentence."""
+    row: str
+    """The row that is said to be better, as ``name`` or ``group: name``."""
+    than: str
+    """The other row."""
+    metrics: Names = Field(min_length=1)
+    """Each is decided by itself."""
+    studies: Literal["all", "critical"] = "all"
+    """The test studies that count."""
+
+
 class Definition(Section):
     """A whole ablation."""
 
@@ -80,26 +95,40 @@ class Definition(Section):
     """Of every row; a row's own go before them."""
     rows: tuple[Row, ...] = Field(min_length=1)
     """In the order in which they are printed."""
+    claims: tuple[Claim, ...] = ()
+    """What the rows are to decide; printed with the answer."""
 
     @model_validator(mode="after")
     def _rows_have_names_of_their_own(self) -> Definition:
         titles = [row.title for row in self.rows]
         if twice := next((title for title in titles if titles.count(title) > 1), None):
             raise ValueError(f"expected each row once, got {twice!r} twice")
-        if self.compare_with is not None and self.compare_with not in {*titles, *(r.name for r in self.rows)}:
-            raise ValueError(
-                f"compare_with: expected one of {', '.join(titles)}; got {self.compare_with!r}."
-                + did_you_mean(self.compare_with, titles)
-            )
+        named = [("compare_with", self.compare_with)] if self.compare_with is not None else []
+        for claim in self.claims:
+            named += [(f"claim {claim.says!r}: {key}", getattr(claim, key)) for key in ("row", "than")]
+        for where, name in named:
+            if name not in {*titles, *(row.name for row in self.rows)}:
+                raise ValueError(
+                    f"{where}: expected one of {', '.join(titles)}; got {name!r}.{did_you_mean(name, titles)}"
+                )
         return self
 
     @property
     def reference(self) -> Row | None:
         """The row that the others are tested against; ``None`` where no row is run."""
-        run = [row for row in self.rows if not row.unavailable]
         if self.compare_with is None:
-            return next(iter(run), None)
-        return next(row for row in self.rows if self.compare_with in (row.title, row.name))
+            return next((row for row in self.rows if not row.unavailable), None)
+        return self.row(self.compare_with)
+
+    def row(self, name: str) -> Row:
+        """The row of that title, or else the first of that name."""
+        return next((r for r in self.rows if r.title == name), None) or next(
+            r for r in self.rows if r.name == name
+        )
+
+
+_LISTS = {"rows": ("row", "name", Row.model_fields), "claims": ("claim", "says", Claim.model_fields)}
+"""What a definition lists: what one is called, the key that names it, its keys."""
 
 
 def read_definition(path: Path) -> Definition:
@@ -172,12 +201,13 @@ def _explain(error: Mapping[str, Any], path: Path, raw: Mapping[str, Any]) -> st
     """One line that names the row, where it is one."""
     place = [str(part) for part in error["loc"]]
     where, fields = str(path), list(Definition.model_fields)
-    if place[:1] == ["rows"] and len(place) > 1:
-        rows: Any = raw["rows"]
-        row = rows[int(place[1])] if isinstance(rows, list) else {}
-        name = row.get("name") if isinstance(row, dict) else None
-        where += f": row {int(place[1]) + 1}" + (f" ({name!r})" if isinstance(name, str) else "")
-        place, fields = place[2:], list(Row.model_fields)
+    if len(place) > 1 and place[0] in _LISTS:
+        kind, called, keys = _LISTS[place[0]]
+        listed: Any = raw[place[0]]
+        one = listed[int(place[1])] if isinstance(listed, list) else {}
+        name = one.get(called) if isinstance(one, dict) else None
+        where += f": {kind} {int(place[1]) + 1}" + (f" ({name!r})" if isinstance(name, str) else "")
+        place, fields = place[2:], list(keys)
     key = ".".join(place)
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}.{did_you_mean(key, fields)}"

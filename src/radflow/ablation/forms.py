@@ -1,7 +1,7 @@
 """An ablation's tables as lines of cells, and those as Markdown, LaTeX (booktabs) and CSV.
 
 Screen and page print the same lines. A row is a line of figures, and where the paper prints some a second
-one; differences to the row of ``compare_with`` have a table of their own.
+one; differences to the row of ``compare_with`` and claims have tables of their own.
 """
 
 from __future__ import annotations
@@ -65,6 +65,16 @@ def grids(table: TableResult) -> list[Grid]:
                 lines=tuple(_differences(table)),
             )
         )
+    if table.answers:
+        found.append(
+            Grid(
+                caption=f"{table.label}: what the seeds say of each claim, by the difference of its two rows "
+                "on the same studies, above 0 where the claim is right; it holds or fails where the 95 % "
+                "interval leaves 0 out",
+                columns=("rows", "studies", "metric", "difference", "seeds", "claim"),
+                lines=tuple(_answers(table)),
+            )
+        )
     return found
 
 
@@ -98,6 +108,20 @@ def _differences(table: TableResult) -> Iterator[Line]:
         group = row.group
         cells = (_difference(row.differences.get(name)) for name in table.metrics)
         yield Line(kind="row", name=row.name, cells=tuple(cells))
+
+
+def _answers(table: TableResult) -> Iterator[Line]:
+    for at, answer in enumerate(table.answers):
+        same = at and table.answers[at - 1].says == answer.says
+        cells = (
+            f"{answer.row} − {answer.than}",
+            answer.studies,
+            answer.label,
+            with_interval(answer.found, gain=True),
+            str(len(answer.seeds)),
+            answer.verdict,
+        )
+        yield Line(kind="row", name="" if same else answer.says, cells=cells)
 
 
 def _difference(found: Difference | None) -> str:

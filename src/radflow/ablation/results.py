@@ -73,6 +73,44 @@ class RowResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the seeds say of a claim, by one metric.
+
+    Attributes:
+        says: the claim.
+        row: title of the row that is said to be better.
+        than: title of the other row.
+        metric: its name in files.
+        label: the metric as printed.
+        studies: ``all`` or ``critical``.
+        found: row minus than, turned so that above 0 is better, with its interval over seeds, then patients;
+            ``None`` where a row is missing.
+        seeds: that both rows have.
+    """
+
+    says: str
+    row: str
+    than: str
+    metric: str
+    label: str
+    studies: str
+    found: Interval | None
+    seeds: tuple[int, ...]
+
+    @property
+    def verdict(self) -> str:
+        """``holds`` or ``fails`` where the interval lies above or below 0, ``undecided`` where it holds 0.
+
+        One seed decides nothing.
+        """
+        if self.found is None:
+            return "not run"
+        if len(self.seeds) < 2 or not self.found.excludes_zero:
+            return "undecided"
+        return "holds" if self.found.mean > 0 else "fails"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableResult:
     """The table of one recipe.
 
@@ -84,6 +122,7 @@ class TableResult:
         rows: in order.
         sample: how many studies and patients, and which images, in words.
         notes: what must be known of the figures.
+        answers: to the claims of the definition, one per metric.
     """
 
     label: str
@@ -91,6 +130,7 @@ class TableResult:
     metrics: Mapping[str, MetricFacts]
     compared: str
     rows: tuple[RowResult, ...]
+    answers: tuple[Answer, ...] = ()
     sample: str
     notes: tuple[str, ...]
 
@@ -134,6 +174,7 @@ def _table(table: TableResult) -> dict[str, Any]:
             for name, facts in table.metrics.items()
         },
         "rows": [_row(row) for row in table.rows],
+        "claims": [_answer(answer) for answer in table.answers],
         "notes": list(table.notes),
     }
 
@@ -153,6 +194,19 @@ def _row(row: RowResult) -> dict[str, Any]:
         "failed": row.failed,
         "note": row.note,
         "folders": list(row.folders),
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "says": answer.says,
+        "row": answer.row,
+        "than": answer.than,
+        "metric": answer.metric,
+        "studies": answer.studies,
+        "verdict": answer.verdict,
+        "difference": _ends(answer.found) if answer.found else None,
+        "seeds": list(answer.seeds),
     }
 
 

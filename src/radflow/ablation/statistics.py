@@ -31,10 +31,12 @@ class SeedScores:
     Attributes:
         scores: of its evaluation.
         studies: the id, patient and reference of each study, in the order of the scores.
+        critical: whether each study is critical.
     """
 
     scores: SystemScores
     studies: tuple[tuple[str, ...], ...]
+    critical: tuple[bool, ...]
 
     @property
     def patients(self) -> list[str]:
@@ -51,22 +53,29 @@ def figures_of(seeds: Sequence[SeedScores]) -> dict[str, Interval]:
 
 def differences_of(first: Sequence[SeedScores], second: Sequence[SeedScores]) -> dict[str, Difference]:
     """Metric to first minus second; both have the same seeds, with the same test studies."""
+    p = _p_values(first, second, crossed=bootstrap_of(first).crossed)
+    return {
+        name: Difference(found=found, p=p.get(MADE_OF.get(name, name), math.nan))
+        for name, found in gaps_of(first, second).items()
+    }
+
+
+def gaps_of(
+    first: Sequence[SeedScores], second: Sequence[SeedScores], *, critical: bool = False
+) -> dict[str, Interval]:
+    """Metric to first minus second, with its interval; ``critical`` counts no other studies.
+
+    Both have the same seeds, with the same test studies.
+    """
     mine, theirs = ([_arrays(one.scores) for one in seeds] for seeds in (first, second))
-    bootstrap = bootstrap_of(first)
+    counted = [np.array(one.critical) if critical else np.ones(len(one.studies)) for one in first]
 
     def minus(at: int, weights: Float[np.ndarray, "R N"]) -> dict[Any, Float[np.ndarray, " R"]]:
-        ours, others = _means(mine[at], weights), _means(theirs[at], weights)
+        ours, others = (_means(seeds[at], weights * counted[at]) for seeds in (mine, theirs))
         return {name: ours[name] - others[name] for name in ours if name in others}
 
-    means, drawn = bootstrap.figures(minus)
-    p = _p_values(first, second, crossed=bootstrap.crossed)
-    return {
-        str(name): Difference(
-            found=interval(mean, drawn[name]), p=p.get(MADE_OF.get(str(name), str(name)), math.nan)
-        )
-        for name, mean in means.items()
-        if math.isfinite(mean)
-    }
+    means, drawn = bootstrap_of(first).figures(minus)
+    return {str(n): interval(mean, drawn[n]) for n, mean in means.items() if math.isfinite(mean)}
 
 
 def corrected(rows: Sequence[Mapping[str, Difference]]) -> list[dict[str, Difference]]:

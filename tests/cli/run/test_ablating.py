@@ -47,6 +47,19 @@ overrides = { "data.images" = "nowhere", "data.source" = "iu-xray" }
 name = "MedVersa"
 unavailable = "not run here"
 paper."Their data" = { bleu2 = 0.4 }
+
+[[claims]]
+says = "CAPO beats SFT where it matters"
+row = "CAPO"
+than = "SFT"
+metrics = ["carotid_f1", "keyword_match"]
+studies = "critical"
+
+[[claims]]
+says = "MedVersa is better"
+row = "MedVersa"
+than = "CAPO"
+metrics = ["bleu2"]
 """
 BREAKS = """
 [[rows]]
@@ -82,6 +95,12 @@ def test_a_table_its_forms_and_a_figure(command: Callable, recipe: Path, mine: P
     assert rows["SFT"]["folders"] == rows["CAPO"]["folders"]
     check_figures(out, rows["CAPO"])
     check_forms(out)
+    verdicts = {(one["says"], one["metric"]): (one["verdict"], one["seeds"]) for one in table["claims"]}
+    assert verdicts == {
+        ("CAPO beats SFT where it matters", "carotid_f1"): ("undecided", [0]),  # by a single seed
+        ("CAPO beats SFT where it matters", "keyword_match"): ("undecided", [0]),
+        ("MedVersa is better", "bleu2"): ("not run", []),
+    }
 
     before = {name: (out / name).read_bytes() for name in TABLES}
     (folder,) = rows["CAPO"]["folders"]
@@ -171,7 +190,7 @@ def check_forms(out: Path) -> None:
         text = (out / name).read_text()
         assert all(words in text for words in ("0.4", "0.5", "not run here", "no such file"))
     latex = (out / "table.tex").read_text()
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 3
     assert "no such file or folder (data.images)" in latex
     rows = list(csv.DictReader((out / "table.csv").read_text().splitlines()))
     assert {row["row"]: row["paper"] for row in rows if row["metric"] == "BLEU-2"}["MedVersa"] == "0.4"

@@ -27,6 +27,7 @@ EXTRAS = {
     "pydicom": ("DICOM", "pip install 'radflow[dicom]'"),
     "pyarrow": ("Parquet", "pip install 'radflow[parquet]'"),
     "openpyxl": ("Excel", "pip install 'radflow[excel]'"),
+    "typst": ("figures as PDF and PNG", "pip install 'radflow[figures]'"),
     "num2words": ("SmolVLM's processor", "pip install 'radflow[smolvlm]'"),
     "trl": ("TRL's trainer with CAPO", "pip install 'radflow[trl]'"),
 }

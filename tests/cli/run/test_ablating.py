@@ -105,11 +105,15 @@ def test_a_table_its_forms_and_a_figure(command: Callable, recipe: Path, mine: P
     before = {name: (out / name).read_bytes() for name in TABLES}
     (folder,) = rows["CAPO"]["folders"]
     study = next(read_jsonl(out / folder / "generate" / "sft.jsonl"))["study_id"]
-    status, shown, _ = command(*asked, "--figure", study, "--figure-rows", "SFT,CAPO")
+    status, shown, _ = command(
+        *asked, "--figure", study, "--figure-rows", "SFT,CAPO", "--figure-format", "pdf"
+    )
     assert status == 1
     assert "done: " not in shown  # nothing was left to run
     assert {name: (out / name).read_bytes() for name in TABLES} == before
     check_figure(out, study)
+    assert (out / f"figure-{study}.pdf").read_bytes().startswith(b"%PDF")
+    assert f'href="figure-{study}.pdf"' in (out / "report.html").read_text()
     for options, said in (
         (("--figure", "nobody"), "--figure: expected test studies of these runs, such as carotid-"),
         (("--figure", study, "--figure-rows", "CAP"), "got 'CAP'. Did you mean 'CAPO'?"),
@@ -215,6 +219,7 @@ def check_only_once(out: Path, *, stages: tuple[str, ...]) -> None:
         (("--table", 3, "--seeds", "1,1"), "--seeds: expected each seed once, got '1,1'"),
         (("--table", 3, "--jobs", 0), "--jobs: expected at least 1, got 0"),
         (("--table", 3, "--out", "mine.toml"), "mine.toml: cannot make this folder (File exists)"),
+        (("--table", 3, "--figure-format", "svg"), "--figure-format: expected pdf or png, got 'svg'"),
         (("--table", 3, "--rft.divisr", 2), "--rft.divisr: no such option. Did you mean '--rft.divisor'?"),
         (("quickstart", "quickstart", "--table", 3), "expected each recipe once, got it twice"),
     ],

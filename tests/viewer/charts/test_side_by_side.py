@@ -34,8 +34,9 @@ def test_every_word_is_there_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
-def test_lines_stay_in_their_column_and_columns_do_not_overlap(count: int) -> None:
-    columns = [Column(heading=f"({i})", blocks=blocks(LONG)) for i in range(count)]
+@pytest.mark.parametrize("text", [LONG, "plaque." * 100])
+def test_lines_stay_in_their_column_and_columns_do_not_overlap(count: int, text: str) -> None:
+    columns = [Column(heading=f"({i})", blocks=blocks(text)) for i in range(count)]
     root = ElementTree.fromstring(side_by_side("s1", [], columns))
     rules = [path.attrib["d"] for path in root.iter(f"{SVG}path")]
     boxes = [(float(d[1:].split()[0]), float(d.split("h")[1])) for d in rules]
@@ -57,3 +58,13 @@ def test_what_systems_missed_is_tagged_and_a_broken_picture_says_so() -> None:
     assert "[1 · 3]" in figure
     assert "x.png: missing" in lines(figure)
     assert '<image x="0" y="22.0" width="220" height="110.0" href="data:x"/>' in figure
+
+
+def test_a_sign_and_a_tag_stand_on_the_line_of_their_word() -> None:
+    marks = [Mark(start=at, end=at + 8, kind="extra") for at in range(10, 170, 21)]
+    missed = [Highlight(start=mark.start, end=mark.end, kind="missed", tag="1") for mark in marks]
+    for given in (marks, missed):
+        columns = [Column(heading="(1)", blocks=blocks(LONG, given))] * 3
+        found = lines(side_by_side("s1", [], columns))[:-1]
+        assert not any(line.endswith("+") or line.startswith("[1]") for line in found)
+        assert sum(line.count("+ a") + line.count("plaque [1]") for line in found) == 3 * len(marks)

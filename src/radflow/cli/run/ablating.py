@@ -42,6 +42,7 @@ def ablate(
     plan: Annotated[bool, Parameter(negative=())] = False,
     figure: str | None = None,
     figure_rows: str | None = None,
+    figure_format: str | None = None,
 ) -> None:
     """Run the rows of an ablation over seeds, and print the table with the paper's figures beside it.
 
@@ -58,6 +59,7 @@ def ablate(
         plan: List the runs, what they share and what stands in their way; run nothing.
         figure: Test studies, separated by commas, to draw side by side as SVG: pictures, reference, reports.
         figure_rows: The rows to draw, separated by commas; all when not given.
+        figure_format: What to write beside SVG, separated by commas: pdf, png.
     """
     from radflow.ablation.definition import PAPER, read_definition
     from radflow.ablation.plan import make_plan
@@ -80,10 +82,16 @@ def ablate(
     if plan:
         _print_plan(planned)
         return
-    _run(planned, jobs, names_in(figure or ""), names_in(figure_rows) if figure_rows else None)
+    _run(
+        planned,
+        jobs,
+        names_in(figure or ""),
+        names_in(figure_rows) if figure_rows else None,
+        names_in(figure_format or ""),
+    )
 
 
-def _run(plan: Plan, jobs: int, studies: list[str], rows: list[str] | None) -> None:
+def _run(plan: Plan, jobs: int, studies: list[str], rows: list[str] | None, formats: list[str]) -> None:
     """Run what is not done, write tables and figures, and print the tables.
 
     Raises:
@@ -94,7 +102,9 @@ def _run(plan: Plan, jobs: int, studies: list[str], rows: list[str] | None) -> N
     from radflow.ablation.plan import obstacles
     from radflow.ablation.runner import run_plan
     from radflow.ablation.writing import write_all
+    from radflow.viewer.charts.rendering import Renderer
 
+    renderer = Renderer(formats) if formats else None  # before hours of runs, should it be missing
     make_folder(plan.out)
     failures = run_plan(
         plan, jobs=jobs, say=lambda line: screens.screen.print(line, markup=False), skip=obstacles(plan)
@@ -103,7 +113,7 @@ def _run(plan: Plan, jobs: int, studies: list[str], rows: list[str] | None) -> N
     write_all(result, {}, plan.out)
     print_tables(screens.screen, result)
     if studies:
-        write_all(result, draw_figures(plan, failures, studies, rows), plan.out)
+        write_all(result, draw_figures(plan, failures, studies, rows), plan.out, renderer)
     screens.screen.print(f"page: {plan.out / 'report.html'}; table.md, .tex, .csv, .json", markup=False)
     if result.failed:
         raise TrainingError(f"rows without a result, or without a seed: {result.failed}; the table says why")
@@ -120,9 +130,9 @@ def print_tables(screen: Console, result: AblationResult) -> None:
             printed = Table(
                 title=screens.plain(grid.caption), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False
             )
-            printed.add_column("")
+            printed.add_column("", overflow="fold")
             for column in grid.columns:
-                printed.add_column(screens.plain(column), justify="right")
+                printed.add_column(screens.plain(column), justify="right", overflow="fold")
             for line in grid.lines:
                 _add(printed, line)
             screen.print(printed)

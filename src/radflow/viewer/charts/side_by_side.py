@@ -2,14 +2,14 @@
 
 SVG with text that can be edited and found; no script, no style that a converter might not know. Lines are
 broken by the widths of Helvetica (Adobe's AFM), which Arial and Liberation Sans share, so the figure is the
-same on every machine.
+same on every machine. Source Sans Pro, which `radflow.viewer.charts.rendering` brings along, is narrower.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from radflow.viewer.cases import Block
@@ -18,7 +18,7 @@ from radflow.viewer.pictures import Picture
 _WIDE = 1000  # of the whole figure
 _PICTURES, _GAP, _COLUMNS = 220, 24, 3
 _SIZE, _LEADING, _HEAD = 13.0, 17.0, 22.0
-_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+_FONT = "Helvetica, Arial, 'Liberation Sans', 'Source Sans Pro', sans-serif"
 _ASCII = (
     "278 278 355 556 556 889 667 191 333 333 389 584 278 333 278 278 556 556 556 556 556 556 556 556 "
     "556 556 278 278 584 584 584 556 1015 667 667 722 722 667 611 778 722 278 500 667 556 833 722 778 "
@@ -28,6 +28,7 @@ _ASCII = (
 """Widths of the characters from space to ~, in thousandths of the size."""
 _WIDTHS = {chr(32 + at): int(width) / 1000 for at, width in enumerate(_ASCII.split())}
 _OTHER, _BOLD = 0.62, 1.07
+_SPACE = _WIDTHS[" "] * _SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class _Word:
     kind: str = ""
     bold: bool = False
     spaced: bool = True
+    tied: bool = False  # to the line of the word before
 
     @property
     def width(self) -> float:
@@ -139,6 +141,7 @@ def _words(block: Block) -> Iterator[_Word]:
     apart = True  # whether a space stands before the next word
     for segment in block.segments:
         sign = LOOKS[segment.kind].sign if segment.kind else ""
+        tied = bool(sign)
         if sign:
             yield _Word(text=sign, kind=segment.kind, bold=True)
             apart = True
@@ -146,32 +149,44 @@ def _words(block: Block) -> Iterator[_Word]:
             bold = part is not segment and bool(part.kind)
             apart = apart or part.text[:1].isspace()
             for word in part.text.split():
-                yield _Word(text=word, kind=segment.kind, bold=bold, spaced=apart)
-                apart = True
+                yield _Word(text=word, kind=segment.kind, bold=bold, spaced=apart, tied=tied)
+                apart, tied = True, False
             apart = part.text[-1:].isspace()
         if segment.tag:
-            yield _Word(text=f"[{segment.tag}]", kind=segment.kind)
+            yield _Word(text=f"[{segment.tag}]", kind=segment.kind, tied=True)
 
 
 def _broken(words: Iterable[_Word], width: float) -> Iterator[list[_Word]]:
-    """Lines that fit; words without a space between them stay together."""
+    """Lines that fit; words that are tied, or without a space between them, stay together where they can."""
     line: list[_Word] = []
-    used, space = 0.0, _WIDTHS[" "] * _SIZE
+    used = 0.0
     for together in _together(words):
-        needed = sum(word.width for word in together)
-        if line and used + space + needed > width:
-            yield line
-            line, used = [], 0.0
-        used += needed + (space if line else 0.0)
-        line += together
+        for part in [together] if _wide(together) <= width else _letters(together):
+            gap = _SPACE if line and part[0].spaced else 0.0
+            if line and used + gap + _wide(part) > width:
+                yield line
+                line, used, gap = [], 0.0, 0.0
+            used += gap + _wide(part)
+            line += part
     if line:
         yield line
+
+
+def _wide(words: Sequence[_Word]) -> float:
+    return sum(word.width for word in words) + _SPACE * sum(word.spaced for word in words[1:])
+
+
+def _letters(words: Iterable[_Word]) -> Iterator[list[_Word]]:
+    """Each letter by itself, of words that no line is wide enough for: a model may never stop."""
+    for word in words:
+        for at, letter in enumerate(word.text):
+            yield [replace(word, text=letter, spaced=word.spaced and at == 0)]
 
 
 def _together(words: Iterable[_Word]) -> Iterator[list[_Word]]:
     held: list[_Word] = []
     for word in words:
-        if word.spaced and held:
+        if word.spaced and not word.tied and held:
             yield held
             held = []
         held.append(word)

@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,27 @@ def test_every_form_has_the_same_rows(tmp_path: Path) -> None:
     assert written.count("failed: out of 100 % of_memory &amp; &lt;more&gt;") == 10
     assert all(note in html.unescape(written) for note in all_notes(result, table))
     assert "<script" not in written
+
+
+def test_latex_puts_intervals_below_their_figures_and_a_reason_in_a_box(tmp_path: Path) -> None:
+    result = printed(3, "mimic-cxr", tmp_path)
+    (table,) = result.tables
+    found = Interval(mean=-0.2, low=-0.3, high=0.1)
+    minus = {"bleu2": Difference(found=found, p=0.01, p_holm=0.02)}
+    first, *others = table.rows
+    first = replace(first, name="[β ≥ 2]", figures={"bleu2": found}, differences=minus, missing="")
+    tex = latex(replace(result, tables=(replace(table, rows=(first, *others)),)))
+    figures, differences = (part.split(r"\bottomrule")[0] for part in tex.split(r"\midrule")[1:])
+    empty = " & --" * (len(table.metrics) - 1)
+    assert rf"{{[}}$\beta$ $\geq$ 2] & $-$0.200{empty} \\" in figures
+    assert r"& \scriptsize [$-$0.300, 0.100] &" in figures
+    assert "\n & \\scriptsize [$-$0.300, +0.100] &" in differences
+    assert "\n & \\scriptsize p 0.020 &" in differences
+    assert r"{l}{\parbox[t]{0.6\textwidth}{\raggedright\emph{failed: out of" in figures
+    for line in figures.splitlines():
+        columns = 1 + len(re.findall(r"(?<!\\)&", line))
+        wide = re.search(r"\\multicolumn{(\d+)}", line)
+        assert columns - 1 + int(wide[1] if wide else 1) in (len(table.metrics) + 1, 1), line
 
 
 def test_evidence_needs_an_interval_without_zero_and_a_corrected_p() -> None:

@@ -6,7 +6,7 @@ byte for byte, whoever ran them and however often they were killed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,8 +215,9 @@ class _Column:
         row = next(([*seeds.values()] for _, _, seeds, _ in self._rows if seeds), None)
         if row is None:
             return "nothing was scored"
-        counts = sorted({(len(one.studies), len(set(one.patients))) for one in row})
-        said = " or ".join(f"{studies:,} test studies of {people:,} patients" for studies, people in counts)
+        of_each = [(one.studies, set(one.patients)) for one in row]
+        studies, people = (_span(map(len, all_seeds)) for all_seeds in zip(*of_each, strict=True))
+        said = f"{studies} test studies of {people} patients"
         if len(row) > 1:
             said += ", the same for all seeds" if bootstrap_of(row).crossed else ", each seed its own"
         results = read_results(row[0].scores.path.parents[2] / "results.json")
@@ -277,6 +278,16 @@ def _stands_for(data: Data | None, kinds: Sequence[str]) -> bool:
 
 def _scores_file(task: Task, system: str) -> Path:
     return task.folder / "evaluation" / "scores" / f"{system}.jsonl"
+
+
+def _span(counts: Iterable[int]) -> str:
+    """Counts of several seeds.
+
+    >>> _span([20, 20]), _span([1400, 1200])
+    ('20', '1,200 to 1,400')
+    """
+    found = sorted(set(counts))
+    return " to ".join(f"{count:,}" for count in found[:: max(1, len(found) - 1)])
 
 
 def _facts(name: str) -> MetricFacts:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 from radflow.ablation.results import AblationResult, Difference, RowResult, TableResult, all_notes
@@ -175,6 +176,8 @@ def _plain(text: str) -> str:
 
 # ---- LaTeX -------------------------------------------------------------------------------------------------
 
+_BELOW = re.compile(r" (?=\[)|(?<=\]) (?=p )")
+_GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "kappa", "lambda", "mu", "sigma", "tau")
 _TEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -186,27 +189,40 @@ _TEX = {
     "↓": r"$\downarrow$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≠": r"$\neq$",
+    "≈": r"$\approx$",
+    **{sign: rf"$\{name}$" for sign, name in zip("αβγδεκλμστ", _GREEK, strict=True)},
 }
+"""Knobs have Greek letters, and pdfLaTeX has none outside of formulas."""
+
+
+_FITTED = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
+"""Begins a box that is as wide as it has to be, but no wider than the page's text."""
+_REASON = r"\parbox[t]{{0.6\textwidth}}{{\raggedright\emph{{{0}}}\strut}}"
 
 
 def latex(result: AblationResult) -> str:
-    """The tables as LaTeX, for a paper that loads ``booktabs``."""
-    parts = ["% \\usepackage{booktabs}", f"% {_one_line(result.title)}"]
+    """The tables as LaTeX, for a paper that loads ``booktabs`` and ``graphicx``."""
+    parts = ["% \\usepackage{booktabs,graphicx}", f"% {_one_line(result.title)}"]
     for table in result.tables:
         for grid in grids(table):
             width = len(grid.columns)
             rows = [_latex_row(line, width, first=at == 0) for at, line in enumerate(grid.lines)]
-            heads = " & ".join(["", *map(_tex, grid.columns)])
+            heads = " & ".join(["", *map(_latex_head, grid.columns)])
             lines = [
                 r"\begin{table*}",
+                r"\centering",
                 rf"\caption{{{_tex(grid.caption)}.}}",
+                _FITTED,
                 rf"\begin{{tabular}}{{l{'r' * width}}}",
                 r"\toprule",
                 rf"{heads} \\",
                 r"\midrule",
                 *rows,
                 r"\bottomrule",
-                r"\end{tabular}",
+                r"\end{tabular}}",
                 r"\end{table*}",
             ]
             parts.append("\n".join(lines))
@@ -214,17 +230,32 @@ def latex(result: AblationResult) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _latex_head(column: str) -> str:
+    """A column's label; what stands in brackets goes below it."""
+    lines = r"\\(".join(map(_tex, column.split(" (", 1)))
+    return rf"\shortstack[r]{{{lines}}}"
+
+
 def _latex_row(line: Line, width: int, *, first: bool) -> str:
+    """A line of a table as lines of LaTeX: what belongs to a figure, its interval and p, stands below it."""
     if line.kind == "group":
         rule = "" if first else "\\addlinespace\n"
         return rf"{rule}\multicolumn{{{width + 1}}}{{l}}{{\textbf{{{_tex(line.name)}}}}} \\"
     if line.kind == "missing":
-        return rf"{_tex(line.name)} & \multicolumn{{{width}}}{{l}}{{\emph{{{_tex(line.cells[0])}}}}} \\"
-    cells = [re.sub(r"(\[.*)", r"{\\scriptsize \1}", _tex(cell)) for cell in line.cells]
+        reason = _REASON.format(_tex(line.cells[0]))
+        return rf"{_latex_name(line.name)} & \multicolumn{{{width}}}{{l}}{{{reason}}} \\"
     if line.kind == "paper":
-        cells = [rf"\textit{{{cell}}}" for cell in cells]
-    name = rf"\quad\textit{{{_tex(line.name)}}}" if line.kind == "paper" else _tex(line.name)
-    return rf"{' & '.join([name, *cells])} \\"
+        printed, *cells = (rf"\textit{{{_tex(cell)}}}" for cell in (line.name, *line.cells))
+        return rf"\quad{' & '.join([printed, *cells])} \\"
+    figures, *below = zip_longest(*(_BELOW.split(cell) for cell in line.cells), fillvalue="")
+    rows = [[_latex_name(line.name), *map(_tex, figures)]]
+    rows += [["", *(rf"\scriptsize {_tex(cell)}" if cell else "" for cell in cells)] for cells in below]
+    return "\n".join(rf"{' & '.join(cells)} \\" for cells in rows)
+
+
+def _latex_name(name: str) -> str:
+    r"""A row's name; after ``\\`` LaTeX would take a bracket or star for an option of the line break."""
+    return re.sub(r"^[\[*]", r"{\g<0>}", _tex(name))
 
 
 def _tex(text: str) -> str:

@@ -106,7 +106,7 @@ def test_latex_puts_intervals_below_their_figures_and_a_reason_in_a_box(tmp_path
     assert r"& \scriptsize [$-$0.300, 0.100] &" in figures
     assert "\n & \\scriptsize [$-$0.300, +0.100] &" in differences
     assert "\n & \\scriptsize p 0.020 &" in differences
-    assert r"{l}{\parbox[t]{0.6\textwidth}{\raggedright\emph{failed: out of" in figures
+    assert r"{l}{\parbox[t]{0.6\textwidth}{\raggedright \emph{failed: out of" in figures
     for line in figures.splitlines():
         columns = 1 + len(re.findall(r"(?<!\\)&", line))
         wide = re.search(r"\\multicolumn{(\d+)}", line)

@@ -200,7 +200,8 @@ _TEX = {
 
 _FITTED = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 """Begins a box that is as wide as it has to be, but no wider than the page's text."""
-_REASON = r"\parbox[t]{{0.6\textwidth}}{{\raggedright\emph{{{0}}}\strut}}"
+_BOX = r"\parbox[t]{{{}\textwidth}}{{\raggedright {}\strut}}"
+_LONG = 40  # letters of a name, a claim for one, that is broken into lines
 
 
 def latex(result: AblationResult) -> str:
@@ -242,7 +243,7 @@ def _latex_row(line: Line, width: int, *, first: bool) -> str:
         rule = "" if first else "\\addlinespace\n"
         return rf"{rule}\multicolumn{{{width + 1}}}{{l}}{{\textbf{{{_tex(line.name)}}}}} \\"
     if line.kind == "missing":
-        reason = _REASON.format(_tex(line.cells[0]))
+        reason = _BOX.format(0.6, rf"\emph{{{_tex(line.cells[0])}}}")
         return rf"{_latex_name(line.name)} & \multicolumn{{{width}}}{{l}}{{{reason}}} \\"
     if line.kind == "paper":
         printed, *cells = (rf"\textit{{{_tex(cell)}}}" for cell in (line.name, *line.cells))
@@ -255,7 +256,8 @@ def _latex_row(line: Line, width: int, *, first: bool) -> str:
 
 def _latex_name(name: str) -> str:
     r"""A row's name; after ``\\`` LaTeX would take a bracket or star for an option of the line break."""
-    return re.sub(r"^[\[*]", r"{\g<0>}", _tex(name))
+    found = re.sub(r"^[\[*]", r"{\g<0>}", _tex(name))
+    return _BOX.format(0.3, found) if len(name) > _LONG else found
 
 
 def _tex(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import signal
 import subprocess
@@ -67,6 +68,8 @@ name = "breaks"
 overrides = { "rft.beta" = 1e30, "rft.learning_rate" = 1e9, "rft.max_grad_norm" = 1e9 }
 """
 QUICK = ("--data.count", 24, "--evaluation.metrics", "bleu2,keyword_match,carotid_f1")
+KILLS = 7
+"""Spread over all that a run writes, before one while the tables are written."""
 TABLES = ("table.md", "table.tex", "table.csv", "table.json")
 
 
@@ -235,38 +238,50 @@ def test_a_mistake_is_one_line(
 
 
 @pytest.mark.release
-def test_killed_three_times_and_two_at_once_give_the_same_bytes(
+def test_two_at_once_and_killed_again_and_again_give_the_same_bytes(
     recipe: Path, mine: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    def start(out: str) -> subprocess.Popen:
+    def start(out: Path) -> subprocess.Popen:
         options = ("--ablation", mine, "--seeds", "0,1", "--jobs", 2, "--out", out, *QUICK)
+        options += ("--evaluation.controls", "template,shuffled,sft-continued")
         command = [sys.executable, "-m", "radflow", "ablate", recipe, *options]
         return subprocess.Popen(
-            [str(word) for word in command], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
+            [str(word) for word in command],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     mine.write_text(MINE + BREAKS)
-    draw = random.Random(0)
-    for _ in range(3):
-        killed = start("killed")
-        steps = progress(tmp_path / "killed") + draw.randint(4, 25)
-        while killed.poll() is None and progress(tmp_path / "killed") < steps:
-            time.sleep(0.01)
-        killed.send_signal(signal.SIGKILL)
-        assert killed.wait() == -signal.SIGKILL
-    assert start("killed").wait() == 1  # a row of it fails
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    both = [start(whole), start(whole)]
+    assert [process.wait() for process in both] == [1, 1]  # a row of it fails
+    check_only_once_per_seed(whole)
+    assert not any((whole / "claims").iterdir())
 
-    both = [start("both"), start("both")]
-    assert [process.wait() for process in both] == [1, 1]
-    check_only_once_per_seed(tmp_path / "both")
-    for name in TABLES:
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "both" / name).read_bytes()
-    assert not any((tmp_path / "both" / "claims").iterdir())
+    draw, total = random.Random(0), written(whole)
+    for place in range(KILLS):
+        enough = total * (place + draw.random()) / KILLS
+        kill(start(killed), lambda enough=enough: written(killed) >= enough)
+    kill(start(killed), (killed / "table.json").exists)
+    assert start(killed).wait() == 1
+    for name in (*TABLES, "report.html"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
-def progress(out: Path) -> int:
-    """Lines that all runs have logged."""
-    return sum(log.read_text(errors="replace").count("\n") for log in out.rglob("run.log"))
+def kill(process: subprocess.Popen, when: Callable[[], bool]) -> None:
+    """End a runner and its tasks, all at once, as soon as a condition holds."""
+    while process.poll() is None and not when():
+        time.sleep(0.005)
+    assert process.poll() is None, "it ended before it was killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def written(out: Path) -> int:
+    """Whole files of finished and unfinished stages: what a kill leaves to go on from."""
+    return sum(path.suffix != ".radflow" for path in out.glob("*/*/*/*"))
 
 
 def check_only_once_per_seed(out: Path) -> None:

@@ -16,12 +16,14 @@ from radflow.ablation.results import AblationResult, Answer, Difference, RowResu
 from radflow.ablation.statistics import (
     INVERSE,
     MADE_OF,
+    POSITIVES,
     SeedScores,
     bootstrap_of,
     corrected,
     differences_of,
     figures_of,
     gaps_of,
+    positives_of_references,
 )
 from radflow.config import Data
 from radflow.evaluation.files.scores import MetricFacts, read_scores
@@ -91,7 +93,8 @@ class _Column:
                 for (row, cells, seeds, missing), found in zip(self._rows, pairs, strict=True)
             ),
             sample=self._sample(),
-            notes=(*self._notes(metrics), *self._printed_apart()),
+            notes=(*self._notes(metrics), *self._printed_apart(), *self._reasons()),
+            positives=positives_of_references(self._every),
             answers=tuple(one for claim in self._plan.definition.claims for one in self._answers(claim)),
         )
 
@@ -203,6 +206,7 @@ class _Column:
             name=row.name,
             figures={name: found[name] for name in metrics if name in found},
             paper=row.paper.get(self._dataset, {}),
+            positives=found.get(POSITIVES),
             missing=missing,
             failed=bool(missing) and not row.unavailable,
             note=row.note,
@@ -244,6 +248,10 @@ class _Column:
                 why = f"it needs {known.requires}, which the section evaluation of the recipe has to name"
             said.append(f"{facts.label}: not computed; {why}.")
         return said
+
+    def _reasons(self) -> list[str]:
+        """What explains the answers to claims."""
+        return [f"{claim.says}: {claim.why}" for claim in self._plan.definition.claims if claim.why]
 
     def _printed_apart(self) -> list[str]:
         """Printed 1/RadCliQ-v1 that do not follow from the printed columns that it is made of."""

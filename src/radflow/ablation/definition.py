@@ -70,6 +70,8 @@ class Claim(Section):
     """Each is decided by itself."""
     studies: Literal["all", "critical"] = "all"
     """The test studies that count."""
+    why: str = ""
+    """What explains the answer, written after the runs; printed below the table."""
 
 
 class Definition(Section):

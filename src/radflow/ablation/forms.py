@@ -53,7 +53,7 @@ def grids(table: TableResult) -> list[Grid]:
     found = [
         Grid(
             caption=f"{table.label}: mean over seeds with its 95 % interval; {table.sample}{printed}",
-            columns=columns,
+            columns=(*columns, *_positives(table)),
             lines=tuple(_figures(table)),
         )
     ]
@@ -79,6 +79,11 @@ def grids(table: TableResult) -> list[Grid]:
     return found
 
 
+def _positives(table: TableResult) -> tuple[str, ...]:
+    """The column of labels per report, where labels were read."""
+    return () if table.positives is None else (f"positives (references {number(table.positives, 2)})",)
+
+
 def _figures(table: TableResult) -> Iterator[Line]:
     group = ""
     for row in table.rows:
@@ -86,13 +91,14 @@ def _figures(table: TableResult) -> Iterator[Line]:
             yield Line(kind="group", name=row.group)
         group = row.group
         if row.figures:
-            cells = (with_interval(row.figures.get(name)) for name in table.metrics)
-            yield Line(kind="row", name=row.name, cells=tuple(cells))
+            found = [row.figures.get(name) for name in table.metrics]
+            found += [row.positives for _ in _positives(table)]
+            yield Line(kind="row", name=row.name, cells=tuple(map(with_interval, found)))
         else:
             yield Line(kind="missing", name=row.name, cells=(_why(row),))
         if row.paper:
-            cells = (number(row.paper.get(name)) for name in table.metrics)
-            yield Line(kind="paper", name="paper", cells=tuple(cells))
+            cells = [number(row.paper.get(name)) for name in table.metrics]
+            yield Line(kind="paper", name="paper", cells=(*cells, *("" for _ in _positives(table))))
 
 
 def _why(row: RowResult) -> str:

@@ -50,6 +50,7 @@ class RowResult:
         figures: metric to the mean over seeds.
         differences: metric to the difference to the row of ``compare_with``; none for that row itself.
         paper: metric to what the paper prints.
+        positives: labels that a report asserts, the mean over reports; ``None`` where none were read.
         missing: why there are no figures, or which seeds they lack; ``""`` where nothing is missing.
         failed: whether something was to run and did not.
         note: of the definition.
@@ -61,6 +62,7 @@ class RowResult:
     figures: Mapping[str, Interval] = field(default_factory=dict)
     differences: Mapping[str, Difference] = field(default_factory=dict)
     paper: Mapping[str, float] = field(default_factory=dict)
+    positives: Interval | None = None
     missing: str = ""
     failed: bool = False
     note: str = ""
@@ -123,6 +125,7 @@ class TableResult:
         sample: how many studies and patients, and which images, in words.
         notes: what must be known of the figures.
         answers: to the claims of the definition, one per metric.
+        positives: labels that a reference asserts, the mean over references; ``None`` where none were read.
     """
 
     label: str
@@ -131,6 +134,7 @@ class TableResult:
     compared: str
     rows: tuple[RowResult, ...]
     answers: tuple[Answer, ...] = ()
+    positives: float | None = None
     sample: str
     notes: tuple[str, ...]
 
@@ -169,6 +173,7 @@ def _table(table: TableResult) -> dict[str, Any]:
         "dataset": table.dataset,
         "sample": table.sample,
         "compared_with": table.compared,
+        "positives_of_references": None if table.positives is None else _known(table.positives),
         "metrics": {
             name: {"label": facts.label, "higher_is_better": facts.higher_is_better}
             for name, facts in table.metrics.items()
@@ -189,6 +194,7 @@ def _row(row: RowResult) -> dict[str, Any]:
         "name": row.name,
         "figures": {name: _ends(found) for name, found in row.figures.items()},
         "differences": differences,
+        "positives": None if row.positives is None else _ends(row.positives),
         "paper": dict(row.paper),
         "missing": row.missing,
         "failed": row.failed,

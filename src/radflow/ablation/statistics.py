@@ -20,6 +20,8 @@ from radflow.metrics.naming import CORPUS
 
 INVERSE = "inverse_radcliq_v1"
 """One over the mean of RadCliQ-v1, as the paper and ReXrank print it."""
+POSITIVES = "positives"
+"""Labels per report, of rows whose labels were read; no better direction."""
 MADE_OF = {INVERSE: "radcliq_v1"}
 """Figures that are no means, to the metric that they are made of."""
 
@@ -45,10 +47,19 @@ class SeedScores:
 
 
 def figures_of(seeds: Sequence[SeedScores]) -> dict[str, Interval]:
-    """Metric to the mean over seeds, with its interval."""
+    """Metric to the mean over seeds, with its interval; `POSITIVES` where labels were read."""
     arrays = [_arrays(one.scores) for one in seeds]
     means, drawn = bootstrap_of(seeds).figures(lambda at, weights: _means(arrays[at], weights))
-    return {str(n): interval(mean, drawn[n]) for n, mean in means.items() if math.isfinite(mean)}
+    found = {str(n): interval(mean, drawn[n]) for n, mean in means.items() if math.isfinite(mean)}
+    if not all(one.scores.asserted for one in seeds):
+        found.pop(POSITIVES, None)
+    return found
+
+
+def positives_of_references(seeds: Sequence[SeedScores]) -> float | None:
+    """Labels per reference, the mean over all seeds and studies; ``None`` where none were read."""
+    counts = [len(reference) for one in seeds for _, reference in one.scores.asserted.values()]
+    return float(np.mean(counts)) if counts else None
 
 
 def differences_of(first: Sequence[SeedScores], second: Sequence[SeedScores]) -> dict[str, Difference]:

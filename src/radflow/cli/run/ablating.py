@@ -136,16 +136,17 @@ def print_tables(screen: Console, result: AblationResult) -> None:
             for line in grid.lines:
                 _add(printed, line)
             screen.print(printed)
+            for line in grid.lines:
+                if line.kind == "missing":
+                    screen.print(f"- {line.name}: {line.cells[0]}", markup=False, style="yellow")
         for note in all_notes(result, table):
             screen.print(f"- {note}", markup=False)
 
 
 def _add(table: Table, line: Line) -> None:
-    if line.kind == "missing":
-        table.add_row(f"{screens.plain(line.name)}\n  [yellow]{screens.plain(line.cells[0])}[/]")
-        return
-    styles = {"group": "bold", "paper": "dim italic", "row": ""}
-    cells = (screens.plain(cell.replace(" [", "\n[").replace("] p ", "]\np ")) for cell in line.cells)
+    styles = {"group": "bold", "paper": "dim italic", "row": "", "missing": "yellow"}
+    shown = () if line.kind == "missing" else line.cells  # its reason stands below the table
+    cells = (screens.plain(cell.replace(" [", "\n[").replace("] p ", "]\np ")) for cell in shown)
     name = f"  {line.name}" if line.kind == "paper" else line.name
     table.add_row(screens.plain(name), *cells, style=styles[line.kind])
 

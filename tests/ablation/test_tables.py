@@ -124,10 +124,10 @@ def test_evidence_needs_an_interval_without_zero_and_a_corrected_p() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "seeds", "verdict"),
     [
-        (0.1, 0.3, (0, 1), "holds"),
-        (-0.3, -0.1, (0, 1), "fails"),
-        (-0.1, 0.3, (0, 1), "undecided"),
-        (0.1, 0.3, (0,), "undecided"),
+        (0.1, 0.3, (0, 1, 2), "holds"),
+        (-0.3, -0.1, (0, 1, 2), "fails"),
+        (-0.1, 0.3, (0, 1, 2), "undecided"),
+        (0.1, 0.3, (0, 1), "undecided"),
     ],
 )
 def test_a_claim_is_decided_by_an_interval_over_seeds(

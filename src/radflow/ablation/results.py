@@ -13,6 +13,8 @@ from radflow.evaluation.intervals import Interval
 
 RESAMPLES, FLIPS = 2_000, 10_000
 """Of the bootstrap and of the sign flips."""
+DECIDE = 3
+"""Seeds that it takes to decide a claim: of two, a bootstrap over seeds has three different draws."""
 METHOD = (
     f"Intervals: 95 %, hierarchical bootstrap over seeds, then patients, {RESAMPLES:,} resamples. p: "
     f"two-sided, {FLIPS:,} random sign flips of whole patients (all flips of few), the seeds as they are; "
@@ -103,11 +105,11 @@ class Answer:
     def verdict(self) -> str:
         """``holds`` or ``fails`` where the interval lies above or below 0, ``undecided`` where it holds 0.
 
-        One seed decides nothing.
+        Fewer than three seeds decide nothing.
         """
         if self.found is None:
             return "not run"
-        if len(self.seeds) < 2 or not self.found.excludes_zero:
+        if len(self.seeds) < DECIDE or not self.found.excludes_zero:
             return "undecided"
         return "holds" if self.found.mean > 0 else "fails"
 

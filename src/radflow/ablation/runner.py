@@ -49,13 +49,16 @@ def run_plan(
 
     Args:
         plan: what to run.
-        jobs: at most this many tasks at a time, here.
+        jobs: at most this many tasks at a time, here; 0 runs none.
         say: told of each task that ends, with the time left.
         skip: tasks that cannot be run, by key, with the reason.
 
     Returns:
         why a task has no result, by its key.
     """
+    if jobs == 0:
+        lacking = {task.key: "not run yet" for task in plan.cells.values() if not is_done(task)}
+        return lacking | dict(skip or {})
     return _Runner(plan, jobs, say, skip or {}).run()
 
 

@@ -132,6 +132,17 @@ def read_table(out: Path) -> tuple[dict, dict[str, dict]]:
     return table, {row["name"]: row for row in table["rows"]}
 
 
+def test_tables_of_what_is_done_so_far(command: Callable, recipe: Path, mine: Path, tmp_path: Path) -> None:
+    asked = ("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK, "--jobs", 0)
+    status, _, errors = command(*asked)
+    assert status == 1
+    assert "rows without a result, or without a seed: 3; the table says why" in errors
+    rows = read_table(tmp_path / "out")[1]
+    assert rows["CAPO"]["missing"] == "not run yet"
+    assert "nowhere: no such file" in rows["has no film"]["missing"]
+    assert not (tmp_path / "out" / "runs").exists()
+
+
 def test_the_plan_runs_nothing(command: Callable, recipe: Path, mine: Path, tmp_path: Path) -> None:
     mine.write_text(MINE + BREAKS)
     status, planned, errors = command("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK, "--plan")
@@ -220,7 +231,7 @@ def check_only_once(out: Path, *, stages: tuple[str, ...]) -> None:
         (("--ablation", "none.toml"), "none.toml: no such ablation; docs/ablations.md says"),
         (("--table", 3, "--seeds", "0,x"), "--seeds: expected whole numbers separated by commas, got '0,x'"),
         (("--table", 3, "--seeds", "1,1"), "--seeds: expected each seed once, got '1,1'"),
-        (("--table", 3, "--jobs", 0), "--jobs: expected at least 1, got 0"),
+        (("--table", 3, "--jobs", -1), "--jobs: expected at least 0, got -1"),
         (("--table", 3, "--out", "mine.toml"), "mine.toml: cannot make this folder (File exists)"),
         (("--table", 3, "--figure-format", "svg"), "--figure-format: expected pdf or png, got 'svg'"),
         (("--table", 3, "--rft.divisr", 2), "--rft.divisr: no such option. Did you mean '--rft.divisor'?"),

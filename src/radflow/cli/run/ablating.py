@@ -54,7 +54,7 @@ def ablate(
         table: One of the paper's tables.
         ablation: A TOML file with rows of your own (docs/ablations.md).
         seeds: Seeds of every row, as 0,1,2; the recipe's own when not given.
-        jobs: Runs at a time on this machine.
+        jobs: Runs at a time on this machine; 0 runs nothing and makes the tables of what is done.
         out: The ablation's folder; runs/ and the name of the table or file when not given.
         plan: List the runs, what they share and what stands in their way; run nothing.
         figure: Test studies, separated by commas, to draw side by side as SVG: pictures, reference, reports.
@@ -66,8 +66,8 @@ def ablate(
 
     if (table is None) == (ablation is None):
         raise RecipeError("expected --table 1 to 6, or --ablation FILE.toml; one of the two")
-    if jobs < 1:
-        raise DataError(f"--jobs: expected at least 1, got {jobs}")
+    if jobs < 0:
+        raise DataError(f"--jobs: expected at least 0, got {jobs}")
     path = ablation if table is None else PAPER[table]
     assert path is not None
     sources, overrides = _split(recipes)

@@ -6,7 +6,7 @@
 
 Prints one JSON object: RadFlow minus SFT and minus each control that the runs have, then every system, both
 over all test studies and over the critical ones; then each seed. Other options go to the recipe. A run that
-is finished is not run again, and one that was stopped goes on.
+is finished is not run again, and one that was stopped goes on; with ``--finished`` none is started.
 
 ``low`` and ``high`` are the ends of a 95 % hierarchical bootstrap: seeds, then patients. Where all seeds have
 the same test studies (a data set with its own split) one draw of patients serves all seeds, for a hard study
@@ -180,9 +180,10 @@ def main() -> None:
     options.add_argument("--seeds", type=lambda text: [int(n) for n in text.split(",")], default=[0, 1, 2])
     options.add_argument("--out", type=Path, default=Path("runs/diagnosis"))
     options.add_argument("--resamples", type=int, default=2000)
+    options.add_argument("--finished", action="store_true", help="read the runs that are there, start none")
     given, overrides = options.parse_known_args()
     folders = {seed: given.out / f"seed{seed}" for seed in given.seeds}
-    for seed, folder in folders.items():
+    for seed, folder in () if given.finished else folders.items():
         command = [sys.executable, "-m", "radflow", "run", given.recipe, "--out", folder, "--seed", seed]
         ran = subprocess.run([*map(str, command), *overrides], stdout=sys.stderr, check=False)
         if ran.returncode:
@@ -190,7 +191,7 @@ def main() -> None:
     runs = {seed: Run(folder) for seed, folder in folders.items()}
     bootstrap = Bootstrap(list(runs.values()), given.resamples)
     subsets = {"all": False, "critical": True}
-    systems = list(runs[given.seeds[0]].systems)
+    systems = [s for s in runs[given.seeds[0]].systems if all(s in run.systems for run in runs.values())]
     answer = {
         "differences": {
             f"radflow - {control}": {

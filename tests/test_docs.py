@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_the_page_of_evidence_is_what_its_command_prints() -> None:
+    printed = runpy.run_path(str(ROOT / "benchmarks" / "evidence.py"))["page"]()
+    assert (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8") == printed

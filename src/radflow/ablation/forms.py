@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
 
-from radflow.ablation.results import AblationResult, Difference, RowResult, TableResult, all_notes
+from radflow.ablation.results import (
+    NOT_YET,
+    AblationResult,
+    Difference,
+    RowResult,
+    TableResult,
+    all_notes,
+)
 from radflow.evaluation.notation import number, with_interval
 from radflow.metrics.naming import arrow
 from radflow.tables.writing import csv_writer
@@ -72,7 +79,7 @@ def grids(table: TableResult) -> list[Grid]:
                 caption=f"{table.label}: what the seeds say of each claim, by the difference of its two rows "
                 "on the same studies, above 0 where the claim is right; it holds or fails where the 95 % "
                 "interval leaves 0 out",
-                columns=("rows", "studies", "metric", "difference", "seeds", "claim"),
+                columns=("claim", "metric", "difference", "studies", "seeds", "rows"),
                 lines=tuple(_answers(table)),
             )
         )
@@ -102,6 +109,8 @@ def _figures(table: TableResult) -> Iterator[Line]:
 
 
 def _why(row: RowResult) -> str:
+    if row.missing == NOT_YET:
+        return NOT_YET
     return f"failed: {row.missing}" if row.failed else f"not run: {row.missing}" if row.missing else "not run"
 
 
@@ -121,12 +130,12 @@ def _answers(table: TableResult) -> Iterator[Line]:
     for at, answer in enumerate(table.answers):
         same = at and table.answers[at - 1].says == answer.says
         cells = (
-            f"{answer.row} − {answer.than}",
-            answer.studies,
+            answer.verdict,
             answer.label,
             with_interval(answer.found, gain=True),
+            answer.studies,
             str(len(answer.seeds)),
-            answer.verdict,
+            f"{answer.row} − {answer.than}",
         )
         yield Line(kind="row", name="" if same else answer.says, cells=cells)
 

@@ -13,6 +13,8 @@ from radflow.evaluation.intervals import Interval
 
 RESAMPLES, FLIPS = 2_000, 10_000
 """Of the bootstrap and of the sign flips."""
+NOT_YET = "not run yet"
+"""Why a row has no figures in the tables of what is done so far."""
 DECIDE = 3
 """Seeds that it takes to decide a claim: of two, a bootstrap over seeds has three different draws."""
 METHOD = (

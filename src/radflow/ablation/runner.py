@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from radflow.ablation.claims import claim, is_free
 from radflow.ablation.plan import LAST, SHARED, Plan, Task
+from radflow.ablation.results import NOT_YET
 from radflow.ablation.sharing import begin_with
 from radflow.errors import DataError, InUseError
 from radflow.files import read_json, write_json
@@ -57,7 +58,7 @@ def run_plan(
         why a task has no result, by its key.
     """
     if jobs == 0:
-        lacking = {task.key: "not run yet" for task in plan.cells.values() if not is_done(task)}
+        lacking = {task.key: NOT_YET for task in plan.cells.values() if not is_done(task)}
         return lacking | dict(skip or {})
     return _Runner(plan, jobs, say, skip or {}).run()
 

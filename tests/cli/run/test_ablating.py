@@ -139,6 +139,7 @@ def test_tables_of_what_is_done_so_far(command: Callable, recipe: Path, mine: Pa
     assert "rows without a result, or without a seed: 3; the table says why" in errors
     rows = read_table(tmp_path / "out")[1]
     assert rows["CAPO"]["missing"] == "not run yet"
+    assert "| CAPO | not run yet |" in (tmp_path / "out" / "table.md").read_text()
     assert "nowhere: no such file" in rows["has no film"]["missing"]
     assert not (tmp_path / "out" / "runs").exists()
 

@@ -15,6 +15,7 @@ from itertools import zip_longest
 from typing import Literal
 
 from radflow.ablation.results import (
+    DECIDE,
     NOT_YET,
     AblationResult,
     Difference,
@@ -78,8 +79,8 @@ def grids(table: TableResult) -> list[Grid]:
             Grid(
                 caption=f"{table.label}: what the seeds say of each claim, by the difference of its two rows "
                 "on the same studies, above 0 where the claim is right; it holds or fails where the 95 % "
-                "interval leaves 0 out",
-                columns=("claim", "metric", "difference", "studies", "seeds", "rows"),
+                f"interval of {DECIDE} seeds or more leaves 0 out",
+                columns=("verdict", "metric", "difference", "studies", "seeds", "rows"),
                 lines=tuple(_answers(table)),
             )
         )

@@ -36,7 +36,7 @@ def printed(number: int, source: str, folder: Path) -> AblationResult:
         seeds=None,
         out=folder,
     )
-    return collect(plan, {task.key: "out of 100 % of_memory & <more>" for task in plan.tasks})
+    return collect(plan, {task.key: "out of 100 % of_memory & <more>" for task in plan.tasks}, {})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def seed_scores(folder: Path, values: list[float], critical: tuple[bool, ...]) -
     folder.mkdir(parents=True)
     rows = "".join(f"s{at},p{at},{value}\n" for at, value in enumerate(values))
     (folder / "scores.csv").write_text("study_id,patient_id,radcliq_v1\n" + rows)
-    studies = tuple((f"s{at}", f"p{at}") for at in range(len(values)))
+    studies = tuple((f"s{at}", f"p{at}", "") for at in range(len(values)))
     return SeedScores(scores=read_scores(folder), studies=studies, critical=critical)
 
 

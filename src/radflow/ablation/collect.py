@@ -1,18 +1,18 @@
-"""The finished cells of an ablation as tables.
+"""The scores of an ablation's cells as tables.
 
-From files alone, and with no date, time or path of this machine in them: the same cells give the same tables,
-byte for byte, whoever ran them and however often they were killed.
+From scores alone, and with no date, time or path of this machine in them: the same cells give the same
+tables, byte for byte, whoever ran them and however often they were killed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from radflow.ablation.definition import Claim, Row
-from radflow.ablation.plan import Plan, Source, Task
+from radflow.ablation.plan import Plan, Source, Task, identity
 from radflow.ablation.results import AblationResult, Answer, Difference, RowResult, TableResult
+from radflow.ablation.scores import Scores
 from radflow.ablation.statistics import (
     INVERSE,
     MADE_OF,
@@ -26,36 +26,31 @@ from radflow.ablation.statistics import (
     positives_of_references,
 )
 from radflow.config import Data
-from radflow.evaluation.files.scores import MetricFacts, read_scores
+from radflow.evaluation.files.scores import MetricFacts
 from radflow.evaluation.intervals import Interval
-from radflow.evaluation.results import read_results
-from radflow.files import read_jsonl
 from radflow.metrics import METRICS, radcliq
 from radflow.metrics.naming import CORPUS, in_order
 from radflow.viewer.wording import system_name
 
-_IDENTITY = ("study_id", "patient_id", "findings", "impression", "report")
 _RADCLIQ = ("radgraph_f1", "bertscore", "semb_score", "bleu2")
 _ROUNDED = 0.0005
 """By how much a figure of three decimals may be off."""
 
 
-def collect(plan: Plan, failures: Mapping[str, str]) -> AblationResult:
-    """Read what the cells of a plan left.
+def collect(plan: Plan, failures: Mapping[str, str], scores: Scores) -> AblationResult:
+    """Make the tables of what the cells of a plan left.
 
     Args:
         plan: of the ablation.
         failures: why a task has no result, by its key.
-
-    Raises:
-        DataError: a file of a finished cell is not as radflow writes it.
+        scores: of the cells that have some.
     """
     definition = plan.definition
     return AblationResult(
         title=definition.title,
         about=definition.about,
         seeds=plan.seeds,
-        tables=tuple(_Column(plan, failures, place).table() for place in range(len(plan.sources))),
+        tables=tuple(_Column(plan, failures, scores, place).table() for place in range(len(plan.sources))),
         notes=definition.notes,
     )
 
@@ -63,11 +58,9 @@ def collect(plan: Plan, failures: Mapping[str, str]) -> AblationResult:
 class _Column:
     """The rows on one recipe."""
 
-    def __init__(self, plan: Plan, failures: Mapping[str, str], place: int) -> None:
-        self._plan, self._failures = plan, failures
+    def __init__(self, plan: Plan, failures: Mapping[str, str], scores: Scores, place: int) -> None:
+        self._plan, self._failures, self._scores = plan, failures, scores
         self._source: Source = plan.sources[place]
-        self._read: dict[tuple[Path, str], SeedScores] = {}
-        self._manifests: dict[Path, dict[str, tuple[tuple[str, ...], bool]]] = {}
         rows = [(row, _cells(plan, place, row)) for row in plan.definition.rows]
         if plan.definition.others:
             rows += self._other_systems(rows)
@@ -130,38 +123,16 @@ class _Column:
             return {}, row.unavailable
         found, lacking = {}, {}
         for seed, task in cells.items():
-            if task.key in self._failures:
-                lacking[seed] = self._failures[task.key]
-            elif not _scores_file(task, row.system).is_file():
-                lacking[seed] = f"the evaluation of its run has no system {row.system!r}"
+            scores = self._scores.get((identity(task.recipe), row.system))
+            if scores is not None:
+                found[seed] = scores
             else:
-                found[seed] = self._one(task, row.system)
+                none = f"the evaluation of its run has no system {row.system!r}"
+                lacking[seed] = self._failures.get(task.key, none)
         reasons = "; ".join(dict.fromkeys(lacking.values()))
         if not found or not lacking:
             return found, reasons
         return found, f"without seed {', '.join(map(str, lacking))}: {reasons}"
-
-    def _one(self, task: Task, system: str) -> SeedScores:
-        key = (task.folder, system)
-        if key not in self._read:
-            scores = read_scores(_scores_file(task, system))
-            known = self._references(task.folder)
-            studies, critical = zip(*(known[study] for study in scores.values), strict=True)
-            self._read[key] = SeedScores(scores=scores, studies=studies, critical=critical)
-        return self._read[key]
-
-    def _references(self, run: Path) -> dict[str, tuple[tuple[str, ...], bool]]:
-        """Test study to its id, patient and reference, and to whether it is critical."""
-        if run not in self._manifests:
-            self._manifests[run] = {
-                row["study_id"]: (
-                    tuple(str(row.get(name, "")) for name in _IDENTITY),
-                    bool(row.get("critical")),
-                )
-                for row in read_jsonl(run / "prepare" / "studies.jsonl")
-                if row["split"] == "test"
-            }
-        return self._manifests[run]
 
     def _other_systems(
         self, rows: Sequence[tuple[Row, Mapping[int, Task]]]
@@ -171,8 +142,8 @@ class _Column:
         if not plain:
             return []
         shown, cells = {row.system for row, _ in plain}, dict(plain[0][1])
-        done = [task for task in cells.values() if task.key not in self._failures]
-        found = {path.stem for task in done for path in _scores_file(task, "").parent.glob("*.jsonl")}
+        runs = {identity(task.recipe) for task in cells.values()}
+        found = {system for cell, system in self._scores if cell in runs}
         return [(Row(name=system_name(s), system=s), cells) for s in sorted(found - shown)]
 
     def _metrics(self) -> dict[str, MetricFacts]:
@@ -200,7 +171,7 @@ class _Column:
         metrics: Mapping[str, MetricFacts],
     ) -> RowResult:
         found = figures_of([*seeds.values()]) if seeds else {}
-        folders = (task.folder.relative_to(self._plan.out).as_posix() for task in cells.values())
+        runs = (task.folder for task in cells.values() if task.folder.is_dir())
         return RowResult(
             group=row.group,
             name=row.name,
@@ -210,7 +181,7 @@ class _Column:
             missing=missing,
             failed=bool(missing) and not row.unavailable,
             note=row.note,
-            folders=tuple(folders),
+            folders=tuple(run.relative_to(self._plan.out).as_posix() for run in runs),
         )
 
     # ---- words -------------------------------------------------------------------------------------------
@@ -224,8 +195,7 @@ class _Column:
         said = f"{studies} test studies of {people} patients"
         if len(row) > 1:
             said += ", the same for all seeds" if bootstrap_of(row).crossed else ", each seed its own"
-        results = read_results(row[0].scores.path.parents[2] / "results.json")
-        return f"{said}; {results.images} images; decoding: {results.decoding}"
+        return f"{said}; {row[0].made}"
 
     def _notes(self, metrics: Mapping[str, MetricFacts]) -> list[str]:
         """Why a column is empty, or has no printed figures."""
@@ -282,10 +252,6 @@ def _stands_for(data: Data | None, kinds: Sequence[str]) -> bool:
     if data is None:
         return False
     return data.source in kinds or (data.source in ("table", "r2gen") and data.modality in kinds)
-
-
-def _scores_file(task: Task, system: str) -> Path:
-    return task.folder / "evaluation" / "scores" / f"{system}.jsonl"
 
 
 def _span(counts: Iterable[int]) -> str:

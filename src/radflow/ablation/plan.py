@@ -10,9 +10,12 @@ would skip as done already.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from radflow import __version__
 from radflow.ablation.definition import Definition, Row, options_of
@@ -205,6 +208,43 @@ def _stage_keys(recipe: Recipe) -> dict[str, str]:
         before.append([own[stage]] if stage in SHARED else list(own.values()))
         keys[stage] = fingerprint(before)
     return keys
+
+
+def identity(recipe: Recipe) -> str:
+    """What a cell's figures depend on: as its key, but wherever its data lie and on however many threads."""
+    folders = {str(value) for value in _paths(recipe)}
+
+    def placeless(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: placeless(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [placeless(one) for one in value]
+        return None if isinstance(value, str) and value in folders else value
+
+    own = own_inputs(recipe, recipe.evaluation.trained_controls)
+    return fingerprint([__version__, recipe.seed, placeless(list(own.values()))])
+
+
+def _paths(section: BaseModel) -> Iterator[Path]:
+    for _, value in section:
+        if isinstance(value, BaseModel):
+            yield from _paths(value)
+        elif isinstance(value, Path):
+            yield value
+
+
+def needed(cells: Iterable[Task]) -> list[Task]:
+    """The tasks with those that they build on, each after its parent."""
+    found: dict[str, Task] = {}
+
+    def add(task: Task) -> None:
+        if task.parent is not None:
+            add(task.parent)
+        found.setdefault(task.key, task)
+
+    for task in cells:
+        add(task)
+    return list(found.values())
 
 
 def _slug(label: str) -> str:

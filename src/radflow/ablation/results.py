@@ -58,7 +58,7 @@ class RowResult:
         missing: why there are no figures, or which seeds they lack; ``""`` where nothing is missing.
         failed: whether something was to run and did not.
         note: of the definition.
-        folders: of the runs, from the ablation's folder.
+        folders: of the runs that are here, from the ablation's folder.
     """
 
     group: str

@@ -16,13 +16,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from radflow.ablation.claims import claim, is_free
-from radflow.ablation.plan import LAST, SHARED, Plan, Task
+from radflow.ablation.plan import LAST, SHARED, Plan, Task, needed
 from radflow.ablation.results import NOT_YET
 from radflow.ablation.sharing import begin_with
 from radflow.errors import DataError, InUseError
@@ -87,7 +87,7 @@ class _Runner:
         self._failures = dict(skip)
         self._before = {task.key: _stamp(_failure_file(plan.out, task)) for task in plan.tasks}
         self._finished = {task.key for task in plan.tasks if is_done(task)}
-        self._waiting = _needed(t for t in plan.cells.values() if t.key not in self._finished | skip.keys())
+        self._waiting = needed(t for t in plan.cells.values() if t.key not in self._finished | skip.keys())
         self._waiting = [task for task in self._waiting if task.key not in self._finished]
         self._running: dict[Any, _Running] = {}
         self._total, self._took = len(self._waiting), []
@@ -155,20 +155,6 @@ class _Runner:
             seconds = sum(self._took) / len(self._took) * left / self._jobs
             line += f"; about {_duration(seconds)} left"
         self._say(f"[{self._total - left}/{self._total}] {line}")
-
-
-def _needed(cells: Iterable[Task]) -> list[Task]:
-    """The tasks with those that they build on, each after its parent."""
-    found: dict[str, Task] = {}
-
-    def add(task: Task) -> None:
-        if task.parent is not None:
-            add(task.parent)
-        found.setdefault(task.key, task)
-
-    for task in cells:
-        add(task)
-    return list(found.values())
 
 
 def _failure_file(out: Path, task: Task) -> Path:

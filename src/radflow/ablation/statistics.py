@@ -32,18 +32,20 @@ class SeedScores:
 
     Attributes:
         scores: of its evaluation.
-        studies: the id, patient and reference of each study, in the order of the scores.
+        studies: the id, patient and a fingerprint of the reference of each study, in the order of the scores.
         critical: whether each study is critical.
+        made: which images the reports were made of, and how they were decoded, in words.
     """
 
     scores: SystemScores
-    studies: tuple[tuple[str, ...], ...]
+    studies: tuple[tuple[str, str, str], ...]
     critical: tuple[bool, ...]
+    made: str = ""
 
     @property
     def patients(self) -> list[str]:
         """Of each study."""
-        return [patient for _, patient, *_ in self.studies]
+        return [patient for _, patient, _ in self.studies]
 
 
 def figures_of(seeds: Sequence[SeedScores]) -> dict[str, Interval]:

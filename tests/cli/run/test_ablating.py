@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import random
@@ -117,6 +118,7 @@ def test_a_table_its_forms_and_a_figure(command: Callable, recipe: Path, mine: P
     check_figure(out, study)
     assert (out / f"figure-{study}.pdf").read_bytes().startswith(b"%PDF")
     assert f'href="figure-{study}.pdf"' in (out / "report.html").read_text()
+    check_pooled(command, ("ablate", recipe, "--ablation", mine, *QUICK), out)
     for options, said in (
         (("--figure", "nobody"), "--figure: expected test studies of these runs, such as carotid-"),
         (("--figure", study, "--figure-rows", "CAP"), "got 'CAP'. Did you mean 'CAPO'?"),
@@ -124,6 +126,38 @@ def test_a_table_its_forms_and_a_figure(command: Callable, recipe: Path, mine: P
         status, _, errors = command(*asked, *options)
         assert status == 1
         assert said in errors
+
+
+def check_pooled(command: Callable, asked: tuple, out: Path) -> None:
+    """What is kept makes the same table elsewhere, without the runs and without a word of a report."""
+    kept = out / "scores.jsonl.gz"
+    text = gzip.decompress(kept.read_bytes()).decode()
+    reports = [row["findings"] for row in read_jsonl(next(out.glob("runs/*/prepare/studies.jsonl")))]
+    assert not any(words in text for report in reports for words in report.split(". "))
+    pooled = out.with_name("pooled")
+    status, *_ = command(*asked, "--out", "pooled", "--pool", kept, "--jobs", 0)
+    assert status == 1  # the row without a film
+    assert not (pooled / "runs").exists()
+    assert (pooled / kept.name).read_bytes() == kept.read_bytes()
+    assert (pooled / "table.csv").read_bytes() == (out / "table.csv").read_bytes()
+    ours, theirs = read_table(pooled), read_table(out)
+    assert ours[0]["claims"] == theirs[0]["claims"]
+    assert [row | {"folders": []} for row in theirs[1].values()] == list(ours[1].values())
+    status, planned, _ = command(*asked, "--out", "pooled", "--pool", kept, "--plan")
+    assert "1 cells for 1 rows" in planned
+    status, planned, _ = command(*asked, "--rft.beta", 0.5, "--pool", kept, "--plan")
+    assert "2 cells for 3 rows" in planned  # of another recipe
+    for content, said in (
+        (b"scores", "bad.gz: expected a whole gzip file, got Not a gzipped file"),
+        (kept.read_bytes()[:-9], "bad.gz: expected a whole gzip file, got Compressed file ended"),
+        (gzip.compress(b"{}"), "bad.gz, line 1: expected a cell's scores, got cell: Field required"),
+    ):
+        (bad := out / "bad.gz").write_bytes(content)
+        status, _, errors = command(*asked, "--pool", bad)
+        assert status == 1
+        assert said in errors
+    status, _, errors = command(*asked, "--pool", "nowhere.gz")
+    assert "nowhere.gz: cannot be read (No such file or directory)" in errors
 
 
 def read_table(out: Path) -> tuple[dict, dict[str, dict]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from radflow.ablation.forms import Line
     from radflow.ablation.plan import Plan, Source
     from radflow.ablation.results import AblationResult
+    from radflow.ablation.scores import Scores
 
 Words = Annotated[
     str,
@@ -39,6 +40,7 @@ def ablate(
     seeds: str | None = None,
     jobs: int = 1,
     out: Path | None = None,
+    pool: str | None = None,
     plan: Annotated[bool, Parameter(negative=())] = False,
     figure: str | None = None,
     figure_rows: str | None = None,
@@ -56,6 +58,8 @@ def ablate(
         seeds: Seeds of every row, as 0,1,2; the recipe's own when not given.
         jobs: Runs at a time on this machine; 0 runs nothing and makes the tables of what is done.
         out: The ablation's folder; runs/ and the name of the table or file when not given.
+        pool: Files scores.jsonl.gz, separated by commas, that this ablation left elsewhere: the cells in them
+            are not run again. Each ablation writes one, with scores and without a word of a report.
         plan: List the runs, what they share and what stands in their way; run nothing.
         figure: Test studies, separated by commas, to draw side by side as SVG: pictures, reference, reports.
         figure_rows: The rows to draw, separated by commas; all when not given.
@@ -63,6 +67,7 @@ def ablate(
     """
     from radflow.ablation.definition import PAPER, read_definition
     from radflow.ablation.plan import make_plan
+    from radflow.ablation.scores import left, read_kept
 
     if (table is None) == (ablation is None):
         raise RecipeError("expected --table 1 to 6, or --ablation FILE.toml; one of the two")
@@ -79,11 +84,13 @@ def ablate(
         seeds=_seeds(seeds),
         out=out or Path("runs", path.stem),
     )
+    pooled = read_kept(Path(name) for name in names_in(pool or ""))
     if plan:
-        _print_plan(planned)
+        _print_plan(left(planned, pooled))
         return
     _run(
         planned,
+        pooled,
         jobs,
         names_in(figure or ""),
         names_in(figure_rows) if figure_rows else None,
@@ -91,8 +98,15 @@ def ablate(
     )
 
 
-def _run(plan: Plan, jobs: int, studies: list[str], rows: list[str] | None, formats: list[str]) -> None:
-    """Run what is not done, write tables and figures, and print the tables.
+def _run(
+    plan: Plan,
+    pooled: Scores,
+    jobs: int,
+    studies: list[str],
+    rows: list[str] | None,
+    formats: list[str],
+) -> None:
+    """Run what is neither done nor pooled, write tables and figures, and print the tables.
 
     Raises:
         TrainingError: a row has no result; the tables are there and say why.
@@ -101,20 +115,26 @@ def _run(plan: Plan, jobs: int, studies: list[str], rows: list[str] | None, form
     from radflow.ablation.figure import draw_figures
     from radflow.ablation.plan import obstacles
     from radflow.ablation.runner import run_plan
+    from radflow.ablation.scores import KEPT, left, read_cells, write_kept
     from radflow.ablation.writing import write_all
     from radflow.viewer.charts.rendering import Renderer
 
     renderer = Renderer(formats) if formats else None  # before hours of runs, should it be missing
     make_folder(plan.out)
+    to_run = left(plan, pooled)
     failures = run_plan(
-        plan, jobs=jobs, say=lambda line: screens.screen.print(line, markup=False), skip=obstacles(plan)
+        to_run, jobs=jobs, say=lambda line: screens.screen.print(line, markup=False), skip=obstacles(to_run)
     )
-    result = collect(plan, failures)
+    scores = read_cells(to_run, failures, pooled)
+    result = collect(plan, failures, scores)
+    write_kept(plan.out / KEPT, scores)
     write_all(result, {}, plan.out)
     print_tables(screens.screen, result)
     if studies:
         write_all(result, draw_figures(plan, failures, studies, rows), plan.out, renderer)
-    screens.screen.print(f"page: {plan.out / 'report.html'}; table.md, .tex, .csv, .json", markup=False)
+    screens.screen.print(
+        f"page: {plan.out / 'report.html'}; table.md, .tex, .csv, .json; {KEPT}", markup=False
+    )
     if result.failed:
         raise TrainingError(f"rows without a result, or without a seed: {result.failed}; the table says why")
 

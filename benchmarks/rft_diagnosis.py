@@ -8,10 +8,8 @@ Prints one JSON object: RadFlow minus SFT and minus each control that the runs h
 over all test studies and over the critical ones; then each seed. Other options go to the recipe. A run that
 is finished is not run again, and one that was stopped goes on; with ``--finished`` none is started.
 
-``low`` and ``high`` are the ends of a 95 % hierarchical bootstrap: seeds, then patients. Where all seeds have
-the same test studies (a data set with its own split) one draw of patients serves all seeds, for a hard study
-is hard for each; where each seed draws its own patients, each has a draw of its own. ``patients`` is the
-interval with the seeds as they are. Of five seeds there are few resamples: read the ends as rough.
+``low`` and ``high`` are the ends of a 95 % interval over seeds and patients
+(`radflow.evaluation.over_seeds`); ``patients`` is the interval with the seeds as they are.
 
 ``paper_reward`` is Eq. 4-5 with the paper's weights and the rule judge, whatever reward the recipe trains on.
 Label F1 is that of one report, where two empty reports agree (1); macro and micro F1 are of the corpus
@@ -32,7 +30,7 @@ import numpy as np
 
 from radflow.config import Reward
 from radflow.evaluation import bootstrap_interval, bootstrap_intervals, read_results
-from radflow.evaluation.over_seeds import SeedBootstrap, SystemScores
+from radflow.evaluation.over_seeds import OverSeeds, SystemScores
 from radflow.files import read_json, read_jsonl
 from radflow.modality import modality_of
 from radflow.readers import assertions, labeler
@@ -109,8 +107,8 @@ class Run:
         return assertions(labeler(self.results.modality)(texts))
 
 
-class Bootstrap:
-    """Resamples of seeds, then of patients, that all systems and figures share.
+class Compared:
+    """The systems of all runs; resamples of patients are the same for all systems and figures.
 
     Args:
         runs: one per seed.
@@ -120,30 +118,31 @@ class Bootstrap:
     def __init__(self, runs: list[Run], resamples: int) -> None:
         references = [[(s.study_id, s.reference.canonical) for s in run.studies] for run in runs]
         self.runs, self.crossed = runs, all(found == references[0] for found in references)
-        self._draws = SeedBootstrap([run.patients for run in runs], crossed=self.crossed, resamples=resamples)
+        patients = [run.patients for run in runs]
+        self._seeds = OverSeeds(patients, crossed=self.crossed, resamples=resamples)
 
-    def figures(self, system: str, *, critical: bool) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """The mean over seeds of each figure, and the same in each resample."""
-        some = [run.critical if critical else np.ones(len(run.studies), bool) for run in self.runs]
-        return self._draws.figures(
-            lambda seed, weights: _means(self.runs[seed].systems[system], weights * some[seed])
-        )
+    def means(self, system: str, *, critical: bool) -> dict[str, float]:
+        """Of each figure, over seeds."""
+        found = self._intervals(lambda run, w: _means(run.systems[system], w), critical=critical)
+        return {name: one.mean for name, one in found.items()}
 
     def difference(self, control: str, *, critical: bool) -> dict[str, dict]:
         """RadFlow minus a control."""
-        mean, ours = self.figures("radflow", critical=critical)
-        beside, theirs = self.figures(control, critical=critical)
+
+        def minus(run: Run, weights: np.ndarray) -> dict[str, np.ndarray]:
+            ours, theirs = (_means(run.systems[name], weights) for name in ("radflow", control))
+            return {name: ours[name] - theirs[name] for name in ours}
+
         found = {}
-        for name in mean:
-            low, high = np.nanpercentile(ours[name] - theirs[name], [2.5, 97.5])
-            found[name] = {
-                "mean": _number(mean[name] - beside[name]),
-                "low": _number(low),
-                "high": _number(high),
-            }
+        for name, one in self._intervals(minus, critical=critical).items():
+            found[name] = _rounded(one)
             if name in self.runs[0].systems["sft"].columns:
                 found[name]["patients"] = self._with_seeds_as_they_are(control, name, critical=critical)
         return found
+
+    def _intervals(self, of, *, critical: bool) -> dict:
+        some = [run.critical if critical else np.ones(len(run.studies), bool) for run in self.runs]
+        return self._seeds.intervals(lambda seed, weights: of(self.runs[seed], weights * some[seed]))
 
     def _with_seeds_as_they_are(
         self, control: str, metric: str, *, critical: bool
@@ -189,13 +188,13 @@ def main() -> None:
         if ran.returncode:
             sys.exit(f"seed {seed}: the run ended with status {ran.returncode}; the same command goes on")
     runs = {seed: Run(folder) for seed, folder in folders.items()}
-    bootstrap = Bootstrap(list(runs.values()), given.resamples)
+    compared = Compared(list(runs.values()), given.resamples)
     subsets = {"all": False, "critical": True}
     systems = [s for s in runs[given.seeds[0]].systems if all(s in run.systems for run in runs.values())]
     answer = {
         "differences": {
             f"radflow - {control}": {
-                subset: bootstrap.difference(control, critical=critical)
+                subset: compared.difference(control, critical=critical)
                 for subset, critical in subsets.items()
             }
             for control in CONTROLS
@@ -203,13 +202,13 @@ def main() -> None:
         },
         "systems": {
             system: {
-                subset: {m: _number(v) for m, v in bootstrap.figures(system, critical=critical)[0].items()}
+                subset: {m: _number(v) for m, v in compared.means(system, critical=critical).items()}
                 for subset, critical in subsets.items()
             }
             for system in systems
         },
         "positives_of_references": _number(np.mean([run.truth.sum(axis=1).mean() for run in runs.values()])),
-        "patients": "the same for all seeds" if bootstrap.crossed else "each seed its own",
+        "patients": "the same for all seeds" if compared.crossed else "each seed its own",
         "recipe": given.recipe,
         "overrides": overrides,
         "seeds": {seed: run.facts() for seed, run in runs.items()},

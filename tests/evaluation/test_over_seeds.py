@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from radflow.evaluation.over_seeds import SeedBootstrap, SystemScores, interval
+from radflow.evaluation.over_seeds import OverSeeds, SystemScores, interval
 from radflow.metrics import corpus_f1
 from radflow.metrics.naming import CORPUS
 
@@ -29,26 +29,32 @@ def test_figures_of_the_corpus_are_those_of_the_metric() -> None:
 def test_a_mean_over_seeds_and_an_interval_that_holds_both_spreads(crossed: bool) -> None:
     seeds = [scores(0, gain) if crossed else scores(seed, gain) for seed, gain in enumerate((0.0, 0.2, 0.6))]
     patients = [[f"p{i // 2}" for i in range(STUDIES)]] * 3
-    bootstrap = SeedBootstrap(patients, crossed=crossed, resamples=400)
-    means, drawn = bootstrap.figures(lambda seed, weights: seeds[seed].means(weights))
-    assert means["reward"] == pytest.approx(np.mean([one.columns["reward"].mean() for one in seeds]))
-    over_both = interval(means["reward"], drawn["reward"])
-    alone, of_one = SeedBootstrap(patients[:1], crossed=True, resamples=400).figures(
+    over = OverSeeds(patients, crossed=crossed, resamples=400)
+    both = over.intervals(lambda seed, weights: seeds[seed].means(weights))["reward"]
+    alone = OverSeeds(patients[:1], crossed=True, resamples=400).intervals(
         lambda _, weights: seeds[0].means(weights)
-    )
-    over_patients = interval(alone["reward"], of_one["reward"])
-    assert over_both.low < means["reward"] < over_both.high
-    assert over_both.high - over_both.low > 1.5 * (over_patients.high - over_patients.low)
+    )["reward"]
+    assert both.mean == pytest.approx(np.mean([one.columns["reward"].mean() for one in seeds]))
+    assert both.high - both.low > 1.5 * (alone.high - alone.low)
 
 
-def test_systems_of_one_call_share_every_resample() -> None:
-    made = scores(3)
-    bootstrap = SeedBootstrap([[str(i) for i in range(STUDIES)]], crossed=True, resamples=50)
+@pytest.mark.parametrize("crossed", [True, False])
+@pytest.mark.parametrize("of_seeds", [0.0, 0.3, 3.0])
+def test_intervals_of_three_seeds_hold_the_truth_as_often_as_they_say(crossed: bool, of_seeds: float) -> None:
+    draw, held, tries = np.random.default_rng(0), 0, 400
+    for _ in range(tries):
+        shared = draw.normal(size=(1, STUDIES)) if crossed else draw.normal(size=(3, STUDIES))
+        values = shared + draw.normal(scale=of_seeds, size=(3, 1))
+        picks = draw.integers(0, STUDIES, size=(1 if crossed else 3, 200, STUDIES))
+        resampled = np.stack([values[seed][picks[seed % len(picks)]].mean(axis=1) for seed in range(3)])
+        found = interval(values.mean(axis=1), resampled, crossed=crossed)
+        held += found.low < 0 < found.high
+    assert held / tries > 0.92
 
-    def both(_: int, weights: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
-        shifted = made.columns["reward"] + 0.25
-        more = SystemScores(columns={"reward": shifted}, asserts=made.asserts, truth=made.truth)
-        return {(who, m): v for who, s in (("a", made), ("b", more)) for m, v in s.means(weights).items()}
 
-    _, drawn = bootstrap.figures(both)
-    assert drawn["b", "reward"] - drawn["a", "reward"] == pytest.approx(0.25)
+def test_a_figure_that_some_seeds_lack_is_of_the_others() -> None:
+    drawn = np.array([[0.1, 0.3], [np.nan, np.nan], [0.3, 0.5]])
+    found = interval(np.array([0.2, np.nan, 0.4]), drawn, crossed=False)
+    assert found.mean == pytest.approx(0.3)
+    assert found.high - found.mean == pytest.approx(12.706 * 0.1)
+    assert np.isnan(interval(np.full(3, np.nan), np.full((3, 2), np.nan), crossed=True).mean)

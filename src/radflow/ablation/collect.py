@@ -18,11 +18,11 @@ from radflow.ablation.statistics import (
     MADE_OF,
     POSITIVES,
     SeedScores,
-    bootstrap_of,
     corrected,
     differences_of,
     figures_of,
     gaps_of,
+    over_seeds,
     positives_of_references,
 )
 from radflow.config import Data
@@ -194,7 +194,7 @@ class _Column:
         studies, people = (_span(map(len, all_seeds)) for all_seeds in zip(*of_each, strict=True))
         said = f"{studies} test studies of {people} patients"
         if len(row) > 1:
-            said += ", the same for all seeds" if bootstrap_of(row).crossed else ", each seed its own"
+            said += ", the same for all seeds" if over_seeds(row).crossed else ", each seed its own"
         return f"{said}; {row[0].made}"
 
     def _notes(self, metrics: Mapping[str, MetricFacts]) -> list[str]:

@@ -16,9 +16,9 @@ RESAMPLES, FLIPS = 2_000, 10_000
 NOT_YET = "not run yet"
 """Why a row has no figures in the tables of what is done so far."""
 DECIDE = 3
-"""Seeds that it takes to decide a claim: of two, a bootstrap over seeds has three different draws."""
+"""Seeds that it takes to decide a claim: how far two lie apart says next to nothing of how far seeds do."""
 METHOD = (
-    f"Intervals: 95 %, hierarchical bootstrap over seeds, then patients, {RESAMPLES:,} resamples. p: "
+    f"Intervals: 95 %, Student's t over seeds and a bootstrap over patients, {RESAMPLES:,} resamples. p: "
     f"two-sided, {FLIPS:,} random sign flips of whole patients (all flips of few), the seeds as they are; "
     "corrected by Holm's method for all tests of the table. F1s over the corpus have intervals and no p."
 )
@@ -29,7 +29,7 @@ class Difference:
     """A row minus the row it is compared with, on the same studies.
 
     Attributes:
-        found: with its interval over seeds, then patients.
+        found: with its interval over seeds and patients.
         p: two-sided; NaN for an F1 over the corpus.
         p_holm: corrected for all tests of the table.
     """
@@ -89,7 +89,7 @@ class Answer:
         metric: its name in files.
         label: the metric as printed.
         studies: ``all`` or ``critical``.
-        found: row minus than, turned so that above 0 is better, with its interval over seeds, then patients;
+        found: row minus than, turned so that above 0 is better, with its interval over seeds and patients;
             ``None`` where a row is missing.
         seeds: that both rows have.
     """

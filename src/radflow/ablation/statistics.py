@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from radflow.ablation.results import FLIPS, RESAMPLES, Difference
 from radflow.evaluation.comparing.sign_flips import holm, paired_tests
 from radflow.evaluation.files.scores import SystemScores
 from radflow.evaluation.intervals import Interval
-from radflow.evaluation.over_seeds import SeedBootstrap, interval
+from radflow.evaluation.over_seeds import OverSeeds
 from radflow.evaluation.over_seeds import SystemScores as Arrays
 from radflow.metrics.naming import CORPUS
 
@@ -51,8 +51,7 @@ class SeedScores:
 def figures_of(seeds: Sequence[SeedScores]) -> dict[str, Interval]:
     """Metric to the mean over seeds, with its interval; `POSITIVES` where labels were read."""
     arrays = [_arrays(one.scores) for one in seeds]
-    means, drawn = bootstrap_of(seeds).figures(lambda at, weights: _means(arrays[at], weights))
-    found = {str(n): interval(mean, drawn[n]) for n, mean in means.items() if math.isfinite(mean)}
+    found = _known(over_seeds(seeds).intervals(lambda at, weights: _means(arrays[at], weights)))
     if not all(one.scores.asserted for one in seeds):
         found.pop(POSITIVES, None)
     return found
@@ -66,7 +65,7 @@ def positives_of_references(seeds: Sequence[SeedScores]) -> float | None:
 
 def differences_of(first: Sequence[SeedScores], second: Sequence[SeedScores]) -> dict[str, Difference]:
     """Metric to first minus second; both have the same seeds, with the same test studies."""
-    p = _p_values(first, second, crossed=bootstrap_of(first).crossed)
+    p = _p_values(first, second, crossed=over_seeds(first).crossed)
     return {
         name: Difference(found=found, p=p.get(MADE_OF.get(name, name), math.nan))
         for name, found in gaps_of(first, second).items()
@@ -87,8 +86,7 @@ def gaps_of(
         ours, others = (_means(seeds[at], weights * counted[at]) for seeds in (mine, theirs))
         return {name: ours[name] - others[name] for name in ours if name in others}
 
-    means, drawn = bootstrap_of(first).figures(minus)
-    return {str(n): interval(mean, drawn[n]) for n, mean in means.items() if math.isfinite(mean)}
+    return _known(over_seeds(first).intervals(minus))
 
 
 def corrected(rows: Sequence[Mapping[str, Difference]]) -> list[dict[str, Difference]]:
@@ -101,10 +99,14 @@ def corrected(rows: Sequence[Mapping[str, Difference]]) -> list[dict[str, Differ
     return found
 
 
-def bootstrap_of(seeds: Sequence[SeedScores]) -> SeedBootstrap:
-    """The resamples of a row's seeds: equal for rows that have the same studies."""
+def over_seeds(seeds: Sequence[SeedScores]) -> OverSeeds:
+    """For a row's seeds; the resamples of rows that have the same studies are equal."""
     crossed = all(one.studies == seeds[0].studies for one in seeds)
-    return SeedBootstrap([one.patients for one in seeds], crossed=crossed, resamples=RESAMPLES)
+    return OverSeeds([one.patients for one in seeds], crossed=crossed, resamples=RESAMPLES)
+
+
+def _known(found: Mapping[Hashable, Interval]) -> dict[str, Interval]:
+    return {str(name): one for name, one in found.items() if math.isfinite(one.mean)}
 
 
 def _means(seed: Arrays, weights: Float[np.ndarray, "R N"]) -> dict[Any, Float[np.ndarray, " R"]]:

@@ -2,7 +2,7 @@
 
     radflow ablate RECIPE --ablation benchmarks/evidence/NAME.toml --seeds 0,1,2,3,4 --out runs/NAME
     cp runs/NAME/table.json benchmarks/evidence/NAME.json
-    cp runs/NAME/scores.jsonl.gz benchmarks/evidence/NAME.jsonl.gz
+    cp runs/NAME/scores.jsonl.xz benchmarks/evidence/NAME.jsonl.xz
     python benchmarks/evidence.py > docs/evidence.md
 
 Each ``NAME.toml`` is an ablation with claims, and says in its first lines by which command it was run; each

@@ -1,13 +1,12 @@
 """The scores that tables are made of: read from the runs of cells, kept as a file, pooled from such files.
 
-OUT/scores.jsonl.gz     a line per cell and system: of each test study its id, its patient, a fingerprint of
+OUT/scores.jsonl.xz     a line per cell and system: of each test study its id, its patient, a fingerprint of
                         the reference, its metrics and what its reports assert; no word of a report
 """
 
 from __future__ import annotations
 
-import gzip
-import io
+import lzma
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,17 +20,18 @@ from radflow.errors import DataError
 from radflow.evaluation.files.labels import Asserted
 from radflow.evaluation.files.scores import MetricFacts, SystemScores, read_scores
 from radflow.evaluation.results import read_results
-from radflow.files import read_jsonl, write_atomic
+from radflow.files import open_regular, read_jsonl, write_atomic
 from radflow.metrics.naming import CORPUS
-from radflow.tables.opening import opened
 from radflow.workspace import fingerprint
 
-KEPT = "scores.jsonl.gz"
+KEPT = "scores.jsonl.xz"
 """In an ablation's folder."""
 Scores = Mapping[tuple[str, str], SeedScores]
 """`radflow.ablation.plan.identity` of a cell and the name of a system, to its scores in that cell."""
 _DIGITS = 6
 """Decimals of a score, so that those of a file and of a run give the same tables."""
+_MOST = 2**29
+"""Bytes that a file may unpack to: scores of a hundred thousand studies by hundred systems."""
 _SAID = ("findings", "impression", "report")
 
 
@@ -125,11 +125,8 @@ def write_kept(path: Path, scores: Scores) -> None:
     Raises:
         NotWritableError: the folder cannot be written.
     """
-    content = io.BytesIO()
-    with gzip.GzipFile(fileobj=content, mode="wb", mtime=0, filename="") as file:
-        for (cell, system), one in sorted(scores.items()):
-            file.write(_LINES.dump_json(_as_line(cell, system, one)) + b"\n")
-    write_atomic(path, content.getvalue())
+    lines = (_LINES.dump_json(_as_line(*key, one)) + b"\n" for key, one in sorted(scores.items()))
+    write_atomic(path, lzma.compress(b"".join(lines)))
 
 
 def read_kept(paths: Iterable[Path]) -> dict[tuple[str, str], SeedScores]:
@@ -140,11 +137,24 @@ def read_kept(paths: Iterable[Path]) -> dict[tuple[str, str], SeedScores]:
     """
     found: dict[tuple[str, str], SeedScores] = {}
     for path in paths:
-        with opened(path) as file:
-            for number, text in enumerate(file, start=1):
-                line = _read_line(text, f"{path}, line {number}")
-                found[line.cell, line.system] = _from_line(line)
+        for number, text in enumerate(_unpacked(path).splitlines(), start=1):
+            line = _read_line(text, f"{path}, line {number}")
+            found[line.cell, line.system] = _from_line(line)
     return found
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        with open_regular(path) as packed, lzma.open(packed) as file:
+            content = file.read(_MOST + 1)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: expected the {KEPT} of an ablation, got {said}") from None
+    if len(content) > _MOST:
+        raise DataError(
+            f"{path}: expected the {KEPT} of an ablation, got more than {_MOST:,} bytes of scores"
+        )
+    return content
 
 
 def _read_line(text: bytes, where: str) -> _Line:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
+import lzma
 import os
 import random
 import signal
@@ -130,8 +130,8 @@ def test_a_table_its_forms_and_a_figure(command: Callable, recipe: Path, mine: P
 
 def check_pooled(command: Callable, asked: tuple, out: Path) -> None:
     """What is kept makes the same table elsewhere, without the runs and without a word of a report."""
-    kept = out / "scores.jsonl.gz"
-    text = gzip.decompress(kept.read_bytes()).decode()
+    kept = out / "scores.jsonl.xz"
+    text = lzma.decompress(kept.read_bytes()).decode()
     reports = [row["findings"] for row in read_jsonl(next(out.glob("runs/*/prepare/studies.jsonl")))]
     assert not any(words in text for report in reports for words in report.split(". "))
     pooled = out.with_name("pooled")
@@ -148,16 +148,19 @@ def check_pooled(command: Callable, asked: tuple, out: Path) -> None:
     status, planned, _ = command(*asked, "--rft.beta", 0.5, "--pool", kept, "--plan")
     assert "2 cells for 3 rows" in planned  # of another recipe
     for content, said in (
-        (b"scores", "bad.gz: expected a whole gzip file, got Not a gzipped file"),
-        (kept.read_bytes()[:-9], "bad.gz: expected a whole gzip file, got Compressed file ended"),
-        (gzip.compress(b"{}"), "bad.gz, line 1: expected a cell's scores, got cell: Field required"),
+        (b"scores", "bad.xz: expected the scores.jsonl.xz of an ablation, got Input format not supported"),
+        (
+            kept.read_bytes()[:-9],
+            "bad.xz: expected the scores.jsonl.xz of an ablation, got Compressed file ended",
+        ),
+        (lzma.compress(b"{}"), "bad.xz, line 1: expected a cell's scores, got cell: Field required"),
     ):
-        (bad := out / "bad.gz").write_bytes(content)
+        (bad := out / "bad.xz").write_bytes(content)
         status, _, errors = command(*asked, "--pool", bad)
         assert status == 1
         assert said in errors
-    status, _, errors = command(*asked, "--pool", "nowhere.gz")
-    assert "nowhere.gz: cannot be read (No such file or directory)" in errors
+    status, _, errors = command(*asked, "--pool", "nowhere.xz")
+    assert "nowhere.xz: expected the scores.jsonl.xz of an ablation, got No such file or directory" in errors
 
 
 def read_table(out: Path) -> tuple[dict, dict[str, dict]]:

@@ -58,7 +58,7 @@ def ablate(
         seeds: Seeds of every row, as 0,1,2; the recipe's own when not given.
         jobs: Runs at a time on this machine; 0 runs nothing and makes the tables of what is done.
         out: The ablation's folder; runs/ and the name of the table or file when not given.
-        pool: Files scores.jsonl.gz, separated by commas, that this ablation left elsewhere: the cells in them
+        pool: Files scores.jsonl.xz, separated by commas, that this ablation left elsewhere: the cells in them
             are not run again. Each ablation writes one, with scores and without a word of a report.
         plan: List the runs, what they share and what stands in their way; run nothing.
         figure: Test studies, separated by commas, to draw side by side as SVG: pictures, reference, reports.

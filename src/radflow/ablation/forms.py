@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import Literal
 
 from radflow.ablation.results import (
@@ -80,7 +80,7 @@ def grids(table: TableResult) -> list[Grid]:
                 caption=f"{table.label}: what the seeds say of each claim, by the difference of its two rows "
                 "on the same studies, above 0 where the claim is right; it holds or fails where the 95 % "
                 f"interval of {DECIDE} seeds or more leaves 0 out",
-                columns=("verdict", "metric", "difference", "studies", "seeds", "rows"),
+                columns=("verdict", "difference"),
                 lines=tuple(_answers(table)),
             )
         )
@@ -128,17 +128,16 @@ def _differences(table: TableResult) -> Iterator[Line]:
 
 
 def _answers(table: TableResult) -> Iterator[Line]:
-    for at, answer in enumerate(table.answers):
-        same = at and table.answers[at - 1].says == answer.says
-        cells = (
-            answer.verdict,
-            answer.label,
-            with_interval(answer.found, gain=True),
-            answer.studies,
-            str(len(answer.seeds)),
-            f"{answer.row} − {answer.than}",
-        )
-        yield Line(kind="row", name="" if same else answer.says, cells=cells)
+    for says, answers in groupby(table.answers, key=lambda answer: answer.says):
+        lines = [*answers]
+        first = lines[0]
+        studies = ", critical studies" if first.studies == "critical" else ""
+        count = len(first.seeds)
+        seeds = f", {count} seed{'s' if count > 1 else ''}" if count else ""
+        yield Line(kind="group", name=f"{says}: {first.row} − {first.than}{studies}{seeds}")
+        for answer in lines:
+            cells = (answer.verdict, with_interval(answer.found, gain=True))
+            yield Line(kind="row", name=answer.label, cells=cells)
 
 
 def _difference(found: Difference | None) -> str:
@@ -217,7 +216,7 @@ _TEX = {
 _FITTED = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 """Begins a box that is as wide as it has to be, but no wider than the page's text."""
 _BOX = r"\parbox[t]{{{}\textwidth}}{{\raggedright {}\strut}}"
-_LONG = 40  # letters of a name, a claim for one, that is broken into lines
+_LONG = 40  # letters of a name that is broken into lines
 
 
 def latex(result: AblationResult) -> str:
@@ -257,7 +256,9 @@ def _latex_row(line: Line, width: int, *, first: bool) -> str:
     """A line of a table as lines of LaTeX: what belongs to a figure, its interval and p, stands below it."""
     if line.kind == "group":
         rule = "" if first else "\\addlinespace\n"
-        return rf"{rule}\multicolumn{{{width + 1}}}{{l}}{{\textbf{{{_tex(line.name)}}}}} \\"
+        name = rf"\textbf{{{_tex(line.name)}}}"
+        name = _BOX.format(0.7, name) if len(line.name) > _LONG else name
+        return rf"{rule}\multicolumn{{{width + 1}}}{{l}}{{{name}}} \\"
     if line.kind == "missing":
         reason = _BOX.format(0.6, rf"\emph{{{_tex(line.cells[0])}}}")
         return rf"{_latex_name(line.name)} & \multicolumn{{{width}}}{{l}}{{{reason}}} \\"

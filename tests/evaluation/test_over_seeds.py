@@ -53,8 +53,16 @@ def test_intervals_of_three_seeds_hold_the_truth_as_often_as_they_say(crossed: b
 
 
 def test_a_figure_that_some_seeds_lack_is_of_the_others() -> None:
-    drawn = np.array([[0.1, 0.3], [np.nan, np.nan], [0.3, 0.5]])
-    found = interval(np.array([0.2, np.nan, 0.4]), drawn, crossed=False)
+    means = np.array([0.2, np.nan, 0.4, 0.3])
+    found = interval(means, np.repeat(means[:, None], 5, axis=1), crossed=False)
     assert found.mean == pytest.approx(0.3)
-    assert found.high - found.mean == pytest.approx(12.706 * 0.1)
+    assert found.high - found.mean == pytest.approx(4.303 * 0.1 / np.sqrt(3))
     assert np.isnan(interval(np.full(3, np.nan), np.full((3, 2), np.nan), crossed=True).mean)
+
+
+def test_two_seeds_have_an_interval_where_patients_are_what_is_not_sure() -> None:
+    drawn = np.random.default_rng(0).normal(0.5, 0.1, size=(1, 2000)).repeat(2, axis=0)
+    alike = interval(np.array([0.5, 0.501]), drawn, crossed=True)
+    assert alike.high - alike.mean == pytest.approx(1.96 * 0.1, rel=0.05)
+    apart = interval(np.array([0.3, 0.7]), drawn, crossed=True)
+    assert apart.mean == pytest.approx(0.5) and np.isnan(apart.low) and np.isnan(apart.high)

@@ -6,7 +6,8 @@ their means, s^2 / n, and the patients by that of a bootstrap, v. Where all seed
 (a data set with its own split) one draw of patients serves all seeds, for a hard study is hard for each, and
 the squared standard error is s^2 / n + v. Where each seed draws its own patients, s^2 / n holds their spread
 too, and the larger of the two is taken. The degrees of freedom are Satterthwaite's (1946), with n - 1 for
-s^2 / n and many for v. Of one seed the interval is the bootstrap's, over patients.
+s^2 / n and many for v; with fewer than two of them (two seeds that lie apart) there is no interval, for it
+would be wider than the scale. Of one seed it is the bootstrap's, over patients.
 
 Axes: ``S`` seeds, ``N`` studies, ``K`` observations, ``R`` resamples.
 """
@@ -125,18 +126,20 @@ def interval(means: Float[Array, " S"], drawn: Float[Array, "S R"], *, crossed: 
     of_seeds, of_patients = means.var(ddof=1) / size, np.nanvar(over_patients)
     square = of_seeds + of_patients if crossed else max(of_seeds, of_patients)
     freedom = (size - 1) * (square / of_seeds) ** 2 if of_seeds else math.inf
+    if freedom < _FREEDOM[0]:
+        return Interval(mean=mean)
     reach = float(student(freedom) * np.sqrt(square))
     return Interval(mean=mean, low=mean - reach, high=mean + reach)
 
 
-_FREEDOM = (1, 1.1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 12, 30, math.inf)
-_STUDENT = (12.706, 10.277, 8.028, 6.017, 4.303, 3.182, 2.776, 2.571, 2.447, 2.306, 2.179, 2.042, 1.960)
+_FREEDOM = (2, 3, 4, 5, 6, 8, 12, 30, math.inf)
+_STUDENT = (4.303, 3.182, 2.776, 2.571, 2.447, 2.306, 2.179, 2.042, 1.960)
 
 
 def student(freedom: float) -> float:
-    """The 97.5 % quantile of Student's t, within two percent, for at least one degree of freedom.
+    """The 97.5 % quantile of Student's t, within one percent, for at least two degrees of freedom.
 
-    >>> [round(student(n), 3) for n in (1, 4, 10, float("inf"))]
-    [12.706, 2.776, 2.23, 1.96]
+    >>> [round(student(n), 3) for n in (2, 4, 10, float("inf"))]
+    [4.303, 2.776, 2.23, 1.96]
     """
     return float(np.interp(-1 / freedom, [-1 / n for n in _FREEDOM], _STUDENT))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from radflow.ablation.definition import PAPER, Definition, read_definition
-from radflow.ablation.plan import Source, make_plan
+from radflow.ablation.plan import Source, identity, make_plan
+from radflow.config import Recipe
 from radflow.errors import RadflowError
 
 ROWS = '[[rows]]\nname = "a"\n[[rows]]\nname = "b"\n'
@@ -128,3 +129,19 @@ def test_the_reference_row_is_the_first_that_is_run() -> None:
     rows = [{"name": "a", "unavailable": "no"}, {"name": "b"}]
     found = Definition.model_validate({"title": "t", "rows": rows}).reference
     assert found is not None and found.name == "b"
+
+
+def test_a_cell_is_known_by_its_settings_wherever_it_ran(tmp_path: Path) -> None:
+    manifest = tmp_path / "studies.jsonl"
+    manifest.write_text("{}\n")
+    data = {"source": "manifest", "manifest": manifest}
+    known = identity(Recipe(data=data, out=tmp_path / "one"))
+    moved = tmp_path / "elsewhere" / "all.jsonl"
+    moved.parent.mkdir()
+    moved.write_text("{}\n")
+    elsewhere = {"data": data | {"manifest": moved}, "threads": 3, "name": "theirs"}
+    assert identity(Recipe(**elsewhere)) == known
+    assert identity(Recipe(**elsewhere, seed=1)) != known
+    assert identity(Recipe(**elsewhere, rft={"steps": 7})) != known
+    moved.write_text("{}\n{}\n")
+    assert identity(Recipe(**elsewhere)) != known

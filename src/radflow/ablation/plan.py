@@ -22,7 +22,7 @@ from radflow.ablation.definition import Definition, Row, options_of
 from radflow.config import Evaluation, Recipe, Reward, load_recipe
 from radflow.errors import RadflowError, RecipeError
 from radflow.run.inputs import own_inputs
-from radflow.workspace import fingerprint
+from radflow.workspace import file_fingerprint, fingerprint
 
 SHARED = ("prepare", "sft", "exploration", "rft")
 """Stages that cells share, each with those before it; what comes after is the cell's own."""
@@ -211,18 +211,24 @@ def _stage_keys(recipe: Recipe) -> dict[str, str]:
 
 
 def identity(recipe: Recipe) -> str:
-    """What a cell's figures depend on: as its key, but wherever its data lie and on however many threads."""
+    """What a cell's figures depend on, wherever its data lie, on however many threads, under whatever name.
+
+    Of the settings those that differ from their defaults, so that a knob which radflow gets later does not
+    make other cells of old ones.
+    """
     folders = {str(value) for value in _paths(recipe)}
 
     def placeless(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: placeless(one) for name, one in value.items()}
-        if isinstance(value, list):
-            return [placeless(one) for one in value]
         return None if isinstance(value, str) and value in folders else value
 
-    own = own_inputs(recipe, recipe.evaluation.trained_controls)
-    return fingerprint([__version__, recipe.seed, placeless(list(own.values()))])
+    said = recipe.model_dump(
+        mode="json", exclude_defaults=True, exclude={"name", "out", "threads", "track", "seed"}
+    )
+    manifest = recipe.data.manifest
+    content = file_fingerprint(manifest) if manifest is not None and manifest.is_file() else None
+    return fingerprint([__version__, recipe.seed, placeless(said), content])
 
 
 def _paths(section: BaseModel) -> Iterator[Path]:

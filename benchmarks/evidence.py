@@ -19,12 +19,14 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from radflow.ablation.definition import Definition, read_definition
 from radflow.evaluation.intervals import Interval
 from radflow.evaluation.notation import number, signed, with_interval
 from radflow.evaluation.over_seeds import interval
 
+_INTERVAL = TypeAdapter(Interval)
 EVIDENCE = Path(__file__).with_name("evidence")
 HEAD = """# What holds
 
@@ -115,10 +117,15 @@ def _claims(table: dict, why: dict[str, str]) -> Iterator[list[str]]:
 
 def _answer(claim: dict, metrics: dict) -> tuple[str, str, str]:
     """A metric, the difference by it, and the verdict."""
-    found = Interval(**claim["difference"]) if claim["difference"] else None
+    found = _known(claim["difference"])
     label = metrics.get(claim["metric"], {}).get("label", claim["metric"])
     decided = claim["verdict"] in ("holds", "fails")
     return label, with_interval(found, gain=True), f"**{claim['verdict']}**" if decided else claim["verdict"]
+
+
+def _known(said: dict | None) -> Interval | None:
+    """As `table.json` has it, where an end that is not known is null."""
+    return _INTERVAL.validate_python(said) if said else None
 
 
 def _figures(table: dict) -> Iterator[list[str]]:
@@ -128,7 +135,7 @@ def _figures(table: dict) -> Iterator[list[str]]:
             yield [f"**{row['group']}**", *[""] * (len(table["metrics"]) + 1)]
         group = row["group"]
         found = (*(row["figures"].get(metric) for metric in table["metrics"]), row["positives"])
-        cells = [with_interval(Interval(**one) if one else None) for one in found]
+        cells = [with_interval(_known(one)) for one in found]
         missing = f" ({row['missing']})" if row["missing"] else ""
         yield [f"{row['name']}{missing}", *cells]
 

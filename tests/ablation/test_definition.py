@@ -140,8 +140,11 @@ def test_a_cell_is_known_by_its_settings_wherever_it_ran(tmp_path: Path) -> None
     moved.parent.mkdir()
     moved.write_text("{}\n")
     elsewhere = {"data": data | {"manifest": moved}, "threads": 3, "name": "theirs"}
+    elsewhere["policy"] = {"image_features_folder": tmp_path}
     assert identity(Recipe(**elsewhere)) == known
     assert identity(Recipe(**elsewhere, seed=1)) != known
+    drawn, real = (Recipe(data={"source": "iu-xray", "images": images}) for images in (None, tmp_path))
+    assert identity(drawn) != identity(real)
     assert identity(Recipe(**elsewhere, rft={"steps": 7})) != known
     moved.write_text("{}\n{}\n")
     assert identity(Recipe(**elsewhere)) != known

@@ -210,6 +210,14 @@ def _stage_keys(recipe: Recipe) -> dict[str, str]:
     return keys
 
 
+_ELSEWHERE: Any = {
+    **dict.fromkeys(("name", "out", "threads", "track", "seed"), True),
+    "policy": {"image_features_folder"},
+    "judge": {"store"},
+}
+"""Of a recipe, what changes no figure."""
+
+
 def identity(recipe: Recipe) -> str:
     """What a cell's figures depend on, wherever its data lie, on however many threads, under whatever name.
 
@@ -220,12 +228,10 @@ def identity(recipe: Recipe) -> str:
 
     def placeless(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {name: placeless(one) for name, one in value.items()}
+            return {name: placeless(one) for name, one in value.items() if one != {}}
         return None if isinstance(value, str) and value in folders else value
 
-    said = recipe.model_dump(
-        mode="json", exclude_defaults=True, exclude={"name", "out", "threads", "track", "seed"}
-    )
+    said = recipe.model_dump(mode="json", exclude_defaults=True, exclude=_ELSEWHERE)
     manifest = recipe.data.manifest
     content = file_fingerprint(manifest) if manifest is not None and manifest.is_file() else None
     return fingerprint([__version__, recipe.seed, placeless(said), content])

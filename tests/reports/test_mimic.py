@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from radflow.reports.mimic import MimicSections, parse_mimic
@@ -211,6 +211,7 @@ OTHERS = ("___", "_" * 20, "clear.", "\n", "\n \n", " ", "9:41", "\r\n", "a" * 8
 PIECES = st.sampled_from((*HEADERS, *OTHERS))
 
 
+@example(f"{'_' * 20}\nIMPRESSION:FINDINGS:")
 @given(st.lists(PIECES | st.text(max_size=5), max_size=40).map("".join))
 def test_any_text_is_read_and_nothing_is_made_up(text: str) -> None:
     collapsed = "".join(text.split()).replace("_", "")

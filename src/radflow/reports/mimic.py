@@ -140,15 +140,16 @@ def parse_mimic(text: str) -> MimicSections:
             found[name] = said
     if "findings" not in found and _SENTENCE.search(found.get("title", "")):
         found["findings"] = found["title"]
-    if "findings" not in found and "impression" in found and (said := _before_impression(sections)):
-        findings = _collapsed(said)
-        found = {
-            name: text.removesuffix(findings).rstrip() if _CLAIMS.get(name) == "paragraph" else text
-            for name, text in found.items()
-        } | {"findings": findings}
+    if "findings" not in found and "impression" in found:
+        findings = _collapsed(_before_impression(sections) or "")  # of a rule alone nothing is left
+        if findings:
+            found = {
+                name: text.removesuffix(findings).rstrip() if _CLAIMS.get(name) == "paragraph" else text
+                for name, text in found.items()
+            } | {"findings": findings}
     if "findings" not in found and "impression" not in found:
         found |= _last_paragraph(*sections[-1])
-    return MimicSections(**{name: found[name] for name in _FIELDS if name in found})
+    return MimicSections(**{name: found[name] for name in _FIELDS if found.get(name)})
 
 
 # What a section claims of the text under its header; all of it where it is not named here.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from radflow.reports import parse_report, render_report
@@ -232,6 +232,7 @@ section = words.map(str.strip).filter(
 
 
 @settings(deadline=None)
+@example(findings="'", impression="'")
 @given(findings=section, impression=section)
 def test_what_was_rendered_reads_back_exactly(findings: str, impression: str) -> None:
     report = parse_report(render_report(findings, impression))

@@ -172,6 +172,8 @@ def _without_keys(text: str, headers: Headers) -> str:
         between = _PAIR.sub("", text) if any(_named(pair["key"], headers) for pair in pairs) else text
         if not pairs or not _BETWEEN_PAIRS.fullmatch(between):
             return text
+        if any(_named(pair["key"], headers) and _named(_unquoted(pair).strip(), headers) for pair in pairs):
+            return text  # from an apostrophe in one section to one in the next
         value = _Object((pair["key"], _unquoted(pair)) for pair in pairs)
     lines = "\n\n".join(_laid_out(value, headers, _DEEPEST))
     return lines if headers.header.search(lines.lower()) else text

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from radflow.files import read_json
 from radflow.policy import Policy, completion_logprobs, load_policy
 from radflow.reports import Report, parse_report
 from radflow.studies import Study
+from radflow.training import sft
 from radflow.training.examples import make_examples, to_tensors
 from radflow.training.sft import SftModel, run_sft, sft_warnings
 from radflow.training.sft_terms import SentenceRarity
@@ -162,7 +164,7 @@ def test_a_loss_that_falls_to_the_end_is_warned_of(
         assert rows(workspace)[-1]["learning_rate"] < 1e-3
 
 
-@pytest.mark.parametrize("more", [{}, {"label_loss": 0.5}, JUMPY, IN_PARTS])
+@pytest.mark.parametrize("more", [{}, {"label_loss": 0.5}, JUMPY, {"keep": "diagnosis"}, IN_PARTS])
 def test_a_stopped_run_ends_as_an_uninterrupted_one(
     more: dict,
     train: Callable,
@@ -212,3 +214,50 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     workspace, recipe = open_run(sft=SFT)
     with pytest.raises(TrainingError, match=r"loss at step 0 is nan; lower sft\.learning_rate"):
         run_sft(workspace, recipe, policy, train=dozen, validate=dozen[:3], accelerator=accelerator)
+
+
+def test_the_step_with_the_best_labels_is_kept_where_the_recipe_says_diagnosis(
+    train: Callable,
+    open_run: Callable,
+    rows: Callable,
+    weights: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Loss and labels disagree: the loss falls to step 18, the labels are best at step 4 and again at 10."""
+    found = iter([0.1, 0.3, 0.2, 0.3, 0.4, 0.1, 0.2, 0.3, 0.3])
+    monkeypatch.setattr(sft, "report_figures", lambda *_: {"macro_f1": next(found), "positives": 0.5})
+    knobs = {**SFT, "epochs": 6, "learning_rate": 1e-3, "keep": "diagnosis"}
+    workspace, recipe = open_run(sft=knobs)
+    saved = train(workspace, recipe)
+    log = {r["step"]: r for r in rows(workspace) if "validation_loss" in r}
+    assert min(log, key=lambda step: log[step]["validation_loss"]) == 18
+    summary = read_json(workspace.path("sft", "summary.json"))
+    assert (summary["best_step"], summary["best_macro_f1"], summary["converged"]) == (10, 0.4, False)
+    assert "macro F1 of its labels" in sft_warnings(workspace.path("sft"))[0]
+
+    found = iter([0.0, 0.0, 0.0, 0.0, 0.4, *[0.0] * 4])  # the same steps, and their weights
+    again, recipe = open_run("again", sft=knobs)
+    at_ten = weights(train(again, recipe))
+    assert all(torch.equal(found, at_ten[name]) for name, found in weights(saved).items())
+
+
+def test_patience_waits_for_the_labels_too(
+    train: Callable, open_run: Callable, rows: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the loss alone this run ends at its first rise; labels that get better keep it going."""
+    rising = iter(range(1, 100))
+    monkeypatch.setattr(sft, "report_figures", lambda *_: {"macro_f1": next(rising) / 100, "positives": 0.5})
+    workspace, recipe = open_run(sft={**SFT, **JUMPY, "keep": "diagnosis"})
+    train(workspace, recipe)
+    losses = [r["validation_loss"] for r in rows(workspace) if "validation_loss" in r]
+    assert any(after > before for before, after in pairwise(losses))
+    summary = read_json(workspace.path("sft", "summary.json"))
+    assert (summary["steps"], summary["best_step"], summary["converged"]) == (30, 30, False)
+
+
+def test_without_a_positive_label_to_choose_by_it_does_not_start(
+    train: Callable, open_run: Callable, dozen: list[Study]
+) -> None:
+    normal = [replace(s, reference=parse_report("Findings: Clear. Impression: Normal.")) for s in dozen[:3]]
+    with pytest.raises(TrainingError, match=r"sft\.keep: expected validation studies with a positive label"):
+        train(*open_run(sft={**SFT, "keep": "diagnosis"}), validate=normal)

@@ -15,8 +15,12 @@ class Sft(Section):
     epochs: Positive = 8.0
     """Passes over the training split; with ``patience`` at most this many."""
     patience: Annotated[int, Field(ge=0)] = 0
-    """Validations without a new lowest loss after which SFT has converged: the learning rate, constant until
-    then, falls to 0 and SFT ends. 0: a cosine over all ``epochs``."""
+    """Validations with nothing better after which SFT has converged: no new lowest loss, and with ``keep =
+    "diagnosis"`` no new best macro F1 either. The learning rate, constant until then, falls to 0 and SFT
+    ends. 0: a cosine over all ``epochs``."""
+    keep: Literal["loss", "diagnosis"] = "loss"
+    """What the kept step is best at: the validation ``loss``, or the ``diagnosis``: the macro F1 of labels of
+    greedy reports, one per validation study and validation, as in ``rft.keep``."""
     decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """With ``patience``: steps of that fall, as a share of those before it."""
     batch_size: Count = 16
@@ -54,9 +58,9 @@ class Sft(Section):
     token_rarity: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Exponent of inverse sentence frequency in the token weights; 0 is the plain mean."""
     validate_every: Count = 100
-    """Steps between validation losses; the best checkpoint wins."""
+    """Steps between validations; the step that is kept is chosen on them."""
     validation_studies: Count = 200
-    """Studies of the validation split behind each validation loss."""
+    """Studies of the validation split behind each."""
     checkpoint_every: Count = 100
     """Steps between checkpoints that a killed run picks up from."""
 

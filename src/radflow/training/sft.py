@@ -2,8 +2,9 @@
 
 The loss is on the report only, as in any instruction tuning. What trains is what the recipe says, by default
 all weights of the tiny policy, LoRA adapters on a pretrained one, and a connector that has learnt nothing yet
-(`trained_parts`). The checkpoint with the lowest validation loss wins. With ``sft.patience`` it trains until
-that loss no longer falls: what RFT gains over an SFT stopped early, more SFT may give.
+(`trained_parts`). The step with the lowest validation loss is kept, or the one whose greedy reports have the
+best labels (``sft.keep``). With ``sft.patience`` it trains until neither gets better: what RFT gains over an
+SFT stopped early, more SFT may give.
 
 Two optional terms help a policy that starts from noise on varied reports; `sft_terms` has them.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,17 @@ from radflow import config
 from radflow.config import Recipe
 from radflow.errors import TrainingError
 from radflow.files import read_json, write_json
-from radflow.policy import Policy, save_policy
+from radflow.policy import Policy, greedy_texts, save_policy
 from radflow.policy.families import bare
 from radflow.policy.load import checkpoint_activations, save_merged
+from radflow.readers import assertions, labeler
 from radflow.studies import Study
 from radflow.training.examples import IGNORED, Example, make_examples, to_tensors
 from radflow.training.loop import TrainingLoop
 from radflow.training.schedule import epoch_batches, warmup_cosine, warmup_stable_decay
 from radflow.training.sft_terms import LabelProbe, SentenceRarity, label_vectors, make_probe
 from radflow.training.trained_parts import own_dtype, parameter_groups, round_back, whole_weights
+from radflow.training.validation import references, report_figures
 from radflow.workspace import Workspace
 
 
@@ -104,7 +107,7 @@ def run_sft(
         trained: what trains, in words for the summary.
 
     Raises:
-        TrainingError: there is nothing to train on, or the loss is not finite.
+        TrainingError: there is nothing to train on or to choose the step by, or the loss is not finite.
     """
     knobs = recipe.sft
     if not train or not validate:
@@ -116,17 +119,31 @@ def run_sft(
     labels = label_vectors(train) if knobs.label_loss > 0 else None
     rarity = SentenceRarity([s.reference.canonical for s in train], knobs.token_rarity)
     examples = make_examples(policy, train, rarity=rarity, labels=labels)
-    held_out = make_examples(policy, validate[: knobs.validation_studies], rarity=rarity)
-    return SftLoop(workspace, knobs, policy, examples, held_out, accelerator, trained).run()
+    some = validate[: knobs.validation_studies]
+    held_out = make_examples(policy, some, rarity=rarity)
+    diagnose = None
+    if knobs.keep == "diagnosis":
+        if not assertions(labeler(some[0].modality)(references(some))).any():
+            raise TrainingError(
+                f"sft.keep: expected validation studies with a positive label for diagnosis, got {len(some)} "
+                "without; raise sft.validation_studies, or set it to loss"
+            )
+
+        def diagnose() -> dict[str, float]:
+            return report_figures(list(greedy_texts(policy, recipe, some)), some)
+
+    return SftLoop(workspace, knobs, policy, examples, held_out, accelerator, trained, diagnose).run()
 
 
 def sft_warnings(folder: Path) -> list[str]:
     """What a reader of the run must be told about the SFT model that RFT is compared with."""
-    if read_json(folder / "summary.json")["converged"]:
+    summary = read_json(folder / "summary.json")
+    if summary["converged"]:
         return []
+    rising = ", or the macro F1 of its labels rising," if summary["keep"] == "diagnosis" else ""
     return [
-        "SFT had not converged: its validation loss was still falling when it ended. What RFT gains, more "
-        "SFT might gain as well; raise sft.epochs, and set sft.patience to let SFT end by itself."
+        f"SFT had not converged: its validation loss was still falling{rising} when it ended. What RFT "
+        "gains, more SFT might gain as well; raise sft.epochs, and set sft.patience to let SFT end by itself."
     ]
 
 
@@ -144,8 +161,10 @@ class SftLoop(TrainingLoop):
         held_out: list[Example],
         accelerator: Accelerator,
         trained: str = "",
+        diagnose: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         self.knobs, self.examples, self.held_out, self.trained = knobs, examples, held_out, trained
+        self.diagnose = diagnose
         self.batch = knobs.batch_size * knobs.accumulation * accelerator.num_processes
         self.per_epoch = math.ceil(len(examples) / self.batch)
         self.label_steps = round(knobs.label_epochs * self.per_epoch)
@@ -167,6 +186,8 @@ class SftLoop(TrainingLoop):
             steps=self.label_steps + steps,
             state={
                 "best_loss": math.inf,
+                "lowest_step": -1,
+                "best_macro_f1": -math.inf,
                 "best_step": -1,
                 "stale": 0,
                 "decay_from": self.label_steps + max(1, round(steps / (1 + knobs.decay))),
@@ -222,25 +243,35 @@ class SftLoop(TrainingLoop):
         return {**value, "grad_norm": float(norm)}, sum(len(e.tokens) for e in part) * words
 
     def validate(self, done: int) -> tuple[dict[str, float], bool]:
-        """The validation loss, once words are learnt."""
+        """The validation loss, once words are learnt; with ``keep = "diagnosis"`` also the labels."""
         if done <= self.label_steps:
             return {}, False
         loss = self._validation_loss()
-        self.workspace.say(f"sft: step {done}/{self.steps} validation loss {loss:.4f}")
-        best = loss < self.state["best_loss"]
+        figures, said = {"loss": loss}, f"validation loss {loss:.4f}"
+        best = lower = loss < self.state["best_loss"]
+        if lower:
+            self.state |= {"best_loss": loss, "lowest_step": done}
+        if self.diagnose is not None:
+            figures |= self.diagnose()
+            best = figures["macro_f1"] > self.state["best_macro_f1"]
+            self.state["best_macro_f1"] = max(figures["macro_f1"], self.state["best_macro_f1"])
+            said += f", macro F1 {figures['macro_f1']:.3f}, {figures['positives']:.2f} positives per report"
+        self.workspace.say(f"sft: step {done}/{self.steps} {said}")
         if best:
-            self.state |= {"best_loss": loss, "best_step": done, "stale": 0}
+            self.state["best_step"] = done
+        if best or lower:
+            self.state["stale"] = 0
         elif self.knobs.patience:
             self._lose_patience(done)
-        return {"validation_loss": loss}, best
+        return {f"validation_{name}": value for name, value in figures.items()}, best
 
     def _lose_patience(self, done: int) -> None:
-        """Count a validation without a lower loss; after ``patience`` of them begin the decay."""
+        """Count a validation that is in nothing the best; after ``patience`` of them begin the decay."""
         self.state["stale"] += 1
         if self.state["stale"] >= self.knobs.patience and done < self.state["decay_from"]:
             decay = max(1, round(self.knobs.decay * (done - self.label_steps)))
             self.state |= {"plateau": True, "decay_from": done, "steps": min(self.steps, done + decay)}
-            self.workspace.say(f"sft: no lower loss in {self.knobs.patience} validations; the rate decays")
+            self.workspace.say(f"sft: nothing better in {self.knobs.patience} validations; the rate decays")
 
     def save(self, folder: Path) -> None:
         """Write the adapter where it alone has trained, else the whole model with it folded in."""
@@ -250,17 +281,21 @@ class SftLoop(TrainingLoop):
 
     def conclude(self) -> None:
         """Which step was kept, and whether SFT converged: in ``sft/summary.json`` and in the log."""
-        loss, step = self.state["best_loss"], self.state["best_step"]
+        keep, step = self.knobs.keep, self.state["best_step"]
+        name = "best_macro_f1" if keep == "diagnosis" else "best_loss"
+        last = max(step, self.state["lowest_step"])
         summary = {
             "trained": self.trained,
-            "best_loss": loss,
+            "keep": keep,
+            name: self.state[name],
             "best_step": step,
             "steps": self.steps,
             # A decaying rate lowers the loss to the end, so with patience the constant phase decides.
-            "converged": self.state["plateau"] if self.knobs.patience else step < self.steps,
+            "converged": self.state["plateau"] if self.knobs.patience else last < self.steps,
         }
         write_json(self.workspace.path("sft", "summary.json"), summary)
-        self.workspace.say(f"sft: best validation loss {loss:.4f} at step {step} of {self.steps}")
+        what = "macro F1" if keep == "diagnosis" else "loss"
+        self.workspace.say(f"sft: best validation {what} {summary[name]:.4f} at step {step} of {self.steps}")
         for warning in sft_warnings(self.workspace.path("sft")):
             self.workspace.say(f"sft: {warning}")
 

@@ -50,23 +50,33 @@ def validate_policy(
 ) -> Validation:
     """Write one report per study and score it."""
     texts = list(greedy_texts(policy, recipe, studies))
-    modality = studies[0].modality
-    label = MODALITIES[modality].labels.metric
-    pairs = [parse_report(text).canonical for text in texts], [s.reference.canonical for s in studies]
-    ours, theirs = (assertions(labeler(modality)(of)) for of in pairs)
-    corpus = corpus_f1(ours, theirs)
-    labels = {"macro_f1": corpus.macro, "micro_f1": corpus.micro}
+    label = MODALITIES[studies[0].modality].labels.metric
+    ours, theirs = [parse_report(text).canonical for text in texts], references(studies)
     return Validation(
         rewards=[row[0].total for row in reward.score_many(studies, [[text] for text in texts])],
-        label_f1s=score(*pairs, [label])[label].tolist(),
-        figures={
-            "words": float(np.mean([len(t.split()) for t in texts])),
-            "distinct": len(set(texts)) / len(texts),
-            **{name: value for name, value in labels.items() if not math.isnan(value)},
-            "positives": corpus.positives,
-            "reference_positives": float(theirs.sum(axis=1).mean()),
-        },
+        label_f1s=score(ours, theirs, [label])[label].tolist(),
+        figures=report_figures(texts, studies),
     )
+
+
+def references(studies: Sequence[Study]) -> list[str]:
+    """Their reports in canonical form."""
+    return [study.reference.canonical for study in studies]
+
+
+def report_figures(texts: Sequence[str], studies: Sequence[Study]) -> dict[str, float]:
+    """The `Validation.figures` of one report per study."""
+    reader = labeler(studies[0].modality)
+    theirs = assertions(reader(references(studies)))
+    corpus = corpus_f1(assertions(reader([parse_report(text).canonical for text in texts])), theirs)
+    labels = {"macro_f1": corpus.macro, "micro_f1": corpus.micro}
+    return {
+        "words": float(np.mean([len(t.split()) for t in texts])),
+        "distinct": len(set(texts)) / len(texts),
+        **{name: value for name, value in labels.items() if not math.isnan(value)},
+        "positives": corpus.positives,
+        "reference_positives": float(theirs.sum(axis=1).mean()),
+    }
 
 
 class ValidatedLoop(TrainingLoop):

@@ -1,32 +1,35 @@
 """docs/evidence.md: what holds of the paper's claims on open data, from the ablations in ``evidence/``.
 
     radflow ablate RECIPE --ablation benchmarks/evidence/NAME.toml --seeds 0,1,2,3,4 --out runs/NAME
-    cp runs/NAME/table.json benchmarks/evidence/NAME.json
     cp runs/NAME/scores.jsonl.xz benchmarks/evidence/NAME.jsonl.xz
     python benchmarks/evidence.py > docs/evidence.md
 
-Each ``NAME.toml`` is an ablation with claims, and says in its first lines by which command it was run; each
-``NAME.json`` is the ``table.json`` that the command left, and follows from the scores beside it (``--pool``).
-Besides there is what ``rft_diagnosis.py`` printed of runs of which only that is left (`SEEDS`), and ``why``
-of the claims, which is written by hand after the runs.
+Each ``NAME.toml`` is an ablation with claims, and says in its first lines by which command it was run; the
+tables are made from the scores beside it, as that command with ``--jobs 0 --pool`` would. Besides there is
+what ``rft_diagnosis.py`` printed of runs of which only that is left (`SEEDS`).
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
 
-from radflow.ablation.definition import Definition, read_definition
-from radflow.evaluation.intervals import Interval
-from radflow.evaluation.notation import number, signed, with_interval
+from radflow.ablation.collect import collect
+from radflow.ablation.definition import read_definition
+from radflow.ablation.forms import grids, markdown_grid, markdown_notes
+from radflow.ablation.plan import Source, make_plan
+from radflow.ablation.results import AblationResult
+from radflow.ablation.runner import run_plan
+from radflow.ablation.scores import left, read_kept
+from radflow.cli.overrides import pairs_of
+from radflow.cli.run.recipes import find_recipe
+from radflow.evaluation.notation import signed, with_interval
 from radflow.evaluation.over_seeds import interval
 
-_INTERVAL = TypeAdapter(Interval)
 EVIDENCE = Path(__file__).with_name("evidence")
 HEAD = """# What holds
 
@@ -54,27 +57,41 @@ CONTROLS = {
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    for path in sorted(EVIDENCE.glob("*.json"), reverse=True):
-        toml = path.with_suffix(".toml")
-        parts += _ablation(json.loads(path.read_text()), read_definition(toml), _command(toml))
+    for path in sorted(EVIDENCE.glob("*.toml"), reverse=True):
+        command = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#   ")]
+        parts += _tables(_result(path, "".join(line.rstrip("\\") for line in command)), command)
         if path.stem in SEEDS:
             parts += _seeds(SEEDS[path.stem])
     return "\n\n".join(parts) + "\n"
 
 
-def _ablation(result: dict, definition: Definition, command: str) -> Iterator[str]:
-    yield f"## {definition.title}"
-    yield f"{definition.about} Seeds {', '.join(map(str, result['seeds']))}."
-    yield command
-    why = {claim.says: claim.why for claim in definition.claims}
-    for table in result["tables"]:
-        yield _table(["claim", "metric", "difference", ""], _claims(table, why), left=2)
-        references = table["positives_of_references"]
-        columns = [metric["label"] for metric in table["metrics"].values()]
-        columns.append(f"positives (references {number(references, 2)})")
-        yield f"Means over seeds; {table['sample']}."
-        yield _table(["", *columns], _figures(table), left=1)
-        yield "\n".join(f"- {note}" for note in definition.notes)
+def _result(path: Path, command: str) -> AblationResult:
+    """What an ablation's command makes of the scores that are kept."""
+    _, _, recipe, *words = shlex.split(command)
+    asked = pairs_of(words)
+    knobs = {name: value for name, value in asked.items() if "." in name}
+    source = find_recipe(recipe)
+    plan = make_plan(
+        read_definition(path),
+        path,
+        [Source(label=source.stem, path=source, folder=None)],
+        overrides=knobs,
+        seeds=[int(seed) for seed in asked["seeds"].split(",")],
+        out=Path("runs", path.stem),
+    )
+    kept = read_kept([path.with_suffix(".jsonl.xz")])
+    return collect(plan, run_plan(left(plan, kept), jobs=0, say=print), kept)
+
+
+def _tables(result: AblationResult, command: Sequence[str]) -> Iterator[str]:
+    yield f"## {result.title}"
+    yield f"{result.about} Seeds {', '.join(map(str, result.seeds))}."
+    yield "\n".join(f"    {line}" for line in command)
+    for table in result.tables:
+        figures, *_, claims = grids(table)
+        yield markdown_grid(claims)
+        yield markdown_grid(figures)
+        yield markdown_notes(result, table)
 
 
 def _seeds(names: Sequence[str]) -> Iterator[str]:
@@ -101,54 +118,9 @@ def _gaps(seeds: dict[str, dict]) -> Iterator[list[str]]:
             yield [printed, label, with_interval(found, gain=True), shown, *each]
 
 
-def _claims(table: dict, why: dict[str, str]) -> Iterator[list[str]]:
-    """One line per claim, in it one for each metric."""
-    for says, group in groupby(table["claims"], key=lambda claim: claim["says"]):
-        answers = list(group)
-        first = answers[0]
-        seeds = f"{len(first['seeds'])} seeds" if first["seeds"] else "not run"
-        studies = "critical studies, " if first["studies"] == "critical" else ""
-        said = [says, f"{first['row']} − {first['than']}, {studies}{seeds}"]
-        said += [f"*{why[says]}*"] if why.get(says) else []
-        cells = zip(*(_answer(claim, table["metrics"]) for claim in answers if first["seeds"]), strict=True)
-        columns = [list(cell) for cell in cells] or [[], [], []]
-        yield ["<br>".join(lines) for lines in (said, *columns)]
-
-
-def _answer(claim: dict, metrics: dict) -> tuple[str, str, str]:
-    """A metric, the difference by it, and the verdict."""
-    found = _known(claim["difference"])
-    label = metrics.get(claim["metric"], {}).get("label", claim["metric"])
-    decided = claim["verdict"] in ("holds", "fails")
-    return label, with_interval(found, gain=True), f"**{claim['verdict']}**" if decided else claim["verdict"]
-
-
-def _known(said: dict | None) -> Interval | None:
-    """As `table.json` has it, where an end that is not known is null."""
-    return _INTERVAL.validate_python(said) if said else None
-
-
-def _figures(table: dict) -> Iterator[list[str]]:
-    group = ""
-    for row in table["rows"]:
-        if row["group"] and row["group"] != group:
-            yield [f"**{row['group']}**", *[""] * (len(table["metrics"]) + 1)]
-        group = row["group"]
-        found = (*(row["figures"].get(metric) for metric in table["metrics"]), row["positives"])
-        cells = [with_interval(_known(one)) for one in found]
-        missing = f" ({row['missing']})" if row["missing"] else ""
-        yield [f"{row['name']}{missing}", *cells]
-
-
 def _table(head: list[str], rows: Iterator[list[str]], *, left: int) -> str:
     rule = ["---"] * left + ["---:"] * (len(head) - left)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
-
-
-def _command(path: Path) -> str:
-    """The command in the comment at the head of an ablation, as a block of code."""
-    head = [line for line in path.read_text().splitlines() if line.startswith("#   ")]
-    return "\n".join(f"    {line[1:].strip()}" for line in head)
 
 
 if __name__ == "__main__":

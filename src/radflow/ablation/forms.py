@@ -164,13 +164,22 @@ def markdown(result: AblationResult) -> str:
     parts = [f"# {result.title}", result.about, f"Seeds: {', '.join(map(str, result.seeds))}."]
     for table in result.tables:
         parts.append(f"## {table.label}")
-        for grid in grids(table):
-            head = ["", *grid.columns]
-            rows = [_markdown_row(line, len(head)) for line in grid.lines]
-            parts.append(f"{_plain(grid.caption)}.")
-            parts.append("\n".join([_bars(head), _bars(["---", *["---:"] * len(grid.columns)]), *rows]))
-        parts.append("\n".join(f"- {_plain(note)}" for note in all_notes(result, table)))
+        parts += map(markdown_grid, grids(table))
+        parts.append(markdown_notes(result, table))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_grid(grid: Grid) -> str:
+    """One table as Markdown, below its caption."""
+    head = ["", *grid.columns]
+    rows = [_markdown_row(line, len(head)) for line in grid.lines]
+    lines = [_bars(head), _bars(["---", *["---:"] * len(grid.columns)]), *rows]
+    return "\n".join([f"{_plain(grid.caption)}.", "", *lines])
+
+
+def markdown_notes(result: AblationResult, table: TableResult) -> str:
+    """What stands below a table, as a list in Markdown."""
+    return "\n".join(f"- {_plain(note)}" for note in all_notes(result, table))
 
 
 def _markdown_row(line: Line, width: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from radflow.ablation.forms import csv, grids, latex, markdown
 from radflow.ablation.results import AblationResult, all_notes, as_json
+from radflow.ablation.scores import KEPT
 from radflow.files import write_atomic, write_json
 from radflow.viewer.charts.rendering import Renderer
 from radflow.viewer.templating import render
@@ -68,5 +69,5 @@ def page(result: AblationResult, figures: Mapping[str, str], files: Sequence[str
         result=result,
         tables=tables,
         figures=figures,
-        files=(*FILES, *files),
+        files=(*FILES, KEPT, *files),
     )

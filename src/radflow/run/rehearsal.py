@@ -211,10 +211,11 @@ class Rehearsal:
         )
         validations = 1 + -(-rft.steps // rft.validate_every)
         validated = validations * min(rft.validation_studies, counts["validate"])
+        written = min(sft.validation_studies, counts["validate"]) if sft.keep == "diagnosis" else 0
         tested = min(recipe.evaluation.studies or counts["test"], counts["test"])
         stages = {
             "prepare": counts.total() * s.a_study_read,
-            "sft": sft_steps * s.an_sft_step,
+            "sft": sft_steps * (s.an_sft_step + written * s.a_report / sft.validate_every),
             "exploration": candidates * s.a_report,
             "rft": rft.steps * s.an_rft_step + (validated + rounds * candidates) * s.a_report,
             "generate": _SYSTEMS * tested * s.a_report,
@@ -285,6 +286,7 @@ class Rehearsal:
                 "label_epochs": min(recipe.sft.label_epochs, epochs / _SFT_STEPS),
                 "validate_every": _SFT_STEPS,
                 "validation_studies": 1,
+                "keep": "loss",  # the one study may have no label to choose by
                 "checkpoint_every": _SFT_STEPS,
             },
             "exploration": {

@@ -100,6 +100,17 @@ class Policy:
         known = [features for prompt in prompts if (features := self.features(prompt)) is not None]
         return known if len(known) == len(prompts) else None
 
+    def seen(self, studies: Sequence[Study]) -> tuple[list[EncodedPrompt], list[ImageFeatures] | None]:
+        """Prompts of some studies, and their image features if they are known without the pixels.
+
+        Where only the connector trains there are none, and the prompts have what the frozen tower said.
+        """
+        prompts = [self.encoder(study) for study in studies]
+        features = self.features_of(prompts)
+        if features is None and self.features is not None:
+            prompts = [self.features.prompt(prompt) for prompt in prompts]
+        return prompts, features
+
     @contextmanager
     def as_reference(self) -> Generator[None]:
         """Within the block the model is the reference policy: what SFT gave, without what RFT added."""

@@ -74,7 +74,7 @@ def sample_groups(
     else:
         drawn = []
         for some in batches(range(len(studies)), max(1, rows_at_once // group_size)):
-            prompts = [policy.encoder(studies[i]) for i in some]
+            prompts, features = policy.seen([studies[i] for i in some])
             numbers = torch.cat([_uniforms(seeds[i], group_size, max_new_tokens) for i in some])
             decoded = decode(
                 policy.model,
@@ -85,7 +85,7 @@ def sample_groups(
                 pad_id=policy.pad_id,
                 sampling=how,
                 uniforms=numbers,
-                features=policy.features_of(prompts),
+                features=features,
             )
             drawn.extend(batches(_completions(policy, decoded), group_size))
     return [
@@ -108,7 +108,7 @@ def greedy_reports(
     engine, encoder = can_decode(policy.model), policy.encoder
     encoder.ahead(studies[:batch_size])
     for done, batch in enumerate(batches(studies, batch_size), start=1):
-        prompts = [encoder(study) if engine else policy.prompt(study) for study in batch]
+        prompts, features = policy.seen(batch) if engine else ([*map(policy.prompt, batch)], None)
         encoder.ahead(studies[done * batch_size : (done + 1) * batch_size])
         if engine:
             decoded = decode(
@@ -118,7 +118,7 @@ def greedy_reports(
                 max_new_tokens=max_new_tokens,
                 end_ids=policy.end_ids,
                 pad_id=policy.pad_id,
-                features=policy.features_of(prompts),
+                features=features,
             )
             completions = _completions(policy, decoded)
         else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +15,11 @@ from part_folders import CHAT, write_language, write_tower
 from radflow.config import Policy as Knobs
 from radflow.config import make_recipe
 from radflow.errors import DataError, MissingFileError
-from radflow.policy import greedy_texts, load_policy
+from radflow.policy import greedy_reports, greedy_texts, load_policy, sample_groups
 from radflow.policy.assembly.assemble import NOTE, Assembled, assemble
 from radflow.policy.assembly.model import AssembledForConditionalGeneration
 from radflow.policy.assembly.parts import load_language, load_tower
+from radflow.policy.families import bare
 from radflow.policy.prompts import collate
 from radflow.studies import Study
 
@@ -144,3 +147,29 @@ def test_parts_of_another_kind(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(DataError, match="tower: expected a model that transformers"):
         load_tower(tower)
+
+
+@pytest.mark.parametrize("language", ["llama", "gpt2"])
+def test_a_frozen_tower_runs_once_per_study_while_the_connector_trains(
+    language: str, tmp_path: Path, studies: list[Study]
+) -> None:
+    """In greedy reports of validations and in samples too, word for word as from the pixels."""
+    _, folder = put_together(tmp_path, "clip", language, "mlp", 4)
+    policy, plain = (load_policy(folder, KNOBS) for _ in range(2))
+    plain = replace(plain, features=None)
+    core = bare(policy.model).model
+    core.vision_tower.requires_grad_(False)
+    core.multi_modal_projector.requires_grad_(True)
+    calls: list[int] = []
+    core.vision_tower.register_forward_hook(lambda *_: calls.append(1))
+    how: dict[str, Any] = {"group_size": 2, "max_new_tokens": 4, "seeds": [1, 2, 3]}
+    for _ in range(2):
+        found, wanted = (
+            [
+                [one.token_ids for _, one in greedy_reports(of, studies, max_new_tokens=4, batch_size=2)],
+                [one.token_ids for group in sample_groups(of, studies, **how) for one in group.completions],
+            ]
+            for of in (policy, plain)
+        )
+        assert found == wanted
+    assert len(calls) == len(studies)

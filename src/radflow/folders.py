@@ -9,7 +9,7 @@ import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from radflow.files import (
     LEFT,
     SHOWN,
     open_regular,
+    read_jsonl,
     temporary_of,
     to_disk,
     try_lock,
@@ -184,6 +185,12 @@ def is_piece(path: Path) -> bool:
         return _sum_of(path).read_bytes().decode(errors="replace") == f"{digest(path)}  {path.name}\n"
     except FileNotFoundError:
         return False
+
+
+def read_pieces(folder: Path) -> Iterator[dict[str, Any]]:
+    """The rows of all pieces of a folder, by their files' names."""
+    for path in sorted(folder.glob("*.jsonl")):
+        yield from read_jsonl(path)
 
 
 def _sum_of(path: Path) -> Path:

@@ -24,7 +24,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,9 +36,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from radflow.config import Recipe, dump_recipe
 from radflow.errors import DataError, InUseError, NotWritableError
 from radflow.files import append_line, read_json, try_lock, write_atomic, write_json, writing
-from radflow.folders import damaged, digest, digests, sweep
+from radflow.folders import damaged, digest, digests, is_piece, sweep, write_piece
 
-SCRATCH = ("checkpoint", "base", "predictions")
+SCRATCH = ("checkpoint", "base", "predictions", "scored")
 """Folders of a stage that are not needed once it is done."""
 _NAMED = 3
 _log = logging.getLogger(__name__)
@@ -227,6 +227,36 @@ class Workspace:
         """Show a progress bar on a terminal while the block runs; the function it yields advances it."""
         with bar(what, total, Console(stderr=True), shown=self._echo is not None) as advance:
             yield advance
+
+    def write_pieces(
+        self,
+        doing: str,
+        folder: Path,
+        items: int,
+        rows_of: Callable[[slice], Iterable[Mapping[str, Any]]],
+        *,
+        size: int,
+        turn: tuple[int, int] = (0, 1),
+    ) -> None:
+        """Write what follows from many items, a file for every few; what an earlier try finished stays.
+
+        `radflow.folders.read_pieces` reads them, when all processes are done.
+
+        Args:
+            doing: for the progress bar.
+            folder: of the files.
+            items: how many.
+            rows_of: the places of some of them to their rows, each from its own item alone.
+            size: items per piece.
+            turn: this process and how many there are; they take the pieces in turn.
+        """
+        (rank, ranks), starts = turn, range(0, items, size)
+        with self.track(doing, items) as advance:
+            for number, start in list(enumerate(starts))[rank::ranks]:
+                path, places = folder / f"{number:05d}.jsonl", slice(start, min(start + size, items))
+                if not is_piece(path):
+                    write_piece(path, rows_of(places))
+                advance((places.stop - start) * ranks)
 
     # ---- stages ----------------------------------------------------------------------------------------
 

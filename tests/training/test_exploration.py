@@ -15,7 +15,14 @@ from radflow.errors import DataError, TrainingError
 from radflow.files import read_json, read_jsonl
 from radflow.policy import Completion, Group, Policy
 from radflow.studies import Study
-from radflow.training.exploration import NothingPickedError, candidates, read_picked, run_exploration
+from radflow.training.exploration import (
+    NothingPickedError,
+    candidates,
+    read_picked,
+    run_exploration,
+    run_prediction,
+    stage,
+)
 from radflow.training.exploration.picking import composite_score, normalise, pick
 from radflow.training.exploration.summary import critical_share_warnings
 from radflow.workspace import Workspace
@@ -185,7 +192,7 @@ def by_number(studies: Sequence[Study], texts: Sequence[str], names: Sequence[st
 def explore(
     policy: Policy, dozen: list[Study], accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., list[Study]]:
-    monkeypatch.setattr(candidates, "CHUNK", 5)
+    monkeypatch.setattr(stage, "CHUNK", 5)
     monkeypatch.setattr(candidates, "score_predictions", by_number)
 
     def explore(
@@ -198,7 +205,8 @@ def explore(
         one = {"bleu2": 1.0, "bertscore": 0.0, "domain": 0.0}
         knobs = recipe.exploration.model_copy(update=one)
         recipe = recipe.model_copy(update={"exploration": knobs})
-        return run_exploration(workspace, recipe, policy, studies, accelerator)
+        run_prediction(workspace, recipe, policy, studies, accelerator)
+        return run_exploration(workspace, recipe, studies, accelerator)
 
     return explore
 
@@ -212,9 +220,11 @@ def test_what_was_picked_is_written_and_described(
     assert [s.study_id for s in chosen] == read_picked(workspace.path("exploration")) == ids
     rows = list(read_jsonl(workspace.path("exploration", "scores.jsonl")))
     assert len(rows) == 12
-    passes = len(policy.encoder(dozen[0]).input_ids) + 3
-    scored = {"prediction": "report of s0-0", "passes": passes, "bleu2": 0.0, "score": 0.0}
+    scored = {"prediction": "report of s0-0", "bleu2": 0.0, "score": 0.0}
     assert rows[0] == {"study_id": "s0-0", **scored}
+    passes = len(policy.encoder(dozen[0]).input_ids) + 3
+    written = {"study_id": "s0-0", "reports": ["report of s0-0"], "passes": passes}
+    assert next(iter(read_jsonl(workspace.path("predict", "00000.jsonl")))) == written
     summary = read_json(workspace.path("exploration", "summary.json"))
     assert (summary["split_size"], summary["picked_size"], summary["metrics"]) == (12, 3, ["bleu2"])
     assert sum(summary["scores"]["split"]) == 12
@@ -276,13 +286,14 @@ def test_the_learnable_are_sampled_scored_and_described(
     policy: Policy, dozen: list[Study], accelerator: Accelerator, open_run: Callable, monkeypatch: Any
 ) -> None:
     """``s1-2`` is an effusion that half of the samples see; ``s0-0`` is normal, and all samples say so."""
-    monkeypatch.setattr(candidates, "CHUNK", 5)
+    monkeypatch.setattr(stage, "CHUNK", 5)
     knobs = {"strategy": "learnable", "keep_percent": 50, "samples": 4, "critical_share": 0.5}
 
     def explore(name: str, sampler: Sampler) -> tuple[list[str], Workspace]:
         monkeypatch.setattr(candidates, "sample_groups", sampler)
         workspace, recipe = open_run(name, exploration=knobs)
-        return [s.study_id for s in run_exploration(workspace, recipe, policy, dozen, accelerator)], workspace
+        run_prediction(workspace, recipe, policy, dozen, accelerator)
+        return [s.study_id for s in run_exploration(workspace, recipe, dozen, accelerator)], workspace
 
     with pytest.raises(KeyboardInterrupt):
         explore("killed", Sampler(stop_after=8))
@@ -308,8 +319,9 @@ def test_where_all_samples_agree_nothing_can_be_learnt(
 ) -> None:
     monkeypatch.setattr(candidates, "sample_groups", Sampler())
     workspace, recipe = open_run(exploration={"strategy": "learnable"})
+    run_prediction(workspace, recipe, policy, dozen[:3], accelerator)
     with pytest.raises(NothingPickedError, match="the 8 samples of each study agree in the label metric"):
-        run_exploration(workspace, recipe, policy, dozen[:3], accelerator)
+        run_exploration(workspace, recipe, dozen[:3], accelerator)
 
 
 def test_errors_say_what_to_do(explore: Callable, open_run: Callable, dozen: list[Study]) -> None:

@@ -24,7 +24,7 @@ from radflow.errors import RadflowError, RecipeError
 from radflow.run.inputs import own_inputs
 from radflow.workspace import file_fingerprint, fingerprint
 
-SHARED = ("prepare", "sft", "exploration", "rft")
+SHARED = ("prepare", "sft", "predict", "exploration", "rft")
 """Stages that cells share, each with those before it; what comes after is the cell's own."""
 LAST = "evaluation"
 """The stage that finishes a cell."""

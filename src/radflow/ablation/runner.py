@@ -218,12 +218,11 @@ def _perform(task: Task, out: Path) -> None:
 def _run(task: Task) -> None:
     from radflow.run.pipeline import Pipeline
 
-    pipeline = Pipeline(task.recipe)
+    p = Pipeline(task.recipe)
     if task.stage == LAST:
-        pipeline.run()
+        p.run()
         return
-    stages = dict(zip(SHARED, (pipeline.prepare, pipeline.sft, pipeline.explore, pipeline.rft), strict=True))
-    for stage, run in stages.items():
+    for stage, run in zip(SHARED, (p.prepare, p.sft, p.predict, p.explore, p.rft), strict=True):
         run()
         if stage == task.stage:
             return

@@ -21,7 +21,8 @@ def own_inputs(recipe: Recipe, controls: Iterable[str] = ()) -> dict[str, list[A
     return {
         "prepare": [said["data"], _manifest(recipe), *judge_inputs(recipe, recipe.data.triage)],
         "sft": [said["policy"], said["sft"]],
-        "exploration": [said["exploration"], *_sampling(recipe)],
+        "predict": [said["exploration"]["studies"], *_sampling(recipe)],
+        "exploration": [said["exploration"]],
         "rft": [said["rft"], said["reward"], *judge_inputs(recipe, recipe.reward.judge)],
         **{control: [said["controls"]] for control in controls},
         "generate": [
@@ -44,8 +45,8 @@ def _manifest(recipe: Recipe) -> str | None:
 
 def _sampling(recipe: Recipe) -> list[float]:
     """How reports are sampled for Target Exploration, where it samples any."""
-    rft = recipe.rft
-    return [rft.temperature, rft.top_p, rft.min_p] if recipe.exploration.strategy == "learnable" else []
+    rft, knobs = recipe.rft, recipe.exploration
+    return [knobs.samples, rft.temperature, rft.top_p, rft.min_p] if knobs.strategy == "learnable" else []
 
 
 def _decoding(recipe: Recipe) -> list[Any]:

@@ -38,7 +38,12 @@ from radflow.run.studies import prepare_studies, read_splits
 from radflow.run.tracking import Trackers
 from radflow.studies import Study
 from radflow.training.controls import run_control
-from radflow.training.exploration import exploration_warnings, read_picked, run_exploration
+from radflow.training.exploration import (
+    exploration_warnings,
+    read_picked,
+    run_exploration,
+    run_prediction,
+)
 from radflow.training.label_tokens import check_evidence
 from radflow.training.rft import run_rft
 from radflow.training.sft import run_sft, sft_warnings
@@ -46,7 +51,7 @@ from radflow.training.trained_parts import choose_trained, set_trained
 from radflow.viewer import write_page
 from radflow.workspace import Workspace, fingerprint
 
-STAGES = ("prepare", "sft", "exploration", "rft", "generate", "evaluation")
+STAGES = ("prepare", "sft", "predict", "exploration", "rft", "generate", "evaluation")
 """Of every run; `Pipeline.stages` has the trained controls of a recipe too."""
 _BESIDE = ("README.md", "recipe.toml", "training.json")
 ALSO = {
@@ -174,6 +179,7 @@ class Pipeline:
         """All stages, in order; returns what the run measured."""
         self.prepare()
         self.sft()
+        self.predict()
         self.explore()
         self.rft()
         self.train_controls()
@@ -212,13 +218,22 @@ class Pipeline:
 
         self._stage("sft", work)
 
-    def explore(self) -> None:
-        """Target Exploration on the training split."""
-        self._ready_for("exploration")
+    def predict(self) -> None:
+        """Target Exploration's first and longest step: reports of the training split by the SFT model."""
+        self._ready_for("predict")
 
         def work() -> None:
             policy, train = self._finished("sft"), self.studies["train"]
-            run_exploration(self.workspace, self.recipe, policy, train, self.accelerator)
+            run_prediction(self.workspace, self.recipe, policy, train, self.accelerator)
+
+        self._stage("predict", work)
+
+    def explore(self) -> None:
+        """Target Exploration: score what `predict` wrote, and pick."""
+        self._ready_for("exploration")
+
+        def work() -> None:
+            run_exploration(self.workspace, self.recipe, self.studies["train"], self.accelerator)
 
         self._stage("exploration", work)
 
@@ -324,7 +339,7 @@ class Pipeline:
             TrainingError: SFT is not done with this recipe.
             DataError: the split has no studies.
         """
-        self._ready_for("exploration")
+        self._ready_for("predict")
         stages = ["sft", *(["rft"] if self.workspace.done("rft", self._inputs("rft")) else [])]
         knobs = self.recipe.evaluation
         samples = samples or knobs.samples

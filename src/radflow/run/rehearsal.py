@@ -176,6 +176,7 @@ class Rehearsal:
         """Target Exploration of the same few, with its metrics."""
         pipeline = self._pipeline
         assert pipeline is not None
+        pipeline.predict()
         pipeline.explore()
         return "predicts, scores and picks"
 
@@ -216,7 +217,7 @@ class Rehearsal:
         stages = {
             "prepare": counts.total() * s.a_study_read,
             "sft": sft_steps * (s.an_sft_step + written * s.a_report / sft.validate_every),
-            "exploration": candidates * s.a_report,
+            "predict": candidates * s.a_report,
             "rft": rft.steps * s.an_rft_step + (validated + rounds * candidates) * s.a_report,
             "generate": _SYSTEMS * tested * s.a_report,
         }

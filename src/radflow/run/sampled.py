@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from radflow.files import read_jsonl
-from radflow.folders import is_piece, write_piece
+from radflow.folders import read_pieces
 from radflow.policy import Policy, sample_groups
 from radflow.studies import Study
 from radflow.workspace import Workspace
@@ -40,21 +40,18 @@ def sampled_reports(
         what: is being done, for the progress bar.
     """
     recipe = workspace.recipe
-    chunks = [studies[start : start + CHUNK] for start in range(0, len(studies), CHUNK)]
-    paths = [folder / f"{number:05d}.jsonl" for number in range(len(chunks))]
-    with workspace.track(what, len(studies)) as advance:
-        for part, path in zip(chunks, paths, strict=True):
-            if not is_piece(path):
-                groups = sample_groups(
-                    policy,
-                    part,
-                    group_size=samples,
-                    max_new_tokens=recipe.policy.max_new_tokens,
-                    seeds=[workspace.seed("samples", study.study_id) for study in part],
-                    temperature=temperature,
-                    rows_at_once=recipe.evaluation.batch_size,
-                )
-                rows = ({"study_id": g.study.study_id, "samples": g.texts} for g in groups)
-                write_piece(path, rows)
-            advance(len(part))
-    return [row["samples"] for path in paths for row in read_jsonl(path)]
+
+    def sampled(places: slice) -> list[dict[str, Any]]:
+        groups = sample_groups(
+            policy,
+            studies[places],
+            group_size=samples,
+            max_new_tokens=recipe.policy.max_new_tokens,
+            seeds=[workspace.seed("samples", study.study_id) for study in studies[places]],
+            temperature=temperature,
+            rows_at_once=recipe.evaluation.batch_size,
+        )
+        return [{"study_id": group.study.study_id, "samples": group.texts} for group in groups]
+
+    workspace.write_pieces(what, folder, len(studies), sampled, size=CHUNK)
+    return [row["samples"] for row in read_pieces(folder)]

@@ -22,8 +22,8 @@ from accelerate import Accelerator
 
 from radflow.config import Recipe
 from radflow.errors import TrainingError
-from radflow.files import read_json, read_jsonl
-from radflow.folders import is_piece, write_piece
+from radflow.files import read_json
+from radflow.folders import read_pieces
 from radflow.policy import Group, Policy, sample_groups
 from radflow.policy.passes.counting import FORWARD_AND_BACKWARD, sampling_passes
 from radflow.reports import parse_report
@@ -201,29 +201,28 @@ def _best_of_n(
     cut off is taken only where none ends. What an earlier try finished is read back.
     """
     folder = workspace.path(folder_of(BEST_OF_N), "predictions")
-    chunks = [studies[i : i + _CHUNK] for i in range(0, len(studies), _CHUNK)]
-    paths = [folder / f"{i:05d}.jsonl" for i in range(len(chunks))]
     size = recipe.controls.best_of or recipe.rft.group_size
-    ranks, rank = accelerator.num_processes, accelerator.process_index
-    with workspace.track("Best of n", len(studies)) as advance:
-        for part, path in list(zip(chunks, paths, strict=True))[rank::ranks]:
-            if not is_piece(path):
-                groups = sample_groups(
-                    policy,
-                    part,
-                    group_size=size,
-                    max_new_tokens=recipe.policy.max_new_tokens,
-                    seeds=[workspace.seed(BEST_OF_N, "sample", s.study_id) for s in part],
-                    temperature=recipe.rft.temperature,
-                    top_p=recipe.rft.top_p,
-                    min_p=recipe.rft.min_p,
-                )
-                rewards = reward.score_many(part, [group.texts for group in groups])
-                rows = zip(groups, ([r.total for r in row] for row in rewards), strict=True)
-                write_piece(path, (_best(policy, group, totals) for group, totals in rows))
-            advance(len(part) * ranks)
+
+    def best(places: slice) -> list[dict[str, Any]]:
+        part = studies[places]
+        groups = sample_groups(
+            policy,
+            part,
+            group_size=size,
+            max_new_tokens=recipe.policy.max_new_tokens,
+            seeds=[workspace.seed(BEST_OF_N, "sample", s.study_id) for s in part],
+            temperature=recipe.rft.temperature,
+            top_p=recipe.rft.top_p,
+            min_p=recipe.rft.min_p,
+        )
+        rewards = reward.score_many(part, [group.texts for group in groups])
+        rows = zip(groups, ([r.total for r in row] for row in rewards), strict=True)
+        return [_best(policy, group, totals) for group, totals in rows]
+
+    turn = (accelerator.process_index, accelerator.num_processes)
+    workspace.write_pieces("Best of n", folder, len(studies), best, size=_CHUNK, turn=turn)
     accelerator.wait_for_everyone()
-    rows = [row for path in paths for row in read_jsonl(path)]
+    rows = list(read_pieces(folder))
     told = [replace(s, reference=parse_report(row["text"])) for s, row in zip(studies, rows, strict=True)]
     gained = np.mean([row["reward"] - row["mean_reward"] for row in rows])
     workspace.say(f"{folder_of(BEST_OF_N)}: the best of {size} has {gained:+.3f} reward over their mean")

@@ -68,6 +68,11 @@ BREAKS = """
 name = "breaks"
 overrides = { "rft.beta" = 1e30, "rft.learning_rate" = 1e9, "rft.max_grad_norm" = 1e9 }
 """
+RANKS = """
+[[rows]]
+name = "ranks by BLEU-2"
+overrides = { "exploration.domain" = 0 }
+"""
 QUICK = ("--data.count", 24, "--evaluation.metrics", "bleu2,keyword_match,carotid_f1")
 KILLS = 7
 """Spread over all that a run writes, before one while the tables are written."""
@@ -182,10 +187,12 @@ def test_tables_of_what_is_done_so_far(command: Callable, recipe: Path, mine: Pa
 
 
 def test_the_plan_runs_nothing(command: Callable, recipe: Path, mine: Path, tmp_path: Path) -> None:
-    mine.write_text(MINE + BREAKS)
+    mine.write_text(MINE + BREAKS + RANKS)
     status, planned, errors = command("ablate", recipe, "--ablation", mine, "--out", "out", *QUICK, "--plan")
     assert status == 0, errors
-    assert "3 cells for 4 rows (seeds 0) and 1 shared runs of stages" in planned
+    assert "4 cells for 5 rows (seeds 0) and 2 shared runs of stages" in planned
+    assert "stages up to predict of 3 cells" in planned  # another ranking takes the same reports
+    assert "stages up to exploration of 2 cells" in planned
     assert "nowhere: no such file or folder (data.images)" in planned
     assert not (tmp_path / "out").exists()
 

@@ -24,7 +24,7 @@ from radflow.studies.manifest import read_manifest
 
 pytestmark = pytest.mark.slow
 
-STAGES = ["prepare", "sft", "exploration", "rft", "generate", "evaluation"]
+STAGES = ["prepare", "sft", "predict", "exploration", "rft", "generate", "evaluation"]
 
 
 def skipped(output: str) -> list[str]:
@@ -73,6 +73,11 @@ def test_from_studies_to_the_page_and_again(
     assert skipped(said("run", recipe, "--out", "run")) == STAGES
     check_damage(command, recipe, run)
     check_headroom(said, recipe, run)
+
+    other = ("--exploration.keep_percent", 30, "--exploration.domain", 0)
+    fewer = said("explore", recipe, "--out", "run", *other)
+    assert skipped(fewer) == ["predict"]  # the reports are there; they are scored and picked anew
+    assert "exploration: kept" in fewer
 
     learnable = ("--exploration.strategy", "learnable", "--exploration.refresh_every", 1)
     consensus = ("--evaluation.decoding", "consensus", "--evaluation.samples", 3)
@@ -143,7 +148,7 @@ def check_damage(command: Callable, recipe: Path, run: Path) -> None:
     assert "SHA256SUMS is damaged" in errors
     status, again, errors = command("run", recipe, "--out", "run")
     assert status == 0, errors
-    assert skipped(again) == ["sft", "exploration"]  # the model card lay beside the weights
+    assert skipped(again) == ["sft", "predict", "exploration"]  # the model card lay beside the weights
     for name in ("SHA256SUMS", "model.safetensors"):
         assert f"rft/model/{name} is damaged" in again
     assert "generate: generate/sft.jsonl is missing" in again

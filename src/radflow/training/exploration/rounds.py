@@ -19,7 +19,12 @@ from radflow.config import Recipe
 from radflow.files import read_json
 from radflow.policy import Policy
 from radflow.studies import Study
-from radflow.training.exploration.stage import NothingPickedError, passes_of_round, run_exploration
+from radflow.training.exploration.stage import (
+    NothingPickedError,
+    passes_of_round,
+    run_exploration,
+    run_prediction,
+)
 from radflow.training.rollout import RolloutSampler
 from radflow.training.schedule import rollout_order
 from radflow.workspace import Workspace
@@ -86,9 +91,10 @@ class Rounds:
         sampler.turn_to(self._studies, self.order(self._studies, round_), first=round_ * self._every)
 
     def _pick(self, round_: int) -> Sequence[Study]:
-        how = (self._workspace, self._recipe, self._policy, self._candidates, self._accelerator)
+        run, train = (self._workspace, self._recipe), (self._candidates, self._accelerator)
+        run_prediction(*run, self._policy, *train, round_=round_)
         try:
-            return run_exploration(*how, round_=round_)
+            return run_exploration(*run, *train, round_=round_)
         except NothingPickedError as error:
             self._workspace.say(f"rft: round {round_} keeps the studies of the round before: {error}")
             return self._studies

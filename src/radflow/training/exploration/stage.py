@@ -6,6 +6,9 @@ The paper's, on the SFT policy:
 2. Score each prediction with BLEU-2, BERTScore and RadGraph F1 (KeyWordMatch on ultrasound).
 3. Put each metric on a common scale over the split, add them up, and keep the lowest k percent.
 
+The first step takes nearly all the time and asks little of the recipe, so it is a stage of its own: another k
+or other weights score and pick again, and the rows of an ablation share their predictions.
+
 The hardest studies are not a fair sample: on the carotid phantom nearly all of them are critical. So what was
 picked is described beside the split it came from, and the recipe can balance it.
 
@@ -27,21 +30,25 @@ from jaxtyping import Float
 
 from radflow import config
 from radflow.errors import DataError, TrainingError
-from radflow.files import read_json, read_jsonl, write_json, write_jsonl
+from radflow.files import read_json, write_json, write_jsonl
+from radflow.folders import read_pieces
 from radflow.modality import MODALITIES
 from radflow.policy import Policy
 from radflow.studies import Study
-from radflow.training.exploration.candidates import Row, candidate_rows, greedy_rows, sampled_rows
+from radflow.training.exploration.candidates import Row, greedy_rows, hardness, learnability, sampled_rows
 from radflow.training.exploration.picking import composite_score, pick
 from radflow.training.exploration.summary import critical_share_warnings, summarise
 from radflow.workspace import Workspace
+
+CHUNK = 256
+"""Studies of a file, and so the most that a kill can cost."""
 
 
 class NothingPickedError(TrainingError):
     """No candidate meets what the recipe asks for."""
 
 
-def run_exploration(
+def run_prediction(
     workspace: Workspace,
     recipe: config.Recipe,
     policy: Policy,
@@ -49,63 +56,109 @@ def run_exploration(
     accelerator: Accelerator,
     *,
     round_: int = 0,
-) -> list[Study]:
-    """Predict, score and pick; write ``exploration/scores.jsonl``, ``picked.json`` and ``summary.json``.
+) -> None:
+    """Write the reports of the candidates, 256 studies to a file.
 
-    Predictions are appended chunk by chunk, so memory does not grow with the split and a killed run goes on
-    where it was.
+    A killed run goes on after the last file.
 
     Args:
         workspace: the run's folder.
         recipe: the sections ``exploration``, ``policy`` and ``evaluation``; for ``learnable`` also ``rft``.
         policy: what SFT left, or what RFT has made of it.
-        studies: the training split, of one modality.
-        accelerator: several processes take the chunks in turn.
-        round_: 0 is the stage; later ones, of RFT, write to ``rft/rounds/<round>``, with seeds of their own.
+        studies: the training split.
+        accelerator: several processes take the files in turn.
+        round_: 0 is the stage ``predict``; later ones, of RFT, write to ``rft/predictions/<round>``, with
+            seeds of their own.
 
     Raises:
         TrainingError: there are no studies.
-        NothingPickedError: none scores below the threshold, or none can be learnt from.
-        DataError: a study is not annotated critical or not.
     """
     if not studies:
         raise TrainingError("exploration: expected a training split, got no study")
-    check_annotated(studies)
-    knobs = recipe.exploration
-    studies = _sample(studies, knobs.studies, workspace.seed("exploration", "sample"))
-    folder, chunks = _folders(workspace, round_)
+    candidates = _candidates(workspace, recipe, studies)
     number = [round_] if round_ else []  # in the seeds of later rounds
 
     def seed_of(study: Study) -> int:
         return workspace.seed("exploration", "spread", study.study_id, *number)
 
-    gather = partial(candidate_rows, workspace, chunks, studies, accelerator=accelerator)
-    modality = MODALITIES[studies[0].modality]
-    if knobs.strategy == "learnable":
-        names = [modality.labels.metric]
-        rows = gather(partial(sampled_rows, policy, recipe, seed_of=seed_of))
+    learnable = recipe.exploration.strategy == "learnable"
+    write = partial(sampled_rows, seed_of=seed_of) if learnable else greedy_rows
+    workspace.write_pieces(
+        "Target Exploration: predictions",
+        _predictions(workspace, round_),
+        len(candidates),
+        lambda places: write(policy, recipe, candidates[places]),
+        size=CHUNK,
+        turn=(accelerator.process_index, accelerator.num_processes),
+    )
+    accelerator.wait_for_everyone()
+
+
+def run_exploration(
+    workspace: Workspace,
+    recipe: config.Recipe,
+    studies: Sequence[Study],
+    accelerator: Accelerator,
+    *,
+    round_: int = 0,
+) -> list[Study]:
+    """Score what `run_prediction` wrote, and pick; write ``scores.jsonl``, ``picked.json``, ``summary.json``.
+
+    Args:
+        workspace: the run's folder.
+        recipe: the section ``exploration``.
+        studies: the training split, of one modality.
+        accelerator: several processes score the chunks in turn.
+        round_: 0 is the stage ``exploration``; later ones, of RFT, write to ``rft/rounds/<round>``.
+
+    Raises:
+        NothingPickedError: none scores below the threshold, or none can be learnt from.
+        DataError: a study is not annotated critical or not.
+    """
+    check_annotated(studies)
+    knobs = recipe.exploration
+    studies = _candidates(workspace, recipe, studies)
+    modality, learnable = MODALITIES[studies[0].modality], knobs.strategy == "learnable"
+    weights = {"bleu2": knobs.bleu2, "bertscore": knobs.bertscore, modality.content.metric: knobs.domain}
+    names = [name for name, weight in weights.items() if weight > 0]
+    names = [modality.labels.metric] if learnable else names
+    written = list(read_pieces(_predictions(workspace, round_)))
+
+    def scored(places: slice) -> list[Row]:
+        if learnable:
+            return learnability(studies[places], written[places])
+        return hardness(studies[places], written[places], names)
+
+    workspace.write_pieces(
+        "Target Exploration: metrics",
+        _scored(workspace, round_),
+        len(studies),
+        scored,
+        size=CHUNK,
+        turn=(accelerator.process_index, accelerator.num_processes),
+    )
+    accelerator.wait_for_everyone()
+    rows = list(read_pieces(_scored(workspace, round_)))
+    if learnable:
         scores = np.array([row["spread"] for row in rows], dtype=float)
     else:
-        weights = {"bleu2": knobs.bleu2, "bertscore": knobs.bertscore, modality.content.metric: knobs.domain}
-        names = [name for name, weight in weights.items() if weight > 0]
-        rows = gather(partial(greedy_rows, policy, recipe, names=names))
         columns = {n: np.array([row[n] for row in rows], dtype=float) for n in names}
         scores = composite_score(columns, weights, knobs.normalise)
+    number = [round_] if round_ else []
     seed = workspace.seed("exploration", "pick", *number)
     chosen = pick(scores, [bool(s.critical) for s in studies], knobs, seed=seed)
     if not chosen:
         raise NothingPickedError(f"exploration: {_why_nothing(knobs, scores)}")
     summary = summarise(knobs, studies, rows, scores, chosen, names)
     if accelerator.is_main_process:
-        _write(folder, rows, scores, [studies[i].study_id for i in chosen], summary)
+        _write(_folder(workspace, round_), rows, scores, [studies[i].study_id for i in chosen], summary)
     _say(workspace, summary, round_)
     return [studies[i] for i in chosen]
 
 
 def passes_of_round(workspace: Workspace, round_: int) -> int:
     """Token passes of the predictions of a round, over all processes; also where it picked nothing."""
-    _, chunks = _folders(workspace, round_)
-    return sum(row["passes"] for path in sorted(chunks.glob("*.jsonl")) for row in read_jsonl(path))
+    return sum(row["passes"] for row in read_pieces(_predictions(workspace, round_)))
 
 
 def check_annotated(studies: Sequence[Study]) -> None:
@@ -122,19 +175,26 @@ def read_picked(folder: Path) -> list[str]:
     return read_json(folder / "picked.json")
 
 
-def _sample(studies: Sequence[Study], at_most: int | None, seed: int) -> Sequence[Study]:
+def _candidates(workspace: Workspace, recipe: config.Recipe, studies: Sequence[Study]) -> Sequence[Study]:
+    at_most = recipe.exploration.studies
     if at_most is None or at_most >= len(studies):
         return studies
+    seed = workspace.seed("exploration", "sample")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(studies))[:at_most])
     return [studies[i] for i in chosen]
 
 
-def _folders(workspace: Workspace, round_: int) -> tuple[Path, Path]:
-    """Of what a round leaves, and of its chunks, which may be deleted once the stage is done."""
-    if round_ == 0:
-        return workspace.path("exploration"), workspace.path("exploration", "predictions")
-    name = f"{round_:03d}"
-    return workspace.path("rft", "rounds", name), workspace.path("rft", "predictions", name)
+def _predictions(workspace: Workspace, round_: int) -> Path:
+    return workspace.path("rft", "predictions", f"{round_:03d}") if round_ else workspace.path("predict")
+
+
+def _scored(workspace: Workspace, round_: int) -> Path:
+    """Of the chunks of scores, which may be deleted once the stage is done."""
+    return workspace.path(*(("rft", "scored", f"{round_:03d}") if round_ else ("exploration", "scored")))
+
+
+def _folder(workspace: Workspace, round_: int) -> Path:
+    return workspace.path("rft", "rounds", f"{round_:03d}") if round_ else workspace.path("exploration")
 
 
 def _why_nothing(knobs: config.Exploration, scores: Float[np.ndarray, "P"]) -> str:

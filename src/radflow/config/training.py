@@ -159,7 +159,9 @@ class Rft(Section):
     max_grad_norm: Positive = 1.0
     """Gradients are clipped to this norm."""
     beta: Annotated[float, Field(ge=0.0)] = 0.04
-    """Weight of the KL term against the reference policy."""
+    """Weight of the KL term against the reference policy. It stands against advantages: without their
+    deviation (``scale_rewards = false``) the same number holds the policy back more, the smaller the spread
+    of the rewards."""
     epsilon: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     """The clipping range of normal cases."""
     divisor: Annotated[float, Field(ge=1.0)] = 4.0

@@ -72,9 +72,11 @@ def run_prediction(
 
     Raises:
         TrainingError: there are no studies.
+        DataError: a study is not annotated critical or not.
     """
     if not studies:
         raise TrainingError("exploration: expected a training split, got no study")
+    check_annotated(studies)  # now, and not when hours of predictions are to be picked from
     candidates = _candidates(workspace, recipe, studies)
     number = [round_] if round_ else []  # in the seeds of later rounds
 
@@ -107,15 +109,13 @@ def run_exploration(
     Args:
         workspace: the run's folder.
         recipe: the section ``exploration``.
-        studies: the training split, of one modality.
+        studies: the training split, of one modality, as `run_prediction` had it.
         accelerator: several processes score the chunks in turn.
         round_: 0 is the stage ``exploration``; later ones, of RFT, write to ``rft/rounds/<round>``.
 
     Raises:
         NothingPickedError: none scores below the threshold, or none can be learnt from.
-        DataError: a study is not annotated critical or not.
     """
-    check_annotated(studies)
     knobs = recipe.exploration
     studies = _candidates(workspace, recipe, studies)
     modality, learnable = MODALITIES[studies[0].modality], knobs.strategy == "learnable"

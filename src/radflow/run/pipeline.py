@@ -179,7 +179,6 @@ class Pipeline:
         """All stages, in order; returns what the run measured."""
         self.prepare()
         self.sft()
-        self.predict()
         self.explore()
         self.rft()
         self.train_controls()
@@ -229,8 +228,8 @@ class Pipeline:
         self._stage("predict", work)
 
     def explore(self) -> None:
-        """Target Exploration: score what `predict` wrote, and pick."""
-        self._ready_for("exploration")
+        """Target Exploration: `predict` unless that is done, score its reports, and pick."""
+        self.predict()
 
         def work() -> None:
             run_exploration(self.workspace, self.recipe, self.studies["train"], self.accelerator)

@@ -176,7 +176,6 @@ class Rehearsal:
         """Target Exploration of the same few, with its metrics."""
         pipeline = self._pipeline
         assert pipeline is not None
-        pipeline.predict()
         pipeline.explore()
         return "predicts, scores and picks"
 

@@ -74,7 +74,7 @@ def test_a_dry_run_tries_every_step_and_touches_nothing_and_sends_no_text(
     assert re.search(r"at most \d+ tokens of 2,048 allowed, 8 of them of images", out)
     assert re.search(r"[\d.]+ s per step of 2 groups of 4, [\d.]+ s per group", out)
     assert re.search(
-        r"about \d+ (s|min): prepare .*, sft .*, exploration .*, rft .*, generate .*\(\d+ SFT steps", out
+        r"about \d+ (s|min): prepare .*, sft .*, predict .*, rft .*, generate .*\(\d+ SFT steps", out
     )
     assert "done: prepare" in out
     assert files(run) == before

@@ -71,7 +71,7 @@ def sft(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = Fal
 
 def explore(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
     """Target Exploration with the policy that `sft` made."""
-    _run(recipe, overrides, lambda p: (p.predict(), p.explore()), dry_run=dry_run, after="sft")
+    _run(recipe, overrides, lambda p: p.explore(), dry_run=dry_run, after="sft")
 
 
 def rft(recipe: Path | None = None, *overrides: Overrides, dry_run: DryRun = False) -> None:
